@@ -1,0 +1,118 @@
+"""What every message has in common, and the small values that messages are made of."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+
+class Message(BaseModel):
+    """
+    Base of everything that crosses a subject: frozen, and deaf to fields that it does not know.
+
+    Ignoring unknown fields is the reader's half of the change rule (a new optional field keeps the type). Where a
+    person writes the message by hand (YAML, commands) the edge validates with ``extra="forbid"``: a typing error shows.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null", str_strip_whitespace=False)
+
+
+def _printable(text: str) -> str:
+    """Refuse control and format characters: a line break in a name is how headers are forged."""
+    for character in text:
+        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
+            raise ValueError("must not contain control characters or line breaks")
+    return text
+
+
+def _paragraphs(text: str) -> str:
+    """Allow line breaks and nothing else that a reader can't see."""
+    _printable(text.replace("\n", " "))
+    return text
+
+
+Slug = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64), Field(examples=["gezinsaanpak-2023"])
+]
+"""An id that people choose and read: lower-case letters, digits and single hyphens. It fits into a subject's word."""
+
+Line = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
+]
+"""One line of text that people read: no line breaks, no control characters."""
+
+Prose = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000), AfterValidator(_paragraphs)
+]
+"""Text of one or more paragraphs, parted by empty lines."""
+
+Link = Annotated[str, StringConstraints(pattern=r"^https?://[^\s<>\"{}|\\^`\x00-\x1f]+$", max_length=2000)]
+"""An absolute http or https address (RFC 3986)."""
+
+Identity = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
+"""An id that a system chose: of an enrolment, a person, a message."""
+
+EmailAddress = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=3, max_length=254, pattern=r"^[^@\s<>(),;:\\\"\[\]]+@[^@\s<>(),;:\\\"\[\]]+$"
+    ),
+    AfterValidator(_printable),
+]
+"""An address to which mail can go (the addr-spec of RFC 5322 §3.4.1 without quoted local parts)."""
+
+Language = Literal["nl", "en"]
+
+
+class Title(Message):
+    """One line in both languages, such as a title."""
+
+    nl: Line
+    en: Line
+
+
+class Text(Message):
+    """Paragraphs in both languages."""
+
+    nl: Prose
+    en: Prose
+
+
+class Province(StrEnum):
+    """The twelve provinces of the Netherlands."""
+
+    DRENTHE = "drenthe"
+    FLEVOLAND = "flevoland"
+    FRYSLAN = "fryslan"
+    GELDERLAND = "gelderland"
+    GRONINGEN = "groningen"
+    LIMBURG = "limburg"
+    NOORD_BRABANT = "noord-brabant"
+    NOORD_HOLLAND = "noord-holland"
+    OVERIJSSEL = "overijssel"
+    UTRECHT = "utrecht"
+    ZEELAND = "zeeland"
+    ZUID_HOLLAND = "zuid-holland"
+
+
+class OrganisationKind(StrEnum):
+    """What an organisation is to the library field."""
+
+    LIBRARY = "library"
+    SOCIAL_WORK_COMPANY = "social-work-company"
+    MUNICIPALITY = "municipality"
+    SUPPORT_ORGANISATION = "support-organisation"
+    OTHER = "other"
+
+
+def same_address(address: str) -> str:
+    """
+    The form in which two addresses are compared: without any white space and without regard to case.
+
+    RFC 5321 §2.4 lets a host tell local parts apart by case; no library's mail host does, and people type either.
+    """
+    return re.sub(r"\s+", "", address).casefold()

@@ -1,0 +1,170 @@
+"""
+Commands: what ``do.<service>.<entity>.<verb>`` takes and what it answers.
+
+Every command may carry an ``id``: the same id with the same content is answered as the first time and done once; the
+same id with other content is refused. Failures come as problem details (``contracts.problem``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contracts.base import EmailAddress, Identity, Language, Line, Message, Slug, Text
+from contracts.enrolment import EnrolmentRequest, EnrolmentStatus, MissingSeat, ParticipantRequest, Person
+from contracts.organisation import Organisation
+from contracts.programme import Programme
+from contracts.theme import Theme
+
+
+class Command(Message):
+    """What all commands have in common."""
+
+    id: Identity | None = Field(default=None, description="Makes a repetition harmless: send the same id again.")
+
+
+class PublishProgramme(Command):
+    """Publish a programme, or publish it again with changes."""
+
+    programme: Programme
+
+
+class WithdrawProgramme(Command):
+    """Cancel a programme with everything in it."""
+
+    programme: Slug
+    reason: Text | None = None
+
+
+class PublishTheme(Command):
+    """Publish a theme, or publish it again with changes."""
+
+    theme: Theme
+
+
+class RegisterOrganisations(Command):
+    """Put organisations into the registry, or change them."""
+
+    organisations: Annotated[tuple[Organisation, ...], Field(min_length=1, max_length=2000)]
+
+
+class RequestEnrolment(Command, EnrolmentRequest):
+    """Ask for a place."""
+
+
+class EnrolmentCommand(Command):
+    """A command about one enrolment, named by its id or, for partners, by the id of the request that made it."""
+
+    enrolment: Identity | None = None
+    request: Identity | None = Field(default=None, description="The id of the intake message that asked for it.")
+
+
+class WithdrawEnrolment(EnrolmentCommand):
+    """Give a place, or a place in the waiting list, back."""
+
+
+class PromoteEnrolment(EnrolmentCommand):
+    """Give who waits a place by hand, also behind the freeze; never more than the capacity."""
+
+
+class AddParticipant(EnrolmentCommand):
+    """Add somebody to an enrolment."""
+
+    participant: ParticipantRequest
+
+
+class ChangeParticipant(EnrolmentCommand):
+    """Give a person another seat or role, or let somebody else take the place (``replacement``)."""
+
+    person: Identity | None = None
+    email: EmailAddress | None = Field(default=None, description="Names the person where the id is not known.")
+    seat: Slug | None = None
+    role: Slug | None = None
+    replacement: Person | None = None
+
+
+class WithdrawParticipant(EnrolmentCommand):
+    """Take one person out of an enrolment that goes on; the last one withdraws it."""
+
+    person: Identity | None = None
+    email: EmailAddress | None = None
+
+
+class CorrectPerson(Command):
+    """Correct somebody's name, address or language."""
+
+    person: Identity | None = None
+    email: EmailAddress | None = None
+    name: Line | None = None
+    new_email: EmailAddress | None = None
+    language: Language | None = None
+
+
+class ErasePerson(Command):
+    """Erase everything that says who a person is."""
+
+    person: Identity | None = None
+    email: EmailAddress | None = None
+
+
+class RetryMail(Command):
+    """Send a mail that failed, or whose fate is unknown, once more, with the same bytes and Message-ID."""
+
+    mail: Identity
+
+
+class RebuildReport(Command):
+    """Fold all facts again into a fresh database and swap it in."""
+
+
+# Results -------------------------------------------------------------------------------------------------------------
+
+
+class Published(Message):
+    """What publishing brought about: the types of the facts, in order; none where nothing changed."""
+
+    id: Slug
+    facts: tuple[str, ...]
+    version: int | None = None
+
+
+class OrganisationsRegistered(Message):
+    """How many entries of the registry are new, changed, and as they were."""
+
+    registered: int
+    changed: int
+    unchanged: int
+
+
+class EnrolmentResult(Message):
+    """How an enrolment stands after a command."""
+
+    enrolment: Identity
+    programme: Slug
+    status: EnrolmentStatus
+    place: int | None = Field(default=None, description="The place in the waiting list, from 1.")
+    missing: tuple[MissingSeat, ...] = ()
+    facts: tuple[str, ...] = ()
+
+
+class PersonResult(Message):
+    """Whom a command about a person was about."""
+
+    person: Identity
+    result: Literal["corrected", "unchanged", "erased"]
+
+
+class RetriedMail(Message):
+    """The mail is due again."""
+
+    mail: Identity
+
+
+class RebuiltReport(Message):
+    """What the rebuild folded, and whether the report came out the same, byte for byte."""
+
+    facts: int
+    seconds: float
+    identical: bool
+    digest: str = Field(description="SHA-256 of the whole report in its canonical form.")

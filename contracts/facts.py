@@ -1,0 +1,393 @@
+"""
+The facts: everything that has come true, as stored in a service's log and published on ``log.<service>.>``.
+
+A type's name is written by hand and never changes its meaning. A new optional field keeps the type; anything else is a
+new ``.v2`` beside ``.v1``. A reader asks :func:`parse` and ignores what it does not know.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
+
+from pydantic import Field, TypeAdapter, ValidationError, create_model
+
+from contracts.base import Identity, Message, Slug, Text, Title
+from contracts.enrolment import Enrolled, MissingSeat, Participant, Reason
+from contracts.envelope import Envelope, UnknownData
+from contracts.organisation import Organisation
+from contracts.programme import Contact, EnrolmentRules, Occasion, Programme, ProgrammeKind, Session, TeamRule
+from contracts.theme import Theme, ThemeReference
+
+FACTS: dict[str, type[Message]] = {}
+"""Every type of fact by its name."""
+
+NAMES: dict[type[Message], str] = {}
+"""The name of every type of fact."""
+
+SERVICES: dict[str, str] = {}
+"""The service whose log a type of fact belongs to."""
+
+Model = TypeVar("Model", bound=type[Message])
+
+
+def _fact(name: str, service: str = "registration") -> Callable[[Model], Model]:
+    def register(model: Model) -> Model:
+        FACTS[name] = model
+        NAMES[model] = name
+        SERVICES[name] = service
+        return model
+
+    return register
+
+
+# Programmes ----------------------------------------------------------------------------------------------------------
+
+
+@_fact("programme.published.v1")
+class ProgrammePublished(Message):
+    """A programme exists from now on, as defined."""
+
+    programme: Programme
+
+
+@_fact("programme.described.v1")
+class ProgrammeDescribed(Message):
+    """Words about the programme changed; nothing that anybody's agenda depends on."""
+
+    title: Title
+    description: Text
+    kind: ProgrammeKind
+    page: str | None = None
+
+
+@_fact("programme.organised.v1")
+class ProgrammeOrganised(Message):
+    """Other organisers or contacts."""
+
+    organisers: tuple[Slug, ...]
+    content_contact: Contact
+    enrolment_contact: Contact
+
+
+@_fact("programme.classified.v1")
+class ProgrammeClassified(Message):
+    """Other themes or goals."""
+
+    themes: tuple[ThemeReference, ...]
+
+
+@_fact("programme.rules-changed.v1")
+class ProgrammeRulesChanged(Message):
+    """Other enrolment rules; ``changed`` names them. Who is enrolled already stays enrolled."""
+
+    rules: EnrolmentRules
+    changed: tuple[str, ...]
+
+
+@_fact("programme.capacity-raised.v1")
+class ProgrammeCapacityRaised(Message):
+    """More units than before; ``after`` without a number means without a limit."""
+
+    before: int
+    after: int | None
+
+
+@_fact("programme.capacity-lowered.v1")
+class ProgrammeCapacityLowered(Message):
+    """Fewer units than before, never fewer than are confirmed."""
+
+    before: int | None
+    after: int
+
+
+@_fact("programme.team-rule-changed.v1")
+class ProgrammeTeamRuleChanged(Message):
+    """Another team rule; teams are measured by it from now on."""
+
+    team: TeamRule
+
+
+@_fact("programme.withdrawn.v1")
+class ProgrammeWithdrawn(Message):
+    """The programme does not take place: all its sessions are cancelled and nobody can enrol."""
+
+    reason: Text | None = None
+
+
+@_fact("session.added.v1")
+class SessionAdded(Message):
+    """The programme has one more session."""
+
+    session: Session
+
+
+@_fact("session.moved.v1")
+class SessionMoved(Message):
+    """A session has another time or place: every agenda must follow."""
+
+    session: Slug
+    before: Occasion
+    after: Occasion
+
+
+@_fact("session.described.v1")
+class SessionDescribed(Message):
+    """Words about a session changed, or its lunch; no agenda need follow."""
+
+    session: Slug
+    title: Title
+    description: Text | None = None
+    lunch: bool = False
+
+
+@_fact("session.cancelled.v1")
+class SessionCancelled(Message):
+    """A session does not take place."""
+
+    session: Slug
+
+
+# Enrolments ----------------------------------------------------------------------------------------------------------
+
+
+@_fact("enrolment.confirmed.v1")
+class EnrolmentConfirmed(Enrolled):
+    """A request has a place. ``price`` is in euro for all its units, absent where the programme has no prices."""
+
+    price: Decimal | None = None
+
+
+@_fact("enrolment.waitlisted.v1")
+class EnrolmentWaitlisted(Enrolled):
+    """A request waits; ``place`` is its place in the waiting list at that moment, from 1."""
+
+    place: Annotated[int, Field(ge=1)]
+    price: Decimal | None = None
+
+
+@_fact("enrolment.refused.v1")
+class EnrolmentRefused(Enrolled):
+    """A request that broke rules; every one of them is named."""
+
+    reasons: Annotated[tuple[Reason, ...], Field(min_length=1)]
+
+
+@_fact("enrolment.promoted.v1")
+class EnrolmentPromoted(Message):
+    """Who waited has a place now, and why."""
+
+    enrolment: Identity
+    reason: Reason
+
+
+@_fact("enrolment.passed-over.v1")
+class EnrolmentPassedOver(Message):
+    """Who waited was not promoted although units were free, and why."""
+
+    enrolment: Identity
+    reason: Reason
+
+
+@_fact("enrolment.withdrawn.v1")
+class EnrolmentWithdrawn(Message):
+    """Somebody does not come after all; ``before`` is what the enrolment was until then."""
+
+    enrolment: Identity
+    before: Literal["confirmed", "waiting"]
+    reason: Reason
+
+
+@_fact("enrolment.completed.v1")
+class EnrolmentCompleted(Message):
+    """A team that was incomplete has all its seats taken."""
+
+    enrolment: Identity
+
+
+@_fact("enrolment.incomplete.v1")
+class EnrolmentIncomplete(Message):
+    """A team that was complete lacks somebody, or what it lacks or its deadline changed."""
+
+    enrolment: Identity
+    missing: Annotated[tuple[MissingSeat, ...], Field(min_length=1)]
+    complete_by: datetime | None = None
+
+
+@_fact("participant.added.v1")
+class ParticipantAdded(Message):
+    """One more person in an enrolment; ``units`` is what the enrolment takes from now on."""
+
+    enrolment: Identity
+    participant: Participant
+    units: int
+
+
+@_fact("participant.changed.v1")
+class ParticipantChanged(Message):
+    """The same person in another seat or role."""
+
+    enrolment: Identity
+    participant: Participant
+
+
+@_fact("participant.replaced.v1")
+class ParticipantReplaced(Message):
+    """Somebody else takes a person's place."""
+
+    enrolment: Identity
+    person: Identity
+    participant: Participant
+
+
+@_fact("participant.withdrawn.v1")
+class ParticipantWithdrawn(Message):
+    """One person fewer in an enrolment that goes on; ``units`` is what it takes from now on."""
+
+    enrolment: Identity
+    person: Identity
+    units: int
+
+
+# What belongs to no programme ----------------------------------------------------------------------------------------
+
+
+@_fact("organisation.registered.v1")
+class OrganisationRegistered(Message):
+    """An organisation is in the registry."""
+
+    organisation: Organisation
+
+
+@_fact("organisation.changed.v1")
+class OrganisationChanged(Message):
+    """An organisation's entry is another; this is the whole new one."""
+
+    organisation: Organisation
+
+
+@_fact("theme.published.v1")
+class ThemePublished(Message):
+    """A theme exists, or is defined anew."""
+
+    theme: Theme
+
+
+@_fact("person.corrected.v1")
+class PersonCorrected(Message):
+    """Somebody's name, address or language is another; the new one stands in the contacts, never here."""
+
+    person: Identity
+
+
+@_fact("person.erased.v1")
+class PersonErased(Message):
+    """Everything that said who this person is has been erased, and every reader erases what it kept."""
+
+    person: Identity
+
+
+# Notifications' own log ----------------------------------------------------------------------------------------------
+
+
+@_fact("mail.sent.v1", "notifications")
+class MailSent(Message):
+    """A mail was accepted by the transport."""
+
+    mail: Identity
+    purpose: Slug
+    person: Identity
+    enrolment: Identity | None = None
+    session: Slug | None = None
+
+
+@_fact("mail.failed.v1", "notifications")
+class MailFailed(Message):
+    """A mail will not arrive: refused for good, given up, or of unknown fate (``uncertain``)."""
+
+    mail: Identity
+    purpose: Slug
+    person: Identity
+    enrolment: Identity | None = None
+    session: Slug | None = None
+    cause: Literal["refused", "given-up", "uncertain"]
+
+
+RegistrationFact: TypeAlias = (
+    ProgrammePublished
+    | ProgrammeDescribed
+    | ProgrammeOrganised
+    | ProgrammeClassified
+    | ProgrammeRulesChanged
+    | ProgrammeCapacityRaised
+    | ProgrammeCapacityLowered
+    | ProgrammeTeamRuleChanged
+    | ProgrammeWithdrawn
+    | SessionAdded
+    | SessionMoved
+    | SessionDescribed
+    | SessionCancelled
+    | EnrolmentConfirmed
+    | EnrolmentWaitlisted
+    | EnrolmentRefused
+    | EnrolmentPromoted
+    | EnrolmentPassedOver
+    | EnrolmentWithdrawn
+    | EnrolmentCompleted
+    | EnrolmentIncomplete
+    | ParticipantAdded
+    | ParticipantChanged
+    | ParticipantReplaced
+    | ParticipantWithdrawn
+    | OrganisationRegistered
+    | OrganisationChanged
+    | ThemePublished
+    | PersonCorrected
+    | PersonErased
+)
+NotificationsFact: TypeAlias = MailSent | MailFailed
+
+Fact: TypeAlias = Envelope[Message]
+"""A fact in its envelope; which one it is, its ``data`` says by its class."""
+
+NO_PROGRAMME = "_"
+"""What stands for the programme in facts that belong to none."""
+
+
+def variant(name: str) -> type[Fact]:
+    """The envelope model of one type of fact, as its JSON Schema describes it."""
+    return _VARIANTS[name]
+
+
+_VARIANTS: dict[str, type[Fact]] = {
+    name: create_model(
+        model.__name__ + "Fact",
+        __base__=Envelope[model],  # type: ignore[valid-type]  # the type parameter is known only at run time
+        __doc__=model.__doc__,
+        type=(Literal[name], name),  # type: ignore[arg-type]  # likewise
+    )
+    for name, model in FACTS.items()
+}
+_KNOWN: TypeAdapter[Any] = TypeAdapter(
+    Annotated[functools.reduce(operator.or_, _VARIANTS.values()), Field(discriminator="type")]  # type: ignore[arg-type]
+)
+_UNKNOWN = TypeAdapter(Envelope[UnknownData])
+
+
+def parse(body: bytes | str) -> Fact:
+    """
+    Read a fact. Of a type that this version does not know, the data is an ``UnknownData`` for the caller to ignore.
+
+    Raises:
+        pydantic.ValidationError: the body is not an envelope, or not what its type promises.
+    """
+    try:
+        return cast("Fact", _KNOWN.validate_json(body))
+    except ValidationError as error:
+        if any(problem["type"] == "union_tag_invalid" for problem in error.errors(include_input=False)):
+            return cast("Fact", _UNKNOWN.validate_json(body))
+        raise

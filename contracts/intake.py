@@ -1,0 +1,109 @@
+"""What other systems send on ``intake.<source>.<entity>.<verb>``, and the outcome that answers each message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pydantic import Field, TypeAdapter
+
+from contracts.base import EmailAddress, Identity, Message, Slug
+from contracts.enrolment import EnrolmentRequest, EnrolmentStatus, MissingSeat, ParticipantRequest, Person
+from contracts.envelope import Envelope
+from contracts.problem import Fault
+
+LARGEST = 256 * 1024
+"""Bytes that an intake message may have; a larger one is answered with a refusal."""
+
+
+class EnrolmentReference(Message):
+    """An enrolment of the same partner, by the id that the outcome gave or by the id of the request that made it."""
+
+    enrolment: Identity | None = None
+    request: Identity | None = None
+
+
+class WithdrawRequest(EnrolmentReference):
+    """Give a place back."""
+
+
+class AddParticipantRequest(EnrolmentReference):
+    """Add somebody to an enrolment."""
+
+    participant: ParticipantRequest
+
+
+class ChangeParticipantRequest(EnrolmentReference):
+    """Give somebody another seat or role, or let somebody else take the place."""
+
+    email: EmailAddress
+    seat: Slug | None = None
+    role: Slug | None = None
+    replacement: Person | None = None
+
+
+class WithdrawParticipantRequest(EnrolmentReference):
+    """Take one person out of an enrolment that goes on."""
+
+    email: EmailAddress
+
+
+INTAKE: Mapping[str, type[Message]] = MappingProxyType(
+    {
+        "enrolment.request.v1": EnrolmentRequest,
+        "enrolment.withdraw.v1": WithdrawRequest,
+        "participant.add.v1": AddParticipantRequest,
+        "participant.change.v1": ChangeParticipantRequest,
+        "participant.withdraw.v1": WithdrawParticipantRequest,
+    }
+)
+"""Every type of request that other systems may send."""
+
+
+class IntakeHead(Message):
+    """As much of an intake message as is read before its type is known."""
+
+    id: Identity
+    type: str
+
+
+class OutcomeAccepted(Message):
+    """The request was carried out; ``status`` says whether the enrolment has a place or waits."""
+
+    request: Identity
+    enrolment: Identity
+    programme: Slug
+    status: EnrolmentStatus
+    place: int | None = Field(default=None, description="The place in the waiting list, from 1.")
+    missing: tuple[MissingSeat, ...] = ()
+
+
+class OutcomeRefused(Message):
+    """The request was not carried out; ``errors`` names everything that was wrong."""
+
+    request: Identity | None = Field(default=None, description="Absent where the message had no readable id.")
+    sequence: int = Field(description="The message's number in the partner's intake stream.")
+    programme: Slug | None = None
+    enrolment: Identity | None = None
+    problem: str = Field(description="The kind of problem, as in problem details.")
+    errors: tuple[Fault, ...] = ()
+
+
+OUTCOMES: Mapping[str, type[Message]] = MappingProxyType(
+    {"outcome.accepted.v1": OutcomeAccepted, "outcome.refused.v1": OutcomeRefused}
+)
+
+_ACCEPTED = TypeAdapter(Envelope[OutcomeAccepted])
+_REFUSED = TypeAdapter(Envelope[OutcomeRefused])
+
+
+def parse_outcome(body: bytes) -> Envelope[OutcomeAccepted] | Envelope[OutcomeRefused]:
+    """
+    Read an outcome.
+
+    Raises:
+        pydantic.ValidationError: the body is not one.
+    """
+    if IntakeHead.model_validate_json(body).type == "outcome.accepted.v1":
+        return _ACCEPTED.validate_json(body)
+    return _REFUSED.validate_json(body)

@@ -1,0 +1,224 @@
+"""A programme as its organisers define it: in YAML, in the command that publishes it, and in the facts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, NaiveDatetime, model_validator
+
+from contracts.base import EmailAddress, Line, Link, Message, OrganisationKind, Province, Slug, Text, Title
+from contracts.theme import ThemeReference
+
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+
+LocalTime = Annotated[NaiveDatetime, Field(description="Local time in Europe/Amsterdam, without an offset.")]
+
+
+def instant(local: datetime) -> datetime:
+    """The aware datetime that a local time in Amsterdam stands for (the first one, in the hour that comes twice)."""
+    return local.replace(tzinfo=AMSTERDAM)
+
+
+class ProgrammeKind(StrEnum):
+    """The four shapes that programmes have."""
+
+    MEETING = "meeting"
+    ROUND_TABLE = "round-table"
+    INSPIRATION = "inspiration"
+    TRACK = "track"
+
+
+class Contact(Message):
+    """
+    Whom to turn to: a team or function with a shared mailbox.
+
+    It is public and enters the log, so it names no person: persons leave and may ask to be erased, a log stays.
+    """
+
+    name: Line
+    email: EmailAddress
+    phone: Line | None = None
+
+
+class Online(Message):
+    """Where an online session takes place; the link may follow later."""
+
+    join_link: Link | None = None
+    platform: Line | None = None
+
+
+class Venue(Message):
+    """Where people meet in person."""
+
+    name: Line
+    address: Line
+
+
+class Occasion(Message):
+    """When and where a session takes place; no ``start`` means that the date is not known yet."""
+
+    start: LocalTime | None = None
+    end: LocalTime | None = None
+    time_zone: Literal["Europe/Amsterdam"] = "Europe/Amsterdam"
+    period: Title | None = Field(default=None, description="What is known while there is no date: 'January 2024'.")
+    online: Online | None = None
+    venue: Venue | None = None
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if (self.start is None) != (self.end is None):
+            raise ValueError("start and end come together: give both, or neither while the date is not known")
+        if self.start and self.end and self.start >= self.end:
+            raise ValueError("the end must come after the start")
+        if self.online and self.venue:
+            raise ValueError("a session is online or has a venue, not both")
+        return self
+
+    @property
+    def begins(self) -> datetime | None:
+        """The start as an aware datetime in Europe/Amsterdam."""
+        return instant(self.start) if self.start else None
+
+    @property
+    def finishes(self) -> datetime | None:
+        """The end as an aware datetime in Europe/Amsterdam."""
+        return instant(self.end) if self.end else None
+
+
+class Session(Occasion):
+    """One meeting of a programme."""
+
+    id: Slug
+    title: Title
+    description: Text | None = None
+    lunch: bool = False
+
+    @property
+    def occasion(self) -> Occasion:
+        """When and where alone: what makes a session 'moved' when it changes."""
+        return Occasion(
+            start=self.start,
+            end=self.end,
+            time_zone=self.time_zone,
+            period=self.period,
+            online=self.online,
+            venue=self.venue,
+        )
+
+
+class WaitingList(Message):
+    """
+    How those who did not fit wait for a place.
+
+    ``in-order``: nobody passes the first who waits, even when a smaller group behind would fit.
+    ``fill-gaps``: who does not fit into the free units is passed over, with the reason stored, and keeps the place.
+    """
+
+    policy: Literal["in-order", "fill-gaps"] = "in-order"
+    freeze: LocalTime | None = Field(
+        default=None, description="From this moment on nobody is promoted automatically; staff still can."
+    )
+
+
+class Eligibility(Message):
+    """Who may come; an empty list means that it does not matter."""
+
+    kinds: tuple[OrganisationKind, ...] = ()
+    provinces: tuple[Province, ...] = ()
+    roles: tuple[Slug, ...] = ()
+    without_organisation: bool = Field(default=False, description="Whether people without an organisation may come.")
+
+
+class PriceRule(Message):
+    """A price per unit in euro for those whom it names; the first rule that fits counts."""
+
+    kinds: tuple[OrganisationKind, ...] = ()
+    provinces: tuple[Province, ...] = ()
+    amount: Annotated[Decimal, Field(ge=0, max_digits=8, decimal_places=2)]
+
+
+class EnrolmentRules(Message):
+    """
+    When, by whom and how many.
+
+    ``capacity`` and ``maximum_per_organisation`` count units: a unit is a team where the programme takes teams and a
+    person where it takes persons. ``closes`` is the first moment at which it is too late.
+    """
+
+    opens: LocalTime | None = None
+    closes: LocalTime | None = None
+    per: Literal["person", "team"] = "person"
+    capacity: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    waiting_list: WaitingList | None = None
+    maximum_per_organisation: Annotated[int, Field(ge=1)] | None = None
+    eligible: Eligibility = Eligibility()
+    prices: tuple[PriceRule, ...] = ()
+
+    @model_validator(mode="after")
+    def _opens_before_it_closes(self) -> Self:
+        if self.opens and self.closes and self.opens >= self.closes:
+            raise ValueError("enrolment must open before it closes")
+        return self
+
+
+class Seat(Message):
+    """A place in a team: who may take it, how many of them, which sessions they attend and how long it takes."""
+
+    id: Slug
+    title: Title
+    roles: tuple[Slug, ...] = Field(default=(), description="The roles that may take the seat; empty: any.")
+    count: Annotated[int, Field(ge=1, le=50)] = 1
+    sessions: tuple[Slug, ...] | None = Field(default=None, description="None: all sessions.")
+    hours: Annotated[float, Field(ge=0, le=2000)] | None = Field(default=None, description="Planned hours a person.")
+
+
+class TeamRule(Message):
+    """What makes a team complete; without ``complete_within_days`` an incomplete team is refused."""
+
+    seats: Annotated[tuple[Seat, ...], Field(min_length=1)]
+    complete_within_days: Annotated[int, Field(ge=1, le=365)] | None = None
+
+
+class Programme(Message):
+    """The whole definition of a programme."""
+
+    id: Slug
+    kind: ProgrammeKind
+    title: Title
+    description: Text
+    organisers: Annotated[tuple[Slug, ...], Field(min_length=1, description="Ids of registered organisations.")]
+    content_contact: Contact
+    enrolment_contact: Contact
+    themes: tuple[ThemeReference, ...] = ()
+    page: Link | None = None
+    sessions: tuple[Session, ...] = ()
+    enrolment: EnrolmentRules = EnrolmentRules()
+    team: TeamRule | None = None
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        for what, ids in (
+            ("session", [session.id for session in self.sessions]),
+            ("seat", [seat.id for seat in self.team.seats] if self.team else []),
+            ("theme", [reference.theme for reference in self.themes]),
+            ("organiser", list(self.organisers)),
+        ):
+            twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+            if twice:
+                raise ValueError(f"{what} {', '.join(twice)} is named twice")
+        if (self.enrolment.per == "team") != (self.team is not None):
+            raise ValueError("enrolment per team needs a team rule, and a team rule needs 'per: team'")
+        known = {session.id for session in self.sessions}
+        for seat in self.team.seats if self.team else ():
+            unknown = sorted(set(seat.sessions or ()) - known)
+            if unknown:
+                raise ValueError(f"seat {seat.id} attends unknown sessions: {', '.join(unknown)}")
+        return self
+
+    def session(self, id_: str) -> Session | None:
+        """The session with this id, if the programme has it."""
+        return next((session for session in self.sessions if session.id == id_), None)

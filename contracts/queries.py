@@ -1,0 +1,379 @@
+"""Questions: what ``ask.<service>.<entity>.<verb>`` takes and what it answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contracts.base import EmailAddress, Identity, Language, Message, Slug, Title
+from contracts.enrolment import EnrolmentStatus, MissingSeat, Person, Reason
+from contracts.organisation import Organisation
+from contracts.programme import Programme, ProgrammeKind
+from contracts.theme import Theme
+
+# Registration --------------------------------------------------------------------------------------------------------
+
+
+class Everything(Message):
+    """A question without conditions."""
+
+
+class ProgrammeQuestion(Message):
+    """A question about one programme."""
+
+    programme: Slug
+
+
+class ProgrammeStanding(Message):
+    """A programme with how many units it has given out."""
+
+    id: Slug
+    kind: ProgrammeKind
+    title: Title
+    withdrawn: bool
+    open: bool = Field(description="Whether a request that comes now would be in time.")
+    capacity: int | None
+    confirmed: int
+    waiting: int
+    version: int
+
+
+class ProgrammeList(Message):
+    """All programmes, by id."""
+
+    programmes: tuple[ProgrammeStanding, ...]
+
+
+class ProgrammeView(ProgrammeStanding):
+    """One programme with its whole definition."""
+
+    definition: Programme
+
+
+class ThemeList(Message):
+    """All themes, by id."""
+
+    themes: tuple[Theme, ...]
+
+
+class OrganisationList(Message):
+    """The registry of organisations, by id."""
+
+    organisations: tuple[Organisation, ...]
+
+
+class EnrolmentsQuestion(Message):
+    """The enrolments of a programme, in the order in which they were made."""
+
+    programme: Slug
+    status: EnrolmentStatus | None = None
+
+
+class EnrolmentQuestion(Message):
+    """One enrolment with its history."""
+
+    enrolment: Identity
+
+
+class ParticipantView(Message):
+    """Somebody who takes part; ``contact`` is gone once the person is erased."""
+
+    person: Identity
+    seat: Slug | None = None
+    role: Slug | None = None
+    contact: Person | None = None
+
+
+class Happening(Message):
+    """One fact about an enrolment, in words."""
+
+    position: int
+    time: datetime
+    type: str
+    reason: Reason | None = None
+
+
+class EnrolmentView(Message):
+    """How an enrolment stands, and why."""
+
+    enrolment: Identity
+    programme: Slug
+    organisation: Slug | None = None
+    status: EnrolmentStatus
+    units: int
+    place: int | None = None
+    participants: tuple[ParticipantView, ...]
+    missing: tuple[MissingSeat, ...] = ()
+    complete_by: datetime | None = None
+    source: str
+    reasons: tuple[Reason, ...] = Field(default=(), description="Why it stands so: refusals, promotion, pass-over.")
+    history: tuple[Happening, ...] = ()
+
+
+class EnrolmentList(Message):
+    """Enrolments of one programme."""
+
+    enrolments: tuple[EnrolmentView, ...]
+
+
+class PersonQuestion(Message):
+    """A question about one person, by id or by address."""
+
+    person: Identity | None = None
+    email: EmailAddress | None = None
+
+
+class PersonExport(Message):
+    """Everything that registration keeps about a person (GDPR art. 15)."""
+
+    person: Identity
+    contact: Person
+    since: datetime
+    enrolments: tuple[EnrolmentView, ...]
+
+
+class LogQuestion(Message):
+    """A piece of the log: the facts after a position."""
+
+    after: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    programme: Slug | None = None
+
+
+class LogPiece(Message):
+    """Facts as they stand in the log, and the position of the newest fact of all."""
+
+    facts: tuple[dict[str, object], ...]
+    head: int
+
+
+# Notifications -------------------------------------------------------------------------------------------------------
+
+MailStatus = Literal["planned", "sending", "sent", "failed", "uncertain", "dropped"]
+
+
+class MailsQuestion(Message):
+    """Mails by any of these; the newest first."""
+
+    programme: Slug | None = None
+    enrolment: Identity | None = None
+    person: Identity | None = None
+    status: MailStatus | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class MailView(Message):
+    """One mail and its fate."""
+
+    mail: Identity
+    purpose: Slug
+    person: Identity
+    programme: Slug | None = None
+    enrolment: Identity | None = None
+    session: Slug | None = None
+    status: MailStatus
+    due_at: datetime
+    attempts: int
+    message_id: str | None = None
+    answer: str | None = Field(default=None, description="What the mail server last said, or why it was dropped.")
+
+
+class MailList(Message):
+    """Mails."""
+
+    mails: tuple[MailView, ...]
+
+
+class MailPreviewQuestion(Message):
+    """How a mail would look now, for an enrolment; nothing is sent."""
+
+    enrolment: Identity
+    purpose: Slug
+    person: Identity | None = None
+    session: Slug | None = None
+    language: Language | None = None
+
+
+class MailPreview(Message):
+    """A mail that was not sent."""
+
+    subject: str
+    to: str
+    text: str
+    html: str
+    calendar: str | None = None
+    raw: str = Field(description="The whole message as it would go out (RFC 5322).")
+
+
+class MailsExport(Message):
+    """Everything that notifications keeps about a person (GDPR art. 15)."""
+
+    person: Identity
+    mails: tuple[MailView, ...]
+    messages: tuple[str, ...] = Field(description="The mails as they went out (RFC 5322).")
+
+
+# Reporting -----------------------------------------------------------------------------------------------------------
+
+
+class Counts(Message):
+    """Units and people by status."""
+
+    units_confirmed: int = 0
+    units_waiting: int = 0
+    units_withdrawn: int = 0
+    units_refused: int = 0
+    people_confirmed: int = 0
+    people_waiting: int = 0
+    people_withdrawn: int = 0
+    people_refused: int = 0
+
+
+class CountRow(Message):
+    """Counts under one heading, such as an organisation or a day."""
+
+    key: str
+    name: str
+    counts: Counts
+
+
+class SeatRow(Message):
+    """How many people have a seat, and the hours that are planned for them together."""
+
+    seat: str
+    people: int
+    hours: float | None = None
+
+
+class ReasonRow(Message):
+    """How many refusals named a rule."""
+
+    rule: str
+    nl: str
+    en: str
+    refusals: int
+
+
+class DayRow(Message):
+    """What happened on one day in Amsterdam (ISO 8601 date)."""
+
+    day: str
+    confirmed: int = 0
+    waiting: int = 0
+    refused: int = 0
+    withdrawn: int = 0
+
+
+class MailRow(Message):
+    """How many mails of a purpose were sent, and how many failed."""
+
+    purpose: str
+    sent: int
+    failed: int
+
+
+class ProgrammeReport(Message):
+    """What came of a programme."""
+
+    programme: Slug
+    title: Title
+    kind: ProgrammeKind
+    withdrawn: bool
+    capacity: int | None
+    counts: Counts
+    refusals: tuple[ReasonRow, ...]
+    organisations: tuple[CountRow, ...]
+    provinces: tuple[CountRow, ...]
+    roles: tuple[CountRow, ...]
+    seats: tuple[SeatRow, ...]
+    days: tuple[DayRow, ...]
+    mails: tuple[MailRow, ...]
+    mails_sent: int
+    mails_failed: int
+
+
+class ProgrammeReportRow(Message):
+    """A programme in a list of reports."""
+
+    programme: Slug
+    title: Title
+    counts: Counts
+    mails_sent: int
+    mails_failed: int
+
+
+class ProgrammeReportList(Message):
+    """All programmes, by id."""
+
+    programmes: tuple[ProgrammeReportRow, ...]
+
+
+Heading = Literal["theme", "organiser", "province", "municipality"]
+
+
+class ParticipationQuestion(Message):
+    """Which organisations took part, across programmes, under one heading; ``key`` picks one of its values."""
+
+    by: Heading
+    key: str | None = None
+    kind: str | None = Field(default=None, description="Only organisations of this kind, such as 'library'.")
+
+
+class OrganisationMention(Message):
+    """An organisation of the registry."""
+
+    id: Slug
+    name: str
+    municipality: str | None = None
+
+
+class ParticipationRow(Message):
+    """Which organisations took part under one value of the heading, and which never did."""
+
+    key: str
+    name: str
+    programmes: tuple[Slug, ...]
+    counts: Counts
+    took_part: tuple[OrganisationMention, ...]
+    never_took_part: tuple[OrganisationMention, ...]
+
+
+class Participation(Message):
+    """The answer, by key."""
+
+    by: Heading
+    rows: tuple[ParticipationRow, ...]
+
+
+class ThemeQuestion(Message):
+    """A question about one theme."""
+
+    theme: Slug
+
+
+class GoalCell(Message):
+    """What was reached for one goal in one municipality."""
+
+    goal: Slug
+    programmes: int
+    organisations: int
+    people: int
+
+
+class MunicipalityRow(Message):
+    """What was reached in one municipality, per goal in the theme's order."""
+
+    municipality: str
+    goals: tuple[GoalCell, ...]
+
+
+class ThemeReport(Message):
+    """Per municipality and goal, what a theme has reached."""
+
+    theme: Slug
+    title: Title
+    goals: tuple[CountRow, ...]
+    municipalities: tuple[MunicipalityRow, ...]
+    elsewhere: tuple[GoalCell, ...] = Field(description="What was reached outside the theme's municipalities.")

@@ -1,0 +1,167 @@
+"""One SQLite database, its migrations, and one hop to its thread for a whole piece of work."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+
+Result = TypeVar("Result")
+
+_CHECKPOINT_BYTES = 64 * 1024 * 1024
+_MIGRATION = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+
+
+class DatabaseTooNew(RuntimeError):  # noqa: N818
+    """The database was written by a newer version of the code than the one that opens it."""
+
+
+class BrokenMigrations(RuntimeError):  # noqa: N818
+    """The migrations are not numbered 0001, 0002, 0003 … or one of them failed; the database is as it was."""
+
+
+class Database:
+    """
+    A SQLite database that belongs to one service.
+
+    All work runs on one thread, in the order in which it was asked for. What ``transact`` returned from is on disk
+    (write-ahead log with ``synchronous=FULL``).
+    """
+
+    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
+        self._connection = connection
+        self.path = path
+
+    @classmethod
+    async def open(cls, path: Path, migrations: Path) -> Database:
+        """
+        Open the database at ``path``, made if it is missing, and bring it up to the newest of ``migrations``.
+
+        Args:
+            path: the file; its directory is made if it is missing.
+            migrations: a directory of ``0001_what_it_does.sql``, ``0002_….sql`` …; each runs once, in a transaction.
+
+        Raises:
+            DatabaseTooNew: it holds migrations that this code does not have.
+            BrokenMigrations: a number is missing or doubled, or a migration failed.
+        """
+        scripts = _scripts(migrations)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512)
+        database = cls(connection, path)
+        try:
+            await database.run(_configure)
+            await database.run(lambda raw: _migrate(raw, path, scripts))
+        except BaseException:
+            await connection.close()
+            raise
+        return database
+
+    async def run(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Execute ``function`` on the database's thread; each statement in it is a transaction of its own."""
+        # aiosqlite's public methods hop to the thread once a statement, which costs ten times as much as a whole batch
+        # in one hop (docs/performance.md); its own hop is the only door to the thread.
+        raw: sqlite3.Connection = self._connection._conn
+        result: Result = await self._connection._execute(function, raw)  # type: ignore[no-untyped-call]
+        return result
+
+    async def transact(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
+        """
+        Execute ``function`` in one transaction on the database's thread; an error in it undoes all that it did.
+
+        Whoever is cancelled while waiting does not know whether the transaction was committed.
+        """
+        return await self.run(lambda raw: in_transaction(raw, function))
+
+    async def check_writable(self) -> None:
+        """
+        Write one page and wait until it is on disk.
+
+        Raises:
+            sqlite3.Error: it cannot be written, for instance because the disk is full.
+        """
+
+        def write(raw: sqlite3.Connection) -> None:
+            (version,) = raw.execute("PRAGMA user_version").fetchone()
+            raw.execute(f"PRAGMA user_version = {version:d}")
+
+        await self.transact(write)
+
+    async def close(self) -> None:
+        """Finish what was asked for, then close the file."""
+        await self._connection.close()
+
+
+def in_transaction(connection: sqlite3.Connection, function: Callable[[sqlite3.Connection], Result]) -> Result:
+    """Call ``function`` between BEGIN IMMEDIATE and COMMIT; an error in it undoes all that it did."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = function(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA busy_timeout = 5000")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_BYTES // page_size:d}")
+
+
+def _scripts(directory: Path) -> list[tuple[str, str]]:
+    names = sorted(path.name for path in directory.glob("*.sql"))
+    for expected, name in enumerate(names, 1):
+        match = _MIGRATION.fullmatch(name)
+        if match is None or int(match[1]) != expected:
+            raise BrokenMigrations(f"{directory} should go on with a file {expected:04}_what_it_does.sql, not {name}")
+    return [(name, (directory / name).read_text(encoding="utf-8")) for name in names]
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, scripts: list[tuple[str, str]]) -> None:
+    _version(connection, path, scripts)
+    for number, (name, script) in enumerate(scripts, 1):
+
+        def migrate(raw: sqlite3.Connection, number: int = number, script: str = script) -> None:
+            # Asked again inside the transaction: another process may be opening the same file.
+            if _version(raw, path, scripts) >= number:
+                return
+            for statement in _statements(script):
+                raw.execute(statement)
+            raw.execute(f"PRAGMA user_version = {number:d}")
+
+        try:
+            in_transaction(connection, migrate)
+        except sqlite3.Error as error:
+            raise BrokenMigrations(f"{name} failed on {path}: {error}") from error
+
+
+def _version(connection: sqlite3.Connection, path: Path, scripts: list[tuple[str, str]]) -> int:
+    version: int
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(scripts):
+        raise DatabaseTooNew(
+            f"{path} has schema {version}, this code knows {len(scripts)}: start the newer version of the service"
+        )
+    return version
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One by one, because ``executescript`` commits before it begins."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip():
+        yield statement

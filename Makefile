@@ -1,0 +1,104 @@
+# Deelname: everything that one types here. A bare Debian needs python3 (3.11 or newer), python3-venv and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+DATA ?= data
+PORT_BASE ?= 4600
+
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+MEMBERS := contracts services/chassis services/registration services/notifications services/reporting deploy cli
+MEMBER_FILES := $(addsuffix /pyproject.toml,$(MEMBERS))
+RUN_STAMP := $(VENV)/.installed-demo
+DEVELOPMENT_STAMP := $(VENV)/.installed-development
+
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo run test check lint format types imports tests bench schemas lock install install-development clean
+
+help: ## list these targets
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  %-22s%s\n' "$$name" "$$text"; done
+
+demo: $(RUN_STAMP) ## the whole system with the sample programmes, until Ctrl-C; ONCE=1 stops by itself and fails if something is amiss
+	$(BIN)/deelname demo $(if $(ONCE),--once)
+
+run: $(RUN_STAMP) ## the whole system, empty; DATA=data PORT_BASE=4600 say where
+	$(BIN)/deelname up --data $(DATA) --port-base $(PORT_BASE)
+
+test: check tests ## everything that proves it: linters, types, import rules, tests
+
+check: lint types imports ## what needs no test run
+
+lint: $(DEVELOPMENT_STAMP) ## style and format, changed by nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(DEVELOPMENT_STAMP) ## put the code into the one format and repair what a linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(DEVELOPMENT_STAMP) ## the strict type checker
+	$(BIN)/mypy
+
+imports: $(DEVELOPMENT_STAMP) ## who may import whom (pyproject.toml, [tool.importlinter])
+	$(BIN)/lint-imports
+
+tests: $(DEVELOPMENT_STAMP) ## the tests alone; ARGS="tests/contracts -k subjects" picks some
+	$(BIN)/pytest $(ARGS)
+
+bench: $(DEVELOPMENT_STAMP) ## measure the four paths beside raw probes of the same durability
+	$(BIN)/python -m tests.bench $(ARGS)
+
+schemas: $(DEVELOPMENT_STAMP) ## write the JSON Schemas anew; the tests compare them
+	$(BIN)/python -m contracts.schemas
+
+install: $(RUN_STAMP) ## what running needs, into $(VENV)
+
+install-development: $(DEVELOPMENT_STAMP) ## what working on it needs, into $(VENV)
+
+clean: ## forget the virtual environment and everything that can be made again
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Installing -----------------------------------------------------------------------------------------------------------
+# pip brings uv; uv brings everything else by version and hash. Stamp files say what is there already.
+
+$(UV): requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Deelname needs Python 3.11 or newer, and '$(PYTHON)' is not it: apt-get install python3 python3-venv, or make PYTHON=/path/to/python3." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv module is not complete: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
+	@touch $@
+
+$(RUN_STAMP): requirements/demo.txt requirements/build.txt $(MEMBER_FILES) | $(UV)
+	$(UV_INSTALL) --require-hashes --requirement requirements/demo.txt
+	$(UV_INSTALL) --no-deps --build-constraint requirements/build.txt $(addprefix --editable ,$(addprefix ./,$(MEMBERS)))
+	@touch $@
+
+$(DEVELOPMENT_STAMP): requirements/development.txt $(RUN_STAMP)
+	$(UV_INSTALL) --require-hashes --requirement requirements/development.txt
+	@touch $@
+
+# Locking --------------------------------------------------------------------------------------------------------------
+# development.txt is resolved first and constrains the others, so that one version of a package runs everywhere.
+
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+  --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
+  $(foreach name,contracts chassis registration notifications reporting deploy,--no-emit-package deelname-$(name)) \
+  --no-emit-package deelname
+CONSTRAINED = $(COMPILE) --no-annotate --constraint requirements/development.txt
+
+lock: $(UV) ## resolve the dependencies anew into requirements/*.txt; UPGRADE=1 takes newer versions
+	printf 'uv\n' | $(COMPILE) --no-annotate --output-file requirements/uv.txt -
+	printf 'setuptools>=80\n' | $(COMPILE) --no-annotate --output-file requirements/build.txt -
+	$(COMPILE) --output-file requirements/development.txt deploy/pyproject.toml cli/pyproject.toml --group pyproject.toml:development
+	$(CONSTRAINED) --output-file requirements/demo.txt deploy/pyproject.toml cli/pyproject.toml
+	$(CONSTRAINED) --output-file requirements/deelname.txt cli/pyproject.toml
+	$(CONSTRAINED) --output-file requirements/registration.txt services/registration/pyproject.toml
+	$(CONSTRAINED) --output-file requirements/notifications.txt services/notifications/pyproject.toml
+	$(CONSTRAINED) --output-file requirements/reporting.txt services/reporting/pyproject.toml

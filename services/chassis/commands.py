@@ -1,0 +1,160 @@
+"""Requests that somebody waits for: commands (do.*) and queries (ask.*) over FastStream."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+from faststream.nats import NatsBroker, NatsMessage
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from pydantic import BaseModel, ValidationError
+
+from contracts.problem import ERROR_CODE_HEADER, ERROR_HEADER, Problem, ProblemError, invalid, problem_type
+
+_log = structlog.get_logger("chassis.commands")
+
+Model = TypeVar("Model", bound=BaseModel)
+
+UNEXPECTED = Problem(
+    type=problem_type("unexpected"),
+    title="Something went wrong here",
+    status=500,
+    detail="This is our fault, not yours; it has been logged. Trying again later may help.",
+)
+
+
+class Call:
+    """
+    One request, to be answered at any time by anyone: by its handler, or by a writer after a commit.
+
+    Attributes:
+        subject: what was called.
+        body: the bytes that came.
+        headers: NATS headers, empty when there are none.
+        reply_to: where the answer goes; "" when nobody waits, or when it is no inbox.
+    """
+
+    __slots__ = ("_connection", "answered", "body", "headers", "reply_to", "subject")
+
+    def __init__(
+        self, connection: Client, subject: str, body: bytes, reply_to: str, headers: Mapping[str, str]
+    ) -> None:
+        self._connection = connection
+        self.subject = subject
+        self.body = body
+        # The reply is published with our rights: a stranger who asks for log.… as reply subject gets no answer there.
+        self.reply_to = reply_to if reply_to.startswith("_INBOX") else ""
+        self.headers = headers
+        self.answered = False
+
+    def parse(self, model: type[Model]) -> Model:
+        """
+        The body as ``model``.
+
+        Raises:
+            ProblemError: it is not valid; the problem lists the fields and repeats no value.
+        """
+        try:
+            return model.model_validate_json(self.body or b"{}")
+        except ValidationError as error:
+            raise ProblemError(invalid(error)) from None
+
+    async def reply(self, body: bytes) -> None:
+        """Answer with the result. The answer is handed to the connection and goes out with others."""
+        await self._answer(body, None)
+
+    async def fail(self, problem: Problem) -> None:
+        """Answer with problem details (RFC 9457) and the error headers of NATS services (ADR-32)."""
+        await self._answer(
+            problem.model_dump_json(exclude_none=True).encode(),
+            {ERROR_HEADER: problem.title, ERROR_CODE_HEADER: str(problem.status)},
+        )
+
+    async def _answer(self, body: bytes, headers: dict[str, str] | None) -> None:
+        self.answered = True
+        if not self.reply_to:
+            return
+        try:
+            await self._connection.publish(self.reply_to, body, headers=headers)
+        except NatsError as error:
+            # The caller's timeout tells it; the effect stands, and a repeated command with the same id says so.
+            _log.warning("reply could not be sent", subject=self.subject, error=str(error) or type(error).__name__)
+
+
+Handler = Callable[[Call], None] | Callable[[Call], Awaitable[BaseModel | bytes | None]]
+"""
+Takes a call. A plain function hands the call on and returns at once: somebody else answers it. A coroutine function
+answers itself, or returns what to answer with. Either may raise ``ProblemError``.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """
+    One line of a service's wiring table.
+
+    Attributes:
+        subject: what is called, without wildcards.
+        request: the model of the request's body.
+        reply: the model of the answer's body; None when the answer is empty.
+        handler: what is called.
+        description: one line for the reader of the AsyncAPI document.
+    """
+
+    subject: str
+    request: type[BaseModel]
+    reply: type[BaseModel] | None
+    handler: Handler
+    description: str
+
+
+def serve(broker: NatsBroker, table: Iterable[Route], queue: str = "") -> None:
+    """
+    Subscribe the table's handlers; they are called once ``broker`` has started.
+
+    Args:
+        broker: made by ``broker.faststream_broker``.
+        table: the wiring.
+        queue: a queue group, so that of several replicas one answers; the service's name.
+    """
+    for route in table:
+        subscriber = broker.subscriber(route.subject, queue=queue, no_reply=True, parser=_parse, decoder=_to_call)
+        subscriber(_answering(route.handler))
+
+
+async def _parse(message: Msg) -> NatsMessage:
+    """The least that FastStream needs: the handlers read the raw message themselves."""
+    message._ackd = True
+    return NatsMessage(raw_message=message, body=message.data, correlation_id="-", message_id="-")
+
+
+async def _to_call(message: NatsMessage) -> Call:
+    raw = message.raw_message
+    return Call(raw._client, raw.subject, raw.data, raw.reply, raw.headers or {})
+
+
+def _answering(handler: Handler) -> Callable[[Call], Awaitable[None]]:
+    async def answering(call: Call) -> None:
+        try:
+            outcome: Any = handler(call)
+            if inspect.isawaitable(outcome):
+                outcome = await outcome
+                if not call.answered:
+                    await call.reply(
+                        outcome.model_dump_json().encode() if isinstance(outcome, BaseModel) else outcome or b""
+                    )
+        except ProblemError as error:
+            await call.fail(error.problem)
+        except ValidationError as error:
+            await call.fail(invalid(error))
+        except Exception:
+            # Without the body: it may hold people's data.
+            _log.exception("handler failed", subject=call.subject)
+            await call.fail(UNEXPECTED)
+
+    return answering

@@ -1,0 +1,81 @@
+"""What every test may ask for: a real broker, a directory for a database, a clock that stands still."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from deploy.embedded import EmbeddedBroker, free_port
+from services.chassis.broker import connect
+from services.chassis.clock import Clock
+
+NOW = datetime(2023, 3, 2, 9, 14, tzinfo=UTC)
+
+
+class Broker(EmbeddedBroker):
+    """An embedded nats-server with JetStream under its own directory, made to be killed, restarted and wiped."""
+
+    def __init__(self, directory: Path) -> None:
+        port = free_port()
+        directory.mkdir(parents=True, exist_ok=True)
+        self.store = directory / "jetstream"
+        configuration = directory / "nats.conf"
+        configuration.write_text(
+            f'listen: "127.0.0.1:{port}"\n'
+            "jetstream {\n"
+            f"  store_dir: {json.dumps(str(self.store))}\n"
+            "  sync_interval: always\n"
+            "}\n"
+        )
+        super().__init__(configuration, port, directory / "nats.log")
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    def restart(self) -> None:
+        """SIGKILL, then start again on the same port and store."""
+        self.kill()
+        self.start()
+
+    def wipe(self) -> None:
+        """SIGKILL, lose the disk, and start again on the same port."""
+        self.kill()
+        shutil.rmtree(self.store)
+        self.start()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker of the test's own, free to be killed."""
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+async def connection(broker: Broker) -> AsyncIterator[Client]:
+    """A client of the test's own broker, with the options that services use."""
+    connection = await connect(broker.url, "test")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def database_path(tmp_path: Path) -> Path:
+    """Where a test's database goes."""
+    return tmp_path / "database" / "service.db"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still at ``NOW``."""
+    return lambda: NOW

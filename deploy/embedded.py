@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
 import socket
 import subprocess
 import sysconfig
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_PR_SET_PDEATHSIG = 1
 
 
 def free_port() -> int:
@@ -24,13 +29,37 @@ def server_binary() -> Path:
     return Path(sysconfig.get_path("scripts")) / "nats-server"
 
 
-class BrokerDidNotStart(RuntimeError):
+def dies_with_its_parent(sign: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
+    """
+    What to pass as ``preexec_fn`` so that a child gets ``sign`` when its parent is gone, even by kill -9.
+
+    Linux alone offers this (prctl, PR_SET_PDEATHSIG); elsewhere it is None, and an orphan has to be ended by hand.
+    Start such a child from the main thread: Linux counts the thread that forked as the parent.
+    """
+    if not os.path.exists("/proc/self/status"):
+        return None
+    library = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def follow() -> None:
+        library.prctl(_PR_SET_PDEATHSIG, int(sign), 0, 0, 0)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+
+    return follow
+
+
+class BrokerDidNotStart(RuntimeError):  # noqa: N818 - it reads as what happened
     """The nats-server process ended, or did not accept a connection in time; the message ends with its own log."""
 
 
 @dataclass
 class EmbeddedBroker:
-    """One nats-server on loopback whose configuration file is ``configuration`` and whose log goes to ``log``."""
+    """
+    One nats-server on loopback whose configuration file is ``configuration`` and whose log goes to ``log``.
+
+    It ends with the process that started it, however that ends.
+    """
 
     configuration: Path
     port: int
@@ -45,24 +74,36 @@ class EmbeddedBroker:
             BrokerDidNotStart: it ended or did not listen within ``timeout`` seconds.
         """
         with self.log.open("ab") as output:
+            start_of_log = output.tell()
             self.process = subprocess.Popen(
                 [server_binary(), "-c", str(self.configuration)],
+                stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=dies_with_its_parent(),  # noqa: PLW1509 - one system call, bound before the fork
             )
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
+            # Its own word, not a port that answers: another server may sit on the port.
+            if b"Server is ready" in self._log_since(start_of_log):
+                return
             if self.process.poll() is not None:
                 break
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=0.2):
-                    return
-            except OSError:
-                time.sleep(0.01)
+            time.sleep(0.01)
         self.kill()
-        tail = self.log.read_text(errors="replace")[-2000:]
-        raise BrokerDidNotStart(f"nats-server did not listen on 127.0.0.1:{self.port}. Its log {self.log} ends:\n{tail}")
+        tail = self._log_since(start_of_log)[-2000:].decode(errors="replace")
+        raise BrokerDidNotStart(f"nats-server did not start on 127.0.0.1:{self.port}. Its log {self.log} ends:\n{tail}")
+
+    def _log_since(self, start: int) -> bytes:
+        with self.log.open("rb") as log:
+            log.seek(start)
+            return log.read()
+
+    def reload(self) -> None:
+        """Have the server read its configuration again (SIGHUP), as after adding a partner."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGHUP)
 
     def stop(self) -> None:
         """End the server as an operator would (SIGTERM) and wait for it."""

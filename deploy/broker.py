@@ -1,0 +1,165 @@
+"""
+A broker for one machine, with the accounts and permissions of production: for the local mode, tests and benchmarks.
+
+``start_broker(directory, partners)`` is all that a test or a benchmark needs::
+
+    with start_broker(tmp_path, ["demo"]) as broker:
+        connection = await nats.connect(broker.url("demo"), inbox_prefix=broker.inbox_prefix("demo").encode())
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from deploy.configuration import Broker, Password, render
+from deploy.embedded import EmbeddedBroker, free_port
+from deploy.identities import TOPOLOGY, TOPOLOGY_PARTNERS, Access, access
+from deploy.topology import Changes, declare_at
+
+
+@dataclass
+class RunningBroker:
+    """A nats-server that runs and has every stream; leaving the ``with`` block stops it."""
+
+    access: Access
+    passwords: Mapping[str, str]
+    server: EmbeddedBroker
+    directory: Path
+
+    @property
+    def port(self) -> int:
+        """The port on loopback that clients connect to."""
+        return self.server.port
+
+    @property
+    def store(self) -> Path:
+        """The folder with the streams' files."""
+        return self.directory / "store"
+
+    @property
+    def address(self) -> str:
+        """Where it listens, without any credential."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    def url(self, name: str) -> str:
+        """
+        Where to connect as this identity, with its password.
+
+        Raises:
+            KeyError: no identity has this name.
+        """
+        return f"nats://{name}:{self.passwords[name]}@127.0.0.1:{self.port}"
+
+    def inbox_prefix(self, name: str) -> str:
+        """The inbox prefix that this identity has to connect with."""
+        return self.access.identity(name).inbox_prefix
+
+    async def declare(self) -> Changes:
+        """Declare the streams, bucket and consumers, again if need be (after the store was lost)."""
+        return await declare_at(self.url(TOPOLOGY), self.url(TOPOLOGY_PARTNERS), self.access.partners)
+
+    def start(self) -> None:
+        """Start the server again after ``stop`` or ``kill``, on the same store."""
+        self.server.start()
+
+    def stop(self) -> None:
+        """End the server in order."""
+        self.server.stop()
+
+    def kill(self) -> None:
+        """End the server as a power cut would."""
+        self.server.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.stop()
+
+
+def prepare_broker(
+    directory: Path, partners: Iterable[str], *, port: int, monitoring_port: int | None = None
+) -> RunningBroker:
+    """
+    Write the configuration and the passwords of a broker under ``directory`` without starting it.
+
+    Passwords are made at random once and kept in ``directory/passwords.json``, readable by its owner alone. Partners
+    may come and go between starts.
+
+    Raises:
+        InvalidPartner: see ``identities.access``.
+    """
+    table = access(partners)
+    directory.mkdir(parents=True, exist_ok=True)
+    passwords = _passwords(directory / "passwords.json", [identity.name for identity in table.identities])
+    configuration = directory / "nats.conf"
+    text = render(
+        table,
+        {name: Password(value) for name, value in passwords.items()},
+        Broker(store=directory / "store", port=port, monitoring_port=monitoring_port),
+    )
+    write_secretly(configuration, text)
+    return RunningBroker(table, passwords, EmbeddedBroker(configuration, port, directory / "nats.log"), directory)
+
+
+async def start_broker_async(
+    directory: Path,
+    partners: Iterable[str] = ("demo",),
+    *,
+    port: int | None = None,
+    monitoring_port: int | None = None,
+) -> RunningBroker:
+    """``start_broker`` from within an event loop."""
+    broker = prepare_broker(
+        directory, partners, port=free_port() if port is None else port, monitoring_port=monitoring_port
+    )
+    broker.start()
+    try:
+        await broker.declare()
+    except BaseException:
+        broker.stop()
+        raise
+    return broker
+
+
+def start_broker(
+    directory: Path,
+    partners: Iterable[str] = ("demo",),
+    *,
+    port: int | None = None,
+    monitoring_port: int | None = None,
+) -> RunningBroker:
+    """
+    Start a broker with all its state under ``directory`` and declare the topology; a free port if none is given.
+
+    Raises:
+        BrokerDidNotStart: the server ended or its port is taken; the message ends with its log.
+        TopologyConflict: the store holds streams that cannot be brought to what is declared.
+    """
+    return asyncio.run(start_broker_async(directory, partners, port=port, monitoring_port=monitoring_port))
+
+
+def write_secretly(path: Path, text: str) -> None:
+    """Replace a file as a whole, readable by its owner alone: a reader sees the old text or the new, never a half."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _passwords(path: Path, names: Iterable[str]) -> dict[str, str]:
+    kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    passwords = {**kept, **{name: secrets.token_urlsafe(24) for name in names if name not in kept}}
+    if passwords != kept:
+        write_secretly(path, json.dumps(passwords, indent=2) + "\n")
+    return {name: passwords[name] for name in names}

@@ -1,0 +1,215 @@
+"""
+The broker's configuration file, written from the table in ``identities.py``.
+
+``python -m deploy.configuration`` prints it with the public keys of production in it, or says whose key is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.identities import SYSTEM, Access, Account, Identity, Import
+from deploy.topology import streams_of
+
+MEBIBYTE = 1024 * 1024
+MAX_PAYLOAD = MEBIBYTE
+"""The largest message of all, in bytes."""
+
+_PUBLIC_KEY = re.compile(r"U[A-Z2-7]{55}")
+
+
+class InvalidCredential(ValueError):  # noqa: N818 - it reads as what is wrong
+    """Someone of the table has no credential, or one that cannot be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """A plain password: for the local mode alone, where nothing listens but loopback."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "Password(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """The public half of an nkey, 56 characters that start with U. The broker never sees the other half."""
+
+    value: str
+
+    def __post_init__(self) -> None:
+        if not _PUBLIC_KEY.fullmatch(self.value):
+            raise InvalidCredential(f"{self.value!r} is not the public key of an nkey user (U and 55 characters)")
+
+
+Credential = Password | PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker listens and keeps its files; ``monitoring_port`` None opens no monitoring."""
+
+    store: Path
+    host: str = "127.0.0.1"
+    port: int = 4222
+    monitoring_port: int | None = None
+    server_name: str = "deelname"
+
+
+class _Bare(str):
+    """A value that NATS wants without quotes, as 1MB or enabled."""
+
+    __slots__ = ()
+
+
+def render(access: Access, credentials: Mapping[str, Credential], broker: Broker) -> str:
+    """
+    The text of ``nats.conf``.
+
+    Raises:
+        InvalidCredential: an identity of the table has no credential.
+    """
+    missing = sorted(identity.name for identity in access.identities if identity.name not in credentials)
+    if missing:
+        raise InvalidCredential(f"no credential for {', '.join(missing)}")
+    stores = {
+        account.name: sum(stream.config.max_bytes or 0 for stream in streams_of(account.name, access.partners))
+        for account in access.accounts
+        if account.streams
+    }
+    top: dict[str, object] = {
+        "server_name": broker.server_name,
+        "host": broker.host,
+        "port": broker.port,
+        "max_payload": MAX_PAYLOAD,
+        "max_control_line": 4096,
+        "write_deadline": "10s",
+    }
+    if broker.monitoring_port is not None:
+        top["http"] = f"{broker.host}:{broker.monitoring_port}"
+    top["jetstream"] = {
+        "store_dir": str(broker.store),
+        # Anything laxer loses acknowledged messages when the power fails.
+        "sync_interval": _Bare("always"),
+        "max_file": sum(stores.values()),
+        "max_mem": 64 * MEBIBYTE,
+    }
+    top["system_account"] = _Bare(SYSTEM)
+    top["accounts"] = {
+        account.name: _account(account, access, credentials, stores.get(account.name)) for account in access.accounts
+    }
+    return "# Written by deploy/configuration.py from deploy/identities.py: change it there.\n" + _text(top)
+
+
+def _account(
+    account: Account, access: Access, credentials: Mapping[str, Credential], store: int | None
+) -> dict[str, object]:
+    lines: dict[str, object] = {}
+    if store is not None:
+        lines["jetstream"] = {
+            "max_store": store,
+            "max_mem": 32 * MEBIBYTE,
+            "max_bytes_required": True,
+        }
+    lines["users"] = [
+        _user(identity, credentials[identity.name])
+        for identity in access.identities
+        if identity.account == account.name
+    ]
+    exports = _exports(account.name, access)
+    if exports:
+        lines["exports"] = exports
+    if account.imports:
+        lines["imports"] = [_import(item) for item in account.imports]
+    mappings = {item.subject: item.within for item in account.imports if item.within}
+    if mappings:
+        lines["mappings"] = mappings
+    return {key: value for key, value in lines.items() if value != []}
+
+
+def _user(identity: Identity, credential: Credential) -> dict[str, object]:
+    permissions: dict[str, object] = {
+        "publish": {"allow": list(identity.publish)},
+        "subscribe": {"allow": list(identity.subscribe)},
+    }
+    if identity.replies:
+        permissions["allow_responses"] = {"max": 1, "expires": "1m"}
+    match credential:
+        case Password(value):
+            who: dict[str, object] = {"user": identity.name, "password": value}
+        case PublicKey(value):
+            who = {"nkey": value}
+    return {**who, "permissions": permissions}
+
+
+def _exports(account: str, access: Access) -> list[dict[str, object]]:
+    """What others import from this account, each subject open to those who import it and to no one else."""
+    importers: dict[str, list[str]] = {}
+    answers: dict[str, str] = {}
+    for other in access.accounts:
+        for item in other.imports:
+            if item.account == account:
+                importers.setdefault(item.subject, []).append(other.name)
+                answers[item.subject] = item.answers
+    return [
+        {"service": subject, "response_type": _Bare(answers[subject]), "accounts": [_Bare(name) for name in names]}
+        for subject, names in importers.items()
+    ]
+
+
+def _import(item: Import) -> dict[str, object]:
+    line: dict[str, object] = {"service": {"account": _Bare(item.account), "subject": item.subject}}
+    if item.within:
+        line["to"] = item.within
+    return line
+
+
+def _text(value: Mapping[str, object]) -> str:
+    return "".join(f"{_key(key)}: {_value(item, 0)}\n" for key, item in value.items())
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"\w+", key) else json.dumps(key)
+
+
+def _value(value: object, depth: int) -> str:
+    match value:
+        case _Bare():
+            return str(value)
+        case bool() | int():
+            return json.dumps(value)
+        case dict():
+            return _block(value, depth)
+        case list():
+            return _list(value, depth)
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def _block(block: Mapping[str, object], depth: int) -> str:
+    if _is_flat(block):
+        return "{ " + ", ".join(f"{_key(key)}: {_value(item, 0)}" for key, item in block.items()) + " }"
+    inner = "  " * (depth + 1)
+    lines = "".join(f"{inner}{_key(key)}: {_value(item, depth + 1)}\n" for key, item in block.items())
+    return "{\n" + lines + "  " * depth + "}"
+
+
+def _list(items: list[object], depth: int) -> str:
+    if len(items) <= 1 or all(isinstance(item, _Bare) for item in items):
+        return "[" + ", ".join(_value(item, depth) for item in items) + "]"
+    inner = "  " * (depth + 1)
+    return "[\n" + "".join(f"{inner}{_value(item, depth + 1)},\n" for item in items) + "  " * depth + "]"
+
+
+def _is_flat(block: Mapping[str, object]) -> bool:
+    """Short enough for one line: no lists but of names, and no more than one block inside."""
+    return len(block) <= 3 and all(
+        all(not isinstance(deep, dict | list) for deep in item.values())
+        if isinstance(item, dict)
+        else not isinstance(item, list) or all(isinstance(deep, _Bare) for deep in item)
+        for item in block.values()
+    )

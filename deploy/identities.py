@@ -1,0 +1,334 @@
+"""
+Who connects to the broker, in which account, and what each may do: one table of frozen data, nothing else decides it.
+
+The configuration of the broker is written from it (``configuration.py``), and the tests attack what it leaves out.
+
+Three thoughts shape it:
+
+* A client chooses the reply subject of every request, and the server stores its answer there if a stream listens
+  (``reply = log.registration.…`` forges a fact). A publish permission cannot stop that, an account can: whoever is not
+  trusted with a stream lives in an account without one and reaches the few subjects it needs by a service import. The
+  server then answers in the asker's own account. So each partner has an account of its own, and so have the staff.
+* Whoever may create a push consumer chooses where its messages go. Staff and partners get no such right at all.
+* Every client sees answers under its own inbox prefix alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from contracts import subjects
+
+APPLICATION = "APP"
+PARTNERS = "PARTNERS"
+STAFF = "STAFF"
+SYSTEM = "SYS"
+
+CONTACTS_STREAM = f"KV_{subjects.CONTACTS}"
+CONTACTS_KEYS = f"$KV.{subjects.CONTACTS}.>"
+
+SERVICES = ("registration", "notifications", "reporting")
+REGISTRATION_INTAKE = "registration_intake"
+"""Registration's second user, in the partners' account. Its inbox prefix is the one of ``registration``."""
+TOPOLOGY = "topology"
+TOPOLOGY_PARTNERS = "topology_partners"
+
+_PARTNER_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LONGEST_PARTNER_NAME = 40
+_RESERVED = frozenset({*SERVICES, REGISTRATION_INTAKE, TOPOLOGY, TOPOLOGY_PARTNERS, "staff", "monitor", "system"})
+
+
+class InvalidPartner(ValueError):  # noqa: N818 - it reads as what is wrong
+    """A partner's name cannot be a word of a subject, or is taken by a part of the system."""
+
+
+class Answers(StrEnum):
+    """How many messages a service import may answer with."""
+
+    ONE = "singleton"
+    MANY = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """
+    One user of the broker.
+
+    ``publish`` and ``subscribe`` are the subjects that it may use, patterns of NATS; everything else is refused.
+    ``replies`` lets it answer each request that it receives, once, wherever the asker wanted the answer.
+    """
+
+    name: str
+    account: str
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...] = ()
+    replies: bool = False
+    inbox: str = ""
+
+    @property
+    def inbox_prefix(self) -> str:
+        """The inbox prefix that this user has to connect with, for it may subscribe to no other."""
+        return f"_INBOX_{(self.inbox or self.name).replace('-', '_')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """
+    A subject that one account may ask another for.
+
+    ``within`` is set for subjects of the JetStream interface that the server would answer in the asker's own account
+    ("JetStream not enabled for account"): a mapping sends them there first, so that clients need not know.
+    """
+
+    subject: str
+    account: str
+    answers: Answers = Answers.ONE
+    within: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A closed space of subjects. ``streams`` says that streams may live in it."""
+
+    name: str
+    streams: bool = False
+    imports: tuple[Import, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The whole table: accounts, and who is in them."""
+
+    accounts: tuple[Account, ...]
+    identities: tuple[Identity, ...]
+    partners: tuple[str, ...] = field(default=())
+
+    def identity(self, name: str) -> Identity:
+        """
+        The user of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for identity in self.identities:
+            if identity.name == name:
+                return identity
+        raise KeyError(name)
+
+
+def partner_account(partner: str) -> str:
+    """The name of the account that a partner is alone in."""
+    return f"PARTNER_{partner.upper().replace('-', '_')}"
+
+
+def access(partners: Iterable[str]) -> Access:
+    """
+    The table for these partners.
+
+    Raises:
+        InvalidPartner: a name is not lower-case words joined by single hyphens, is longer than 40 characters, is
+            reserved, or would share a stream or an account with another (``a-b`` twice).
+    """
+    names = tuple(partners)
+    _check(names)
+    return Access(
+        accounts=(
+            Account(APPLICATION, streams=True),
+            Account(PARTNERS, streams=True),
+            Account(STAFF, imports=_STAFF_IMPORTS),
+            *(Account(partner_account(name), imports=_partner_imports(name)) for name in names),
+            Account(SYSTEM),
+        ),
+        identities=(
+            _REGISTRATION,
+            _NOTIFICATIONS,
+            _REPORTING,
+            _TOPOLOGY,
+            _registration_intake(names),
+            _TOPOLOGY_PARTNERS,
+            _STAFF,
+            *(_partner(name) for name in names),
+        ),
+        partners=names,
+    )
+
+
+def _check(names: tuple[str, ...]) -> None:
+    for name in names:
+        if not _PARTNER_NAME.fullmatch(name) or len(name) > _LONGEST_PARTNER_NAME:
+            raise InvalidPartner(
+                f"{name!r} cannot name a partner: at most {_LONGEST_PARTNER_NAME} characters, lower-case letters and"
+                " digits, words joined by single hyphens"
+            )
+        if name in _RESERVED:
+            raise InvalidPartner(f"{name!r} cannot name a partner: a part of Deelname has that name")
+        if names.count(name) > 1:
+            raise InvalidPartner(f"the partner {name!r} is listed more than once")
+
+
+def _own_inbox(name: str) -> str:
+    return f"_INBOX_{name.replace('-', '_')}.>"
+
+
+def _reads_by_consumer(stream: str) -> tuple[str, ...]:
+    """
+    What nats-py's ordered consumer asks for: the stream's state, a short-lived consumer, its flow control.
+
+    The request to create names the consumer and its filter in the subject, or neither.
+    """
+    return (
+        f"$JS.API.STREAM.INFO.{stream}",
+        f"$JS.API.CONSUMER.CREATE.{stream}",
+        f"$JS.API.CONSUMER.CREATE.{stream}.>",
+        f"$JS.API.CONSUMER.INFO.{stream}.*",
+        f"$JS.API.CONSUMER.DELETE.{stream}.*",
+        f"$JS.FC.{stream}.>",
+    )
+
+
+def _reads_contacts() -> tuple[str, ...]:
+    return (
+        f"$JS.API.STREAM.INFO.{CONTACTS_STREAM}",
+        f"$JS.API.DIRECT.GET.{CONTACTS_STREAM}.{CONTACTS_KEYS}",
+    )
+
+
+def _serves(service: str) -> tuple[str, ...]:
+    return (subjects.commands_of(service), subjects.queries_of(service), _own_inbox(service))
+
+
+def _relays(service: str) -> tuple[str, ...]:
+    """The relay writes the log and asks the stream, and nobody else, how far it is."""
+    stream = subjects.log_stream(service)
+    return (
+        subjects.log_subjects(service),
+        f"$JS.API.STREAM.INFO.{stream}",
+        f"$JS.API.STREAM.MSG.GET.{stream}",
+    )
+
+
+_REGISTRATION = Identity(
+    name="registration",
+    account=APPLICATION,
+    publish=(
+        *_relays("registration"),
+        CONTACTS_KEYS,
+        *_reads_contacts(),
+        f"$JS.API.STREAM.INFO.{subjects.log_stream('notifications')}",
+    ),
+    subscribe=_serves("registration"),
+    replies=True,
+)
+
+_NOTIFICATIONS = Identity(
+    name="notifications",
+    account=APPLICATION,
+    publish=(
+        *_relays("notifications"),
+        *_reads_by_consumer(subjects.log_stream("registration")),
+        *_reads_contacts(),
+    ),
+    subscribe=_serves("notifications"),
+    replies=True,
+)
+
+_REPORTING = Identity(
+    name="reporting",
+    account=APPLICATION,
+    publish=(
+        *_reads_by_consumer(subjects.log_stream("registration")),
+        *_reads_by_consumer(subjects.log_stream("notifications")),
+    ),
+    subscribe=_serves("reporting"),
+    replies=True,
+)
+
+_TOPOLOGY = Identity(
+    name=TOPOLOGY,
+    account=APPLICATION,
+    publish=(
+        "$JS.API.STREAM.NAMES",
+        "$JS.API.STREAM.INFO.*",
+        "$JS.API.STREAM.CREATE.*",
+        "$JS.API.STREAM.UPDATE.*",
+    ),
+    subscribe=(_own_inbox(TOPOLOGY),),
+)
+
+_TOPOLOGY_PARTNERS = Identity(
+    name=TOPOLOGY_PARTNERS,
+    account=PARTNERS,
+    publish=(
+        *_TOPOLOGY.publish,
+        "$JS.API.CONSUMER.NAMES.*",
+        "$JS.API.CONSUMER.INFO.*.*",
+        "$JS.API.CONSUMER.CREATE.*.>",
+    ),
+    subscribe=(_own_inbox(TOPOLOGY),),
+    inbox=TOPOLOGY,
+)
+
+_READABLE_BY_STAFF = tuple(subjects.log_stream(service) for service in ("registration", "notifications"))
+
+_STAFF_IMPORTS = (
+    *(Import(subjects.commands_of(service), APPLICATION) for service in SERVICES),
+    *(Import(subjects.queries_of(service), APPLICATION) for service in SERVICES),
+    *(Import(f"$JS.API.DIRECT.GET.{stream}", APPLICATION, Answers.MANY) for stream in _READABLE_BY_STAFF),
+    *(
+        Import(f"$JS.API.STREAM.INFO.{stream}", APPLICATION, within=f"application.stream.info.{stream}")
+        for stream in _READABLE_BY_STAFF
+    ),
+)
+
+
+def _may_ask(imports: tuple[Import, ...]) -> tuple[str, ...]:
+    """The server checks a permission after the mapping as well as before."""
+    return tuple(item.subject for item in imports) + tuple(item.within for item in imports if item.within)
+
+
+_STAFF = Identity(
+    name="staff",
+    account=STAFF,
+    publish=_may_ask(_STAFF_IMPORTS),
+    subscribe=(_own_inbox("staff"),),
+)
+
+
+def _registration_intake(partners: tuple[str, ...]) -> Identity:
+    reader = subjects.INTAKE_READER
+    streams = tuple(subjects.intake_stream(partner) for partner in partners)
+    return Identity(
+        name=REGISTRATION_INTAKE,
+        account=PARTNERS,
+        publish=(
+            subjects.outcomes(),
+            f"$JS.API.STREAM.INFO.{subjects.OUTCOMES_STREAM}",
+            *(f"$JS.API.CONSUMER.INFO.{stream}.{reader}" for stream in streams),
+            *(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{reader}" for stream in streams),
+            *(f"$JS.ACK.{stream}.{reader}.>" for stream in streams),
+        ),
+        subscribe=(_own_inbox("registration"),),
+        inbox="registration",
+    )
+
+
+def _partner_imports(partner: str) -> tuple[Import, ...]:
+    stream = subjects.OUTCOMES_STREAM
+    return (
+        Import(subjects.intake_of(partner), PARTNERS),
+        Import(f"$JS.API.CONSUMER.INFO.{stream}.{partner}", PARTNERS, within=f"partners.consumer.info.{partner}"),
+        Import(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{partner}", PARTNERS, Answers.MANY),
+        Import(f"$JS.ACK.{stream}.{partner}.>", PARTNERS),
+    )
+
+
+def _partner(name: str) -> Identity:
+    return Identity(
+        name=name,
+        account=partner_account(name),
+        publish=_may_ask(_partner_imports(name)),
+        subscribe=(_own_inbox(name),),
+    )

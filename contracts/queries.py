@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.base import EmailAddress, Identity, Language, Message, Slug, Title
+from contracts.base import EmailAddress, Identity, Language, Message, OrganisationKind, Slug, Title
 from contracts.enrolment import EnrolmentStatus, MissingSeat, Person, Reason
 from contracts.organisation import Organisation
 from contracts.programme import Programme, ProgrammeKind
@@ -232,37 +232,54 @@ class Counts(Message):
 
 
 class CountRow(Message):
-    """Counts under one heading, such as an organisation or a day."""
+    """
+    Counts under one heading, such as an organisation or a province.
+
+    A ``key`` that starts with an underscore is no id: it says that there is none (``_without-organisation``) or that it
+    cannot be known (``_unregistered-organisation``), and ``title`` says so in words.
+    """
 
     key: str
     name: str
+    title: Title | None = Field(default=None, description="The name in both languages, where it has two.")
     counts: Counts
 
 
 class SeatRow(Message):
-    """How many people have a seat, and the hours that are planned for them together."""
+    """How many people have a seat, and the hours that are planned for them together; both of the confirmed."""
 
     seat: str
+    title: Title | None = None
     people: int
     hours: float | None = None
+    counts: Counts = Counts()
 
 
 class ReasonRow(Message):
-    """How many refusals named a rule."""
+    """How many refusals named a rule, and for how many units and people; the sentence is the first refusal's."""
 
     rule: str
     nl: str
     en: str
     refusals: int
+    units: int = 0
+    people: int = 0
 
 
 class DayRow(Message):
-    """What happened on one day in Amsterdam (ISO 8601 date)."""
+    """
+    What happened to enrolments on one day in Amsterdam (ISO 8601 date).
+
+    ``requested`` is how many came in; at once they were ``confirmed``, ``waiting`` or ``refused``. ``promoted`` and
+    ``withdrawn`` are enrolments of this day or of days before.
+    """
 
     day: str
+    requested: int = 0
     confirmed: int = 0
     waiting: int = 0
     refused: int = 0
+    promoted: int = 0
     withdrawn: int = 0
 
 
@@ -281,6 +298,7 @@ class ProgrammeReport(Message):
     title: Title
     kind: ProgrammeKind
     withdrawn: bool
+    per: Literal["person", "team"] = Field(default="person", description="What a unit is.")
     capacity: int | None
     counts: Counts
     refusals: tuple[ReasonRow, ...]
@@ -299,6 +317,9 @@ class ProgrammeReportRow(Message):
 
     programme: Slug
     title: Title
+    kind: ProgrammeKind | None = None
+    withdrawn: bool = False
+    capacity: int | None = None
     counts: Counts
     mails_sent: int
     mails_failed: int
@@ -318,7 +339,7 @@ class ParticipationQuestion(Message):
 
     by: Heading
     key: str | None = None
-    kind: str | None = Field(default=None, description="Only organisations of this kind, such as 'library'.")
+    kind: OrganisationKind | None = Field(default=None, description="Only organisations of this kind.")
 
 
 class OrganisationMention(Message):
@@ -330,10 +351,17 @@ class OrganisationMention(Message):
 
 
 class ParticipationRow(Message):
-    """Which organisations took part under one value of the heading, and which never did."""
+    """
+    Which organisations took part under one value of the heading, and which never did.
+
+    Who has a confirmed enrolment took part. Who never did is registered and could have: the rules of at least one of
+    the programmes allow its kind and province, and it does not organise that programme itself. Withdrawn programmes
+    did not take place and count for nothing.
+    """
 
     key: str
     name: str
+    title: Title | None = Field(default=None, description="The name in both languages, where it has two.")
     programmes: tuple[Slug, ...]
     counts: Counts
     took_part: tuple[OrganisationMention, ...]
@@ -353,20 +381,30 @@ class ThemeQuestion(Message):
     theme: Slug
 
 
-class GoalCell(Message):
+class Reached(Message):
+    """How many programmes, organisations and different people took part: had a place in what was not withdrawn."""
+
+    programmes: int = 0
+    organisations: int = 0
+    people: int = 0
+
+
+class GoalCell(Reached):
     """What was reached for one goal in one municipality."""
 
     goal: Slug
-    programmes: int
-    organisations: int
-    people: int
 
 
 class MunicipalityRow(Message):
-    """What was reached in one municipality, per goal in the theme's order."""
+    """
+    What was reached in one municipality, per goal in the theme's order.
+
+    ``whole`` counts each programme, organisation and person once, also of programmes that name no goal.
+    """
 
     municipality: str
     goals: tuple[GoalCell, ...]
+    whole: Reached = Reached()
 
 
 class ThemeReport(Message):
@@ -377,3 +415,5 @@ class ThemeReport(Message):
     goals: tuple[CountRow, ...]
     municipalities: tuple[MunicipalityRow, ...]
     elsewhere: tuple[GoalCell, ...] = Field(description="What was reached outside the theme's municipalities.")
+    whole: Reached = Field(default=Reached(), description="What the theme reached, everything counted once.")
+    whole_elsewhere: Reached = Field(default=Reached(), description="The part of it outside its municipalities.")

@@ -1,1 +1,1 @@
-
+"""Registration decides which facts come true; it is the only writer of the log."""

@@ -1,0 +1,139 @@
+"""What a programme can be asked. Time and ids come in with the command; who may ask has been settled before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from contracts.base import Text
+from contracts.enrolment import Participant, Reason
+from contracts.facts import RegistrationFact
+from contracts.organisation import Organisation
+from contracts.programme import Programme
+from services.registration.domain.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class PublishProgramme:
+    """Make a programme what ``definition`` says; the registry tells whether what it refers to exists."""
+
+    definition: Programme
+    registry: Registry
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawProgramme:
+    """Cancel the programme."""
+
+    reason: Text | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEnrolment:
+    """
+    Ask for a place. ``enrolment`` is the new enrolment's id.
+
+    ``organisation`` is the registry's entry; None with an ``organisation_id`` means that the registry has none.
+    """
+
+    enrolment: str
+    organisation_id: str | None
+    organisation: Organisation | None
+    participants: tuple[Participant, ...]
+    channel: Literal["intake", "staff", "web"]
+    source: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawEnrolment:
+    """Give a place back."""
+
+    enrolment: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteEnrolment:
+    """Give somebody who waits a place by hand."""
+
+    enrolment: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AddParticipant:
+    """Add somebody to an enrolment."""
+
+    enrolment: str
+    participant: Participant
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeParticipant:
+    """Give somebody another seat or role."""
+
+    enrolment: str
+    participant: Participant
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceParticipant:
+    """Let somebody else take a person's place."""
+
+    enrolment: str
+    person: str
+    participant: Participant
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawParticipant:
+    """Take one person out of an enrolment."""
+
+    enrolment: str
+    person: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LetDeadlinesPass:
+    """Time has gone on: give back the places of teams that stayed incomplete."""
+
+    now: datetime
+
+
+Command: TypeAlias = (
+    PublishProgramme
+    | WithdrawProgramme
+    | RequestEnrolment
+    | WithdrawEnrolment
+    | PromoteEnrolment
+    | AddParticipant
+    | ChangeParticipant
+    | ReplaceParticipant
+    | WithdrawParticipant
+    | LetDeadlinesPass
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """
+    The command has no effect and leaves no fact; every rule that failed is named.
+
+    A request for a place is never rejected but refused, which is a fact that reports count; it is rejected only if the
+    programme does not exist.
+    """
+
+    kind: Literal["not-found", "rejected"]
+    reasons: tuple[Reason, ...]
+
+
+Facts: TypeAlias = tuple[RegistrationFact, ...]
+Decision: TypeAlias = Facts | Rejected

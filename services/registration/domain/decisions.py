@@ -1,0 +1,295 @@
+"""Which facts come true when a programme is asked something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import assert_never
+
+from contracts.enrolment import Participant, Reason
+from contracts.facts import (
+    EnrolmentCompleted,
+    EnrolmentConfirmed,
+    EnrolmentIncomplete,
+    EnrolmentPromoted,
+    EnrolmentRefused,
+    EnrolmentWaitlisted,
+    EnrolmentWithdrawn,
+    ParticipantAdded,
+    ParticipantChanged,
+    ParticipantReplaced,
+    ParticipantWithdrawn,
+    ProgrammePublished,
+    ProgrammeWithdrawn,
+    RegistrationFact,
+)
+from contracts.programme import Programme
+from services.registration.domain import reasons, rules, waiting
+from services.registration.domain.commands import (
+    AddParticipant,
+    ChangeParticipant,
+    Command,
+    Decision,
+    LetDeadlinesPass,
+    PromoteEnrolment,
+    PublishProgramme,
+    Rejected,
+    ReplaceParticipant,
+    RequestEnrolment,
+    WithdrawEnrolment,
+    WithdrawParticipant,
+    WithdrawProgramme,
+)
+from services.registration.domain.evolution import evolve
+from services.registration.domain.publishing import broken_by_definition, changes
+from services.registration.domain.state import Enrolment, ProgrammeState
+
+
+def decide(state: ProgrammeState, command: Command) -> Decision:
+    """The facts that a command makes true, none if nothing changes; or why it has no effect."""
+    if isinstance(command, PublishProgramme):
+        return _publish(state, command)
+    definition = state.definition
+    if definition is None:
+        return Rejected("not-found", (reasons.no_such_programme(state.id),))
+    match command:
+        case WithdrawProgramme():
+            return () if state.withdrawn else (ProgrammeWithdrawn(reason=command.reason),)
+        case RequestEnrolment():
+            return _request(state, definition, command)
+        case LetDeadlinesPass():
+            return _let_deadlines_pass(state, command.now)
+        case _:
+            return _about_enrolment(state, definition, command)
+
+
+_AboutEnrolment = (
+    WithdrawEnrolment | PromoteEnrolment | AddParticipant | ChangeParticipant | ReplaceParticipant | WithdrawParticipant
+)
+
+
+def _about_enrolment(state: ProgrammeState, definition: Programme, command: _AboutEnrolment) -> Decision:
+    enrolment = state.enrolments.get(command.enrolment)
+    if enrolment is None:
+        return Rejected("not-found", (reasons.no_such_enrolment(),))
+    if isinstance(command, WithdrawEnrolment) and enrolment.status == "withdrawn":
+        return ()
+    if not enrolment.active:
+        return Rejected("rejected", (reasons.not_active(),))
+    match command:
+        case WithdrawEnrolment():
+            return _withdraw(state, enrolment, reasons.withdrawn_on_request(), command.now)
+        case PromoteEnrolment():
+            return _promote(state, enrolment)
+        case AddParticipant():
+            return _add(state, definition, enrolment, command)
+        case ChangeParticipant():
+            return _change(definition, enrolment, command)
+        case ReplaceParticipant():
+            return _replace(state, definition, enrolment, command)
+        case WithdrawParticipant():
+            return _withdraw_participant(state, definition, enrolment, command)
+        case _:
+            assert_never(command)
+
+
+def _after(state: ProgrammeState, facts: Sequence[RegistrationFact]) -> ProgrammeState:
+    for fact in facts:
+        state = evolve(state, fact)
+    return state
+
+
+def _with_promotions(
+    state: ProgrammeState, facts: Sequence[RegistrationFact], now: datetime, why: Callable[[int], Reason]
+) -> tuple[RegistrationFact, ...]:
+    return (*facts, *waiting.promotions(_after(state, facts), now, why))
+
+
+def _publish(state: ProgrammeState, command: PublishProgramme) -> Decision:
+    new = command.definition
+    broken = broken_by_definition(state, new, command.registry)
+    if broken:
+        return Rejected("rejected", tuple(broken))
+    if state.definition is None:
+        return (ProgrammePublished(programme=new),)
+    facts = changes(state.definition, new)
+    if not facts:
+        return ()
+    measured = _measured_anew(state, new, command.now) if state.definition.team != new.team else ()
+    return _with_promotions(state, (*facts, *measured), command.now, reasons.capacity_raised)
+
+
+def _measured_anew(state: ProgrammeState, new: Programme, now: datetime) -> tuple[RegistrationFact, ...]:
+    facts: list[RegistrationFact] = []
+    for enrolment in sorted(state.enrolments.values(), key=lambda one: one.number):
+        if enrolment.active:
+            facts += _measured(new, enrolment, enrolment.participants, now)
+    return tuple(facts)
+
+
+def _measured(
+    definition: Programme, before: Enrolment, people: Sequence[Participant], now: datetime
+) -> tuple[RegistrationFact, ...]:
+    """Whether the team became complete, or lacks other seats than before. A running deadline stays as it is."""
+    missing = rules.missing_seats(definition.team, people)
+    if missing == before.missing:
+        return ()
+    if not missing:
+        return (EnrolmentCompleted(enrolment=before.id),)
+    deadline = before.complete_by or rules.complete_by(definition.team, missing, now)
+    return (EnrolmentIncomplete(enrolment=before.id, missing=missing, complete_by=deadline),)
+
+
+def _request(state: ProgrammeState, definition: Programme, command: RequestEnrolment) -> Decision:
+    units = rules.units_of(definition, command.participants)
+    broken = rules.broken_by_request(state, definition, command)
+    if broken:
+        return (
+            EnrolmentRefused(
+                enrolment=command.enrolment,
+                organisation=command.organisation_id,
+                units=units,
+                participants=command.participants,
+                channel=command.channel,
+                source=command.source,
+                reasons=tuple(broken),
+            ),
+        )
+    missing = rules.missing_seats(definition.team, command.participants)
+    deadline = rules.complete_by(definition.team, missing, command.now)
+    price = rules.price_of(definition.enrolment, command.organisation, units)
+    at_once, passed_over = waiting.may_come_in_at_once(state, units)
+    if at_once:
+        confirmed = EnrolmentConfirmed(
+            enrolment=command.enrolment,
+            organisation=command.organisation_id,
+            units=units,
+            participants=command.participants,
+            channel=command.channel,
+            source=command.source,
+            missing=missing,
+            complete_by=deadline,
+            price=price,
+        )
+        return (*passed_over, confirmed)
+    return (
+        EnrolmentWaitlisted(
+            enrolment=command.enrolment,
+            organisation=command.organisation_id,
+            units=units,
+            participants=command.participants,
+            channel=command.channel,
+            source=command.source,
+            missing=missing,
+            complete_by=deadline,
+            price=price,
+            place=len(state.waiting) + 1,
+        ),
+    )
+
+
+def _withdraw(state: ProgrammeState, enrolment: Enrolment, reason: Reason, now: datetime) -> Decision:
+    before = "confirmed" if enrolment.status == "confirmed" else "waiting"
+    withdrawn = EnrolmentWithdrawn(enrolment=enrolment.id, before=before, reason=reason)
+    return _with_promotions(state, (withdrawn,), now, reasons.unit_came_free)
+
+
+def _promote(state: ProgrammeState, enrolment: Enrolment) -> Decision:
+    if enrolment.status != "waiting":
+        return Rejected("rejected", (reasons.not_waiting(),))
+    if state.withdrawn:
+        return Rejected("rejected", (reasons.programme_withdrawn(),))
+    if not state.fits(enrolment.units):
+        return Rejected("rejected", (reasons.no_room(enrolment.units, state.free or 0),))
+    place = state.place(enrolment.id) or 1
+    return (EnrolmentPromoted(enrolment=enrolment.id, reason=reasons.promoted_by_staff(place)),)
+
+
+def _add(state: ProgrammeState, definition: Programme, enrolment: Enrolment, command: AddParticipant) -> Decision:
+    people = (*enrolment.participants, command.participant)
+    units = rules.units_of(definition, people)
+    more = units - enrolment.units
+    broken = [
+        *rules.broken_by_person(state, definition.enrolment.eligible, command.participant),
+        *rules.broken_by_seats(definition.team, people),
+    ]
+    if more == 0 and state.withdrawn:
+        broken.append(reasons.programme_withdrawn())
+    if more > 0:
+        # Who completes a team keeps to the team's deadline; a further unit keeps to the programme's.
+        broken += rules.broken_by_time(state, definition.enrolment, command.now)
+        broken += rules.broken_by_maximum(state, definition.enrolment, enrolment.organisation, more)
+        if enrolment.status == "confirmed" and not state.fits(more):
+            broken.append(reasons.no_room(more, state.free or 0))
+        elif enrolment.status == "confirmed" and state.waiting:
+            broken.append(reasons.others_wait())
+        capacity = definition.enrolment.capacity
+        if capacity is not None and units > capacity:
+            broken.append(reasons.larger_than_capacity(units, capacity))
+    if broken:
+        return Rejected("rejected", tuple(broken))
+    added = ParticipantAdded(enrolment=enrolment.id, participant=command.participant, units=units)
+    return (added, *_measured(definition, enrolment, people, command.now))
+
+
+def _change(definition: Programme, enrolment: Enrolment, command: ChangeParticipant) -> Decision:
+    new = command.participant
+    old = enrolment.participant(new.person)
+    if old is None:
+        return Rejected("not-found", (reasons.no_such_participant(),))
+    if old == new:
+        return ()
+    people = tuple(new if one.person == new.person else one for one in enrolment.participants)
+    broken = [
+        *rules.broken_by_roles(definition.enrolment.eligible, [new]),
+        *rules.broken_by_seats(definition.team, people),
+    ]
+    if broken:
+        return Rejected("rejected", tuple(broken))
+    changed = ParticipantChanged(enrolment=enrolment.id, participant=new)
+    return (changed, *_measured(definition, enrolment, people, command.now))
+
+
+def _replace(
+    state: ProgrammeState, definition: Programme, enrolment: Enrolment, command: ReplaceParticipant
+) -> Decision:
+    new = command.participant
+    if enrolment.participant(command.person) is None:
+        return Rejected("not-found", (reasons.no_such_participant(),))
+    people = tuple(new if one.person == command.person else one for one in enrolment.participants)
+    broken = [
+        *rules.broken_by_person(state, definition.enrolment.eligible, new),
+        *rules.broken_by_seats(definition.team, people),
+    ]
+    if broken:
+        return Rejected("rejected", tuple(broken))
+    replaced = ParticipantReplaced(enrolment=enrolment.id, person=command.person, participant=new)
+    return (replaced, *_measured(definition, enrolment, people, command.now))
+
+
+def _withdraw_participant(
+    state: ProgrammeState, definition: Programme, enrolment: Enrolment, command: WithdrawParticipant
+) -> Decision:
+    if enrolment.participant(command.person) is None:
+        return Rejected("not-found", (reasons.no_such_participant(),))
+    people = tuple(one for one in enrolment.participants if one.person != command.person)
+    if not people:
+        return _withdraw(state, enrolment, reasons.withdrawn_on_request(), command.now)
+    units = rules.units_of(definition, people)
+    withdrawn = ParticipantWithdrawn(enrolment=enrolment.id, person=command.person, units=units)
+    measured = _measured(definition, enrolment, people, command.now)
+    return _with_promotions(state, (withdrawn, *measured), command.now, reasons.unit_came_free)
+
+
+def _let_deadlines_pass(state: ProgrammeState, now: datetime) -> Decision:
+    late = sorted(
+        (deadline, state.enrolments[id_].number, id_) for id_, deadline in state.deadlines.items() if deadline <= now
+    )
+    facts: list[RegistrationFact] = []
+    for deadline, _number, id_ in late:
+        enrolment = state.enrolments[id_]
+        before = "confirmed" if enrolment.status == "confirmed" else "waiting"
+        facts.append(EnrolmentWithdrawn(enrolment=id_, before=before, reason=reasons.deadline_passed(deadline)))
+    if not facts:
+        return ()
+    return _with_promotions(state, facts, now, reasons.unit_came_free)

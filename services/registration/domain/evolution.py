@@ -1,0 +1,224 @@
+"""How a programme stands after a fact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from rpds import HashTrieMap
+
+from contracts.base import Message
+from contracts.enrolment import Enrolled, Participant
+from contracts.facts import (
+    EnrolmentCompleted,
+    EnrolmentConfirmed,
+    EnrolmentIncomplete,
+    EnrolmentPassedOver,
+    EnrolmentPromoted,
+    EnrolmentRefused,
+    EnrolmentWaitlisted,
+    EnrolmentWithdrawn,
+    ParticipantAdded,
+    ParticipantChanged,
+    ParticipantReplaced,
+    ParticipantWithdrawn,
+    ProgrammeCapacityLowered,
+    ProgrammeCapacityRaised,
+    ProgrammeClassified,
+    ProgrammeDescribed,
+    ProgrammeOrganised,
+    ProgrammePublished,
+    ProgrammeRulesChanged,
+    ProgrammeTeamRuleChanged,
+    ProgrammeWithdrawn,
+    SessionAdded,
+    SessionCancelled,
+    SessionDescribed,
+    SessionMoved,
+)
+from contracts.programme import Programme, Session
+from services.registration.domain.state import Enrolment, ProgrammeState
+
+
+def evolve(state: ProgrammeState, fact: Message) -> ProgrammeState:
+    """The state after one more fact. A fact of a type that it does not know counts, and changes nothing else."""
+    state = replace(state, version=state.version + 1)
+    match fact:
+        case EnrolmentConfirmed():
+            return _came_in(state, fact, "confirmed")
+        case EnrolmentWaitlisted():
+            return _came_in(state, fact, "waiting")
+        case EnrolmentRefused():
+            refused = replace(_made(state, fact, "refused"), reasons=fact.reasons)
+            return replace(state, enrolments=state.enrolments.insert(refused.id, refused))
+        case EnrolmentPromoted():
+            return _promoted(state, fact)
+        case EnrolmentPassedOver():
+            return _changed(state, replace(state.enrolments[fact.enrolment], reasons=(fact.reason,)))
+        case EnrolmentWithdrawn():
+            return _withdrawn(state, fact)
+        case EnrolmentCompleted():
+            return _changed(state, replace(state.enrolments[fact.enrolment], missing=(), complete_by=None))
+        case EnrolmentIncomplete():
+            enrolment = state.enrolments[fact.enrolment]
+            return _changed(state, replace(enrolment, missing=fact.missing, complete_by=fact.complete_by))
+        case ParticipantAdded() | ParticipantChanged() | ParticipantReplaced() | ParticipantWithdrawn():
+            return _with_participants(state, fact)
+        case ProgrammePublished():
+            return replace(state, definition=fact.programme)
+        case ProgrammeWithdrawn():
+            return replace(state, withdrawn=True)
+        case _ if state.definition is not None:
+            return replace(state, definition=_redefined(state.definition, fact))
+        case _:
+            return state
+
+
+def _made(state: ProgrammeState, fact: Enrolled, status: Literal["confirmed", "waiting", "refused"]) -> Enrolment:
+    return Enrolment(
+        id=fact.enrolment,
+        number=state.version,
+        status=status,
+        organisation=fact.organisation,
+        units=fact.units,
+        participants=fact.participants,
+        channel=fact.channel,
+        source=fact.source,
+        missing=fact.missing,
+        complete_by=fact.complete_by,
+        price=fact.price if isinstance(fact, EnrolmentConfirmed | EnrolmentWaitlisted) else None,
+    )
+
+
+def _came_in(state: ProgrammeState, fact: Enrolled, status: Literal["confirmed", "waiting"]) -> ProgrammeState:
+    enrolment = _made(state, fact, status)
+    persons = state.persons
+    for participant in enrolment.participants:
+        persons = persons.insert(participant.person, enrolment.id)
+    return replace(
+        _changed(state, enrolment),
+        persons=persons,
+        confirmed=state.confirmed + (enrolment.units if status == "confirmed" else 0),
+        waiting=state.waiting.insert(enrolment.number, enrolment.id) if status == "waiting" else state.waiting,
+        organisations=_counted(state.organisations, enrolment.organisation, enrolment.units),
+    )
+
+
+def _promoted(state: ProgrammeState, fact: EnrolmentPromoted) -> ProgrammeState:
+    enrolment = replace(state.enrolments[fact.enrolment], status="confirmed", reasons=(fact.reason,))
+    return replace(
+        _changed(state, enrolment),
+        waiting=state.waiting.discard(enrolment.number),
+        confirmed=state.confirmed + enrolment.units,
+    )
+
+
+def _withdrawn(state: ProgrammeState, fact: EnrolmentWithdrawn) -> ProgrammeState:
+    before = state.enrolments[fact.enrolment]
+    persons = state.persons
+    for participant in before.participants:
+        persons = persons.discard(participant.person)
+    withdrawn = replace(before, status="withdrawn", complete_by=None, reasons=(fact.reason,))
+    return replace(
+        _changed(state, withdrawn),
+        persons=persons,
+        waiting=state.waiting.discard(before.number),
+        confirmed=state.confirmed - (before.units if before.status == "confirmed" else 0),
+        organisations=_counted(state.organisations, before.organisation, -before.units),
+    )
+
+
+def _with_participants(
+    state: ProgrammeState, fact: ParticipantAdded | ParticipantChanged | ParticipantReplaced | ParticipantWithdrawn
+) -> ProgrammeState:
+    before = state.enrolments[fact.enrolment]
+    people = {participant.person: participant for participant in before.participants}
+    units = before.units
+    match fact:
+        case ParticipantAdded():
+            people[fact.participant.person] = fact.participant
+            units = fact.units
+        case ParticipantChanged():
+            people[fact.participant.person] = fact.participant
+        case ParticipantReplaced():
+            people = {
+                new.person: new
+                for new in (fact.participant if old == fact.person else had for old, had in people.items())
+            }
+        case ParticipantWithdrawn():
+            del people[fact.person]
+            units = fact.units
+    enrolment = replace(before, participants=tuple(people.values()), units=units)
+    persons = _moved(state.persons, before.participants, enrolment)
+    return replace(
+        _changed(state, enrolment),
+        persons=persons,
+        confirmed=state.confirmed + (units - before.units if before.status == "confirmed" else 0),
+        organisations=_counted(state.organisations, before.organisation, units - before.units),
+    )
+
+
+def _moved(
+    persons: HashTrieMap[str, str], before: tuple[Participant, ...], enrolment: Enrolment
+) -> HashTrieMap[str, str]:
+    for participant in before:
+        persons = persons.discard(participant.person)
+    for participant in enrolment.participants:
+        persons = persons.insert(participant.person, enrolment.id)
+    return persons
+
+
+def _changed(state: ProgrammeState, enrolment: Enrolment) -> ProgrammeState:
+    deadlines = state.deadlines
+    if enrolment.active and enrolment.complete_by is not None:
+        deadlines = deadlines.insert(enrolment.id, enrolment.complete_by)
+    elif enrolment.id in deadlines:
+        deadlines = deadlines.remove(enrolment.id)
+    return replace(state, enrolments=state.enrolments.insert(enrolment.id, enrolment), deadlines=deadlines)
+
+
+def _counted(counts: HashTrieMap[str, int], organisation: str | None, units: int) -> HashTrieMap[str, int]:
+    if organisation is None or units == 0:
+        return counts
+    total = (counts.get(organisation) or 0) + units
+    return counts.insert(organisation, total) if total else counts.discard(organisation)
+
+
+def _redefined(definition: Programme, fact: Message) -> Programme:
+    match fact:
+        case ProgrammeDescribed(title=title, description=description, kind=kind, page=page):
+            return definition.model_copy(
+                update={"title": title, "description": description, "kind": kind, "page": page}
+            )
+        case ProgrammeOrganised(organisers=organisers, content_contact=content, enrolment_contact=enrolment):
+            return definition.model_copy(
+                update={"organisers": organisers, "content_contact": content, "enrolment_contact": enrolment}
+            )
+        case ProgrammeClassified(themes=themes):
+            return definition.model_copy(update={"themes": themes})
+        case ProgrammeRulesChanged(rules=rules):
+            return definition.model_copy(update={"enrolment": rules})
+        case ProgrammeCapacityRaised(after=capacity) | ProgrammeCapacityLowered(after=capacity):
+            rules = definition.enrolment.model_copy(update={"capacity": capacity})
+            return definition.model_copy(update={"enrolment": rules})
+        case ProgrammeTeamRuleChanged(team=team):
+            return definition.model_copy(update={"team": team})
+        case SessionAdded(session=session):
+            return definition.model_copy(update={"sessions": (*definition.sessions, session)})
+        case SessionMoved(session=id_, after=after):
+            moved = {name: getattr(after, name) for name in type(after).model_fields}
+            return _with_session(definition, id_, moved)
+        case SessionDescribed(session=id_, title=title, description=description, lunch=lunch):
+            return _with_session(definition, id_, {"title": title, "description": description, "lunch": lunch})
+        case SessionCancelled(session=id_):
+            remaining = tuple(session for session in definition.sessions if session.id != id_)
+            return definition.model_copy(update={"sessions": remaining})
+        case _:
+            return definition
+
+
+def _with_session(definition: Programme, id_: str, update: dict[str, object]) -> Programme:
+    sessions: tuple[Session, ...] = tuple(
+        session.model_copy(update=update) if session.id == id_ else session for session in definition.sessions
+    )
+    return definition.model_copy(update={"sessions": sessions})

@@ -1,0 +1,165 @@
+"""Who may come: every rule that a request can break."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from contracts.enrolment import MissingSeat, Participant, Reason
+from contracts.organisation import Organisation
+from contracts.programme import Eligibility, EnrolmentRules, Programme, TeamRule, instant
+from services.registration.domain import reasons
+from services.registration.domain.commands import RequestEnrolment
+from services.registration.domain.state import ProgrammeState
+
+
+def broken_by_request(state: ProgrammeState, definition: Programme, command: RequestEnrolment) -> list[Reason]:
+    """Every rule that a request breaks, in the order in which people would check them; empty if it may come in."""
+    rules = definition.enrolment
+    people = command.participants
+    units = units_of(definition, people)
+    return [
+        *broken_by_time(state, rules, command.now),
+        *_broken_by_organisation(rules.eligible, command),
+        *broken_by_roles(rules.eligible, people),
+        *_broken_by_persons(state, people),
+        *broken_by_seats(definition.team, people),
+        *_broken_by_missing_seats(definition.team, people),
+        *broken_by_maximum(state, rules, command.organisation_id, units),
+        *_broken_by_capacity(state, rules, units),
+    ]
+
+
+def units_of(definition: Programme, people: Sequence[Participant]) -> int:
+    """The units that an enrolment takes: one for a team, one a person elsewhere."""
+    return 1 if definition.team else len(people)
+
+
+def price_of(rules: EnrolmentRules, organisation: Organisation | None, units: int) -> Decimal | None:
+    """The price in euro for all units by the first rule that fits; None where no rule speaks."""
+    for rule in rules.prices:
+        if rule.kinds and (organisation is None or organisation.kind not in rule.kinds):
+            continue
+        if rule.provinces and (organisation is None or organisation.province not in rule.provinces):
+            continue
+        return rule.amount * units
+    return None
+
+
+def broken_by_time(state: ProgrammeState, rules: EnrolmentRules, now: datetime) -> list[Reason]:
+    """Whether the moment is a wrong one."""
+    broken = []
+    if state.withdrawn:
+        broken.append(reasons.programme_withdrawn())
+    if rules.opens and now < instant(rules.opens):
+        broken.append(reasons.not_open_yet(instant(rules.opens)))
+    if rules.closes and now >= instant(rules.closes):
+        broken.append(reasons.closed(instant(rules.closes)))
+    return broken
+
+
+def _broken_by_organisation(eligible: Eligibility, command: RequestEnrolment) -> list[Reason]:
+    organisation = command.organisation
+    if command.organisation_id is None:
+        return [] if eligible.without_organisation else [reasons.organisation_required()]
+    if organisation is None:
+        return [reasons.organisation_unknown(command.organisation_id)]
+    broken = []
+    if eligible.kinds and organisation.kind not in eligible.kinds:
+        broken.append(reasons.kind_not_eligible(eligible.kinds))
+    if eligible.provinces and organisation.province not in eligible.provinces:
+        broken.append(reasons.province_not_eligible(eligible.provinces))
+    return broken
+
+
+def broken_by_roles(eligible: Eligibility, people: Sequence[Participant]) -> list[Reason]:
+    """Whether somebody's role is not one that the programme is for."""
+    if not eligible.roles:
+        return []
+    wrong = sorted({person.role or "" for person in people if person.role not in eligible.roles})
+    return [reasons.role_not_eligible(role or None, eligible.roles) for role in wrong]
+
+
+def _broken_by_persons(state: ProgrammeState, people: Sequence[Participant]) -> list[Reason]:
+    broken = []
+    persons = [participant.person for participant in people]
+    if len(persons) != len(set(persons)):
+        broken.append(reasons.named_twice())
+    if any(person in state.persons for person in persons):
+        broken.append(reasons.already_enrolled())
+    return broken
+
+
+def broken_by_person(state: ProgrammeState, eligible: Eligibility, participant: Participant) -> list[Reason]:
+    """What speaks against one newcomer in an enrolment that stands."""
+    return [*broken_by_roles(eligible, [participant]), *_broken_by_persons(state, [participant])]
+
+
+def broken_by_seats(team: TeamRule | None, people: Sequence[Participant]) -> list[Reason]:
+    """Whether everybody sits where the team rule lets them."""
+    if team is None:
+        return [reasons.seat_unknown(seat, ()) for seat in sorted({person.seat for person in people if person.seat})]
+    seats = {seat.id: seat for seat in team.seats}
+    broken: dict[Reason, None] = {}
+    for participant in people:
+        if participant.seat is None:
+            broken[reasons.seat_required(seats)] = None
+        elif (seat := seats.get(participant.seat)) is None:
+            broken[reasons.seat_unknown(participant.seat, seats)] = None
+        elif seat.roles and participant.role not in seat.roles:
+            broken[reasons.seat_role(seat.id, participant.role, seat.roles)] = None
+    taken = Counter(participant.seat for participant in people)
+    for seat in team.seats:
+        if taken[seat.id] > seat.count:
+            broken[reasons.seat_taken(seat.id, seat.count)] = None
+    return list(broken)
+
+
+def missing_seats(team: TeamRule | None, people: Sequence[Participant]) -> tuple[MissingSeat, ...]:
+    """What a team still lacks, in the order of its seats."""
+    if team is None:
+        return ()
+    taken = Counter(participant.seat for participant in people)
+    return tuple(
+        MissingSeat(seat=seat.id, count=seat.count - taken[seat.id])
+        for seat in team.seats
+        if taken[seat.id] < seat.count
+    )
+
+
+def complete_by(team: TeamRule | None, missing: Sequence[MissingSeat], now: datetime) -> datetime | None:
+    """The moment by which a team that lacks somebody must be complete."""
+    if team is None or not missing or team.complete_within_days is None:
+        return None
+    return now + timedelta(days=team.complete_within_days)
+
+
+def _broken_by_missing_seats(team: TeamRule | None, people: Sequence[Participant]) -> list[Reason]:
+    if team is None or team.complete_within_days is not None:
+        return []
+    missing = missing_seats(team, people)
+    return [reasons.team_incomplete(seat.seat for seat in missing)] if missing else []
+
+
+def broken_by_maximum(
+    state: ProgrammeState, rules: EnrolmentRules, organisation: str | None, units: int
+) -> list[Reason]:
+    """Whether an organisation would have more units, confirmed and waiting together, than it may."""
+    if rules.maximum_per_organisation is None or organisation is None:
+        return []
+    taken = state.organisations.get(organisation) or 0
+    if taken + units <= rules.maximum_per_organisation:
+        return []
+    return [reasons.organisation_maximum(rules.maximum_per_organisation, taken)]
+
+
+def _broken_by_capacity(state: ProgrammeState, rules: EnrolmentRules, units: int) -> list[Reason]:
+    if rules.capacity is None:
+        return []
+    if units > rules.capacity:
+        return [reasons.larger_than_capacity(units, rules.capacity)]
+    if rules.waiting_list is None and not state.fits(units):
+        return [reasons.full(rules.capacity)]
+    return []

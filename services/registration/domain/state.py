@@ -1,0 +1,106 @@
+"""How a programme and its enrolments stand: the fold of its facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from rpds import HashTrieMap
+
+from contracts.enrolment import EnrolmentStatus, MissingSeat, Participant, Reason
+from contracts.programme import Programme, instant
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """One enrolment: a person, a group or a team that came in together and moves together."""
+
+    id: str
+    number: int
+    """The order in which enrolments were made: the version of the programme at which this one was."""
+    status: EnrolmentStatus
+    organisation: str | None
+    units: int
+    participants: tuple[Participant, ...]
+    channel: Literal["intake", "staff", "web"]
+    source: str
+    missing: tuple[MissingSeat, ...] = ()
+    complete_by: datetime | None = None
+    price: Decimal | None = None
+    reasons: tuple[Reason, ...] = ()
+    """Why it stands so: the failed rules of a refusal, or the last promotion or pass-over."""
+
+    @property
+    def active(self) -> bool:
+        """Whether it has a place or waits for one."""
+        return self.status in ("confirmed", "waiting")
+
+    def participant(self, person: str) -> Participant | None:
+        """The part that a person has in it."""
+        return next((participant for participant in self.participants if participant.person == person), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammeState:
+    """
+    A programme as its facts have made it; ``version`` counts them.
+
+    The maps are persistent (rpds), so that a new state shares all but what changed with the one before it. They have no
+    order of their own: whoever shows them sorts.
+    """
+
+    id: str
+    version: int = 0
+    definition: Programme | None = None
+    withdrawn: bool = False
+    confirmed: int = 0
+    """Units that have a place."""
+    enrolments: HashTrieMap[str, Enrolment] = field(default_factory=HashTrieMap)
+    persons: HashTrieMap[str, str] = field(default_factory=HashTrieMap)
+    """Who is in an active enrolment, and in which."""
+    waiting: HashTrieMap[int, str] = field(default_factory=HashTrieMap)
+    """The waiting list: enrolment ids by their number."""
+    organisations: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
+    """Units in active enrolments by organisation."""
+    deadlines: HashTrieMap[str, datetime] = field(default_factory=HashTrieMap)
+    """Active enrolments of incomplete teams that must be complete by a moment."""
+
+    @property
+    def free(self) -> int | None:
+        """Units that are left; None without a limit."""
+        if self.definition is None or self.definition.enrolment.capacity is None:
+            return None
+        return max(0, self.definition.enrolment.capacity - self.confirmed)
+
+    def fits(self, units: int) -> bool:
+        """Whether so many units are free."""
+        return self.free is None or units <= self.free
+
+    def queue(self) -> list[Enrolment]:
+        """Who waits, in order."""
+        return [self.enrolments[self.waiting[number]] for number in sorted(self.waiting)]
+
+    def place(self, enrolment: str) -> int | None:
+        """The place of an enrolment in the waiting list, from 1; None if it does not wait."""
+        entry = self.enrolments.get(enrolment)
+        if entry is None or entry.status != "waiting":
+            return None
+        return sum(1 for number in self.waiting if number <= entry.number)
+
+    @property
+    def freeze(self) -> datetime | None:
+        """
+        The moment from which nobody is promoted automatically.
+
+        The waiting list's own freeze, or else the start of the first dated session: a place that comes free while the
+        others sit at the table helps nobody.
+        """
+        if self.definition is None:
+            return None
+        waiting_list = self.definition.enrolment.waiting_list
+        if waiting_list and waiting_list.freeze:
+            return instant(waiting_list.freeze)
+        starts = [session.start for session in self.definition.sessions if session.start]
+        return instant(min(starts)) if starts else None

@@ -1,0 +1,302 @@
+"""What a mail says, before it has words: the input of :mod:`services.notifications.rendering`.
+
+All values are frozen and complete. Texts (titles, roles, reasons) are already in the recipient's language; times are
+aware and may be in any zone, they are shown in Europe/Amsterdam. Nothing here reads a clock or makes an id.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Literal
+
+Language = Literal["nl", "en"]
+Purpose = Literal[
+    "confirmation",
+    "invite",
+    "waiting",
+    "promotion",
+    "refusal",
+    "session-moved",
+    "session-cancelled",
+    "programme-cancelled",
+    "withdrawn",
+    "withdrawn-invite",
+    "team-incomplete",
+]
+
+LONGEST_UID = 202
+"""Octets. Outlook cannot tell two UIDs apart beyond this (MS-STANOICAL 2.1.10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mailbox with the name of whoever reads it."""
+
+    name: str
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """The one person a mail goes to."""
+
+    name: str
+    mailbox: str
+    language: Language = "nl"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Whom to ask. Without a mailbox the contact is named but no reply is directed there."""
+
+    name: str
+    mailbox: str | None = None
+    telephone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """A session on the internet; the link may follow later."""
+
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """A session at a place. The address is one line: street, number, town."""
+
+    name: str
+    address: str = ""
+
+
+Place = Online | Venue
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A time and a place. Start and end are both aware, or both None while no date is known.
+
+    Raises ValueError if one of the two is missing or naive, or if the end is not after the start.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    place: Place | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is None or self.end is None:
+            if self.start is not self.end:
+                raise ValueError("a session has a start and an end, or neither while its date is not known")
+            return
+        if self.start.utcoffset() is None or self.end.utcoffset() is None:
+            raise ValueError("the times of a session need a time zone")
+        if self.end <= self.start:
+            raise ValueError("a session ends after it starts")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One meeting of a programme, as the recipient should find it in a calendar."""
+
+    id: str
+    title: str
+    slot: Slot
+    lunch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """The programme a mail is about. `page` is its public address (https)."""
+
+    id: str
+    title: str
+    organisers: tuple[str, ...] = ()
+    description: str = ""
+    content: Contact | None = None
+    enrolment: Contact | None = None
+    page: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The stored identity of one person's calendar item for one session (RFC 5545 §3.8.4.7, §3.8.7).
+
+    `sequence` rises by one with every change of time or place and with a cancellation, and never goes back; `stamp` is
+    the time of this message and is later than that of the message before; `created` stays what it was in the first one.
+    """
+
+    uid: str
+    sequence: int
+    stamp: datetime
+    created: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if not self.uid or not self.uid.isascii() or not self.uid.isprintable() or set(self.uid) & set(' ;,\\"'):
+            raise ValueError(f"not usable as a calendar UID: {self.uid!r}")
+        if len(self.uid) > LONGEST_UID:
+            raise ValueError(f"a calendar UID has at most {LONGEST_UID} characters")
+        if self.sequence < 0:
+            raise ValueError("a calendar SEQUENCE is never negative")
+        if self.stamp.utcoffset() is None or (self.created is not None and self.created.utcoffset() is None):
+            raise ValueError("the stamps of a calendar item need a time zone")
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """You are in: one mail that lists every session, those without a date too."""
+
+    purpose: ClassVar[Purpose] = "confirmation"
+    sessions: tuple[Session, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A place came free and the waiting list moved up to you."""
+
+    purpose: ClassVar[Purpose] = "promotion"
+    sessions: tuple[Session, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The programme is full; `place` counts from 1, or is None where it is not told."""
+
+    purpose: ClassVar[Purpose] = "waiting"
+    place: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The enrolment was not accepted, and this is why: every rule that failed, one sentence each."""
+
+    purpose: ClassVar[Purpose] = "refusal"
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """The calendar invitation for one session."""
+
+    purpose: ClassVar[Purpose] = "invite"
+    session: Session
+    calendar: Calendar
+
+    def __post_init__(self) -> None:
+        _needs_date(self.session)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMoved:
+    """A session has another time or place. Same UID as its invitation, SEQUENCE one higher."""
+
+    purpose: ClassVar[Purpose] = "session-moved"
+    session: Session
+    before: Slot
+    calendar: Calendar
+
+    def __post_init__(self) -> None:
+        _needs_date(self.session)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCancelled:
+    """A session does not take place, for nobody. `postponed`: a new date is being sought.
+
+    `session` holds the time and place that were last sent.
+    """
+
+    purpose: ClassVar[Purpose] = "session-cancelled"
+    session: Session
+    calendar: Calendar
+    postponed: bool = False
+
+    def __post_init__(self) -> None:
+        _needs_date(self.session)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammeCancelled:
+    """The programme does not take place: one mail in words; the calendar items go by `SessionCancelled`.
+
+    `sessions` are those that are taken out of the recipient's calendar.
+    """
+
+    purpose: ClassVar[Purpose] = "programme-cancelled"
+    sessions: tuple[Session, ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """You no longer take part: one mail in words; the calendar items go by `WithdrawnInvite`.
+
+    `sessions` are those that are taken out of the recipient's calendar.
+    """
+
+    purpose: ClassVar[Purpose] = "withdrawn"
+    sessions: tuple[Session, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawnInvite:
+    """Takes one session out of this person's calendar; for others it goes on (RFC 5546 §3.2.5: no STATUS)."""
+
+    purpose: ClassVar[Purpose] = "withdrawn-invite"
+    session: Session
+    calendar: Calendar
+
+    def __post_init__(self) -> None:
+        _needs_date(self.session)
+
+
+@dataclass(frozen=True, slots=True)
+class TeamIncomplete:
+    """Seats of the team are still empty; they have to be filled before the deadline."""
+
+    purpose: ClassVar[Purpose] = "team-incomplete"
+    missing: tuple[str, ...]
+    deadline: datetime
+
+    def __post_init__(self) -> None:
+        if self.deadline.utcoffset() is None:
+            raise ValueError("a deadline needs a time zone")
+
+
+Occasion = (
+    Confirmation
+    | Promotion
+    | Waiting
+    | Refusal
+    | Invite
+    | SessionMoved
+    | SessionCancelled
+    | ProgrammeCancelled
+    | Withdrawn
+    | WithdrawnInvite
+    | TeamIncomplete
+)
+CalendarOccasion = Invite | SessionMoved | SessionCancelled | WithdrawnInvite
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One mail to one person: who, about which programme, and on what occasion.
+
+    `organisation`, `seat` and `role` say in which capacity the recipient takes part, in words to show.
+    """
+
+    recipient: Recipient
+    programme: Programme
+    occasion: Occasion
+    organisation: str | None = None
+    seat: str | None = None
+    role: str | None = None
+
+    @property
+    def purpose(self) -> Purpose:
+        """The name of the occasion, as templates and stored rows know it."""
+        return self.occasion.purpose
+
+
+def _needs_date(session: Session) -> None:
+    if session.slot.start is None:
+        raise ValueError("a calendar message is about a session that has a date")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVar
 
 import structlog
 from faststream.middlewares import AckPolicy
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeout
+
+Result = TypeVar("Result")
 
 _log = structlog.get_logger("chassis.broker")
 
@@ -108,7 +114,7 @@ async def connect(
 
 def inbox_prefix(name: str) -> str:
     """The prefix of a client's inboxes: nobody else may listen to them, so that nobody reads another's replies."""
-    return f"_INBOX_{name}"
+    return f"_INBOX_{name.replace('-', '_')}"
 
 
 class _Broker(NatsBroker):
@@ -146,3 +152,35 @@ def faststream_broker(
         inbox_prefix=inbox_prefix(name),
         graceful_timeout=15.0,
     )
+
+
+async def while_connected(connection: Client, request: Awaitable[Result], within: float = 6) -> Result:
+    """
+    The result of ``request``, but give up at once when the connection breaks: the answer can no longer come.
+
+    Raises:
+        nats.errors.TimeoutError: no answer ``within`` these seconds.
+        ConnectionLost: the connection broke; whether the request was carried out is unknown.
+    """
+    reconnects = connection.stats["reconnects"]
+    task = asyncio.ensure_future(request)
+    deadline = monotonic() + within
+    try:
+        while True:
+            await asyncio.wait({task}, timeout=min(0.1, max(0.0, deadline - monotonic())))
+            if task.done():
+                return task.result()
+            if not connection.is_connected or connection.stats["reconnects"] != reconnects:
+                raise ConnectionLost
+            if monotonic() >= deadline:
+                raise NatsTimeout
+    finally:
+        if not task.done():
+            task.cancel()
+
+
+class ConnectionLost(NatsError):  # noqa: N818
+    """The connection broke while an answer was awaited."""
+
+    def __str__(self) -> str:
+        return "the connection to the broker broke while an answer was awaited"

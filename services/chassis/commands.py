@@ -20,6 +20,9 @@ _log = structlog.get_logger("chassis.commands")
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_INBOXES = ("_INBOX", "_R_.")
+"""What an inbox begins with: a client's own, or the one that the broker puts in place of another account's."""
+
 UNEXPECTED = Problem(
     type=problem_type("unexpected"),
     title="Something went wrong here",
@@ -48,7 +51,7 @@ class Call:
         self.subject = subject
         self.body = body
         # The reply is published with our rights: a stranger who asks for log.… as reply subject gets no answer there.
-        self.reply_to = reply_to if reply_to.startswith("_INBOX") else ""
+        self.reply_to = reply_to if reply_to.startswith(_INBOXES) else ""
         self.headers = headers
         self.answered = False
 

@@ -1,0 +1,296 @@
+"""
+Follows a stream of facts; the position lives in the reader's own database, in the transaction of the effect.
+
+The consumer is the broker's ordered push consumer (no acknowledgements, flow control, heartbeats), driven here and not
+by nats-py's ``ordered_consumer``: nats-py answers flow control four times a second and notices a vanished consumer
+after 10 to 20 seconds. Here flow control is answered as soon as there is room, and any doubt (a reconnect, a number
+that is not the next, silence) opens a new consumer behind the stored position.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+from typing import NamedTuple
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from services.chassis.broker import ConnectionLost, while_connected
+
+_log = structlog.get_logger("chassis.reader")
+
+POSITIONS_SCHEMA = """
+CREATE TABLE positions (
+    stream   TEXT    PRIMARY KEY,
+    position INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+"""The table that a service's first migration creates for ``load_position`` and ``save_position``."""
+
+_HEARTBEAT = 0.5  # seconds between the broker's signs of life when there is nothing to deliver
+_SILENCE = 1.5  # seconds without any sign of life after which the consumer counts as gone
+_TICK = 0.25
+_ROOM = 8  # batches that may wait here before flow control is held back
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+
+class Message(NamedTuple):
+    """
+    One message of a stream.
+
+    Attributes:
+        position: its sequence number in the stream, which is the fact's position in its log.
+        subject: the subject it was published on.
+        body: the CloudEvents envelope.
+    """
+
+    position: int
+    subject: str
+    body: bytes
+
+
+class StartAgain(Exception):  # noqa: N818
+    """The consumer cannot be trusted any longer; what was not applied is read again."""
+
+
+def load_position(connection: sqlite3.Connection, stream: str) -> int:
+    """The position up to which ``stream`` was applied, 0 at first."""
+    row = connection.execute("SELECT position FROM positions WHERE stream = ?", (stream,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def save_position(connection: sqlite3.Connection, stream: str, position: int) -> None:
+    """Store how far ``stream`` was applied; belongs into the transaction that applies it."""
+    connection.execute(
+        "INSERT INTO positions (stream, position) VALUES (?, ?)"
+        " ON CONFLICT (stream) DO UPDATE SET position = excluded.position",
+        (stream, position),
+    )
+
+
+class Reader:
+    """
+    Hands over every message of a stream, once and in order, to ``apply``.
+
+    Args:
+        connection: whose user may create consumers on the stream and ask for its state.
+        stream: exists already, or will.
+        position: reads the stored position.
+        apply: does its work with messages and stores the last one's position, in one transaction. When it raises,
+            nothing has happened, and the same messages come again.
+        batch: the most messages that ``apply`` is given at once.
+    """
+
+    def __init__(
+        self,
+        connection: Client,
+        stream: str,
+        *,
+        position: Callable[[], Awaitable[int]],
+        apply: Callable[[Sequence[Message]], Awaitable[None]],
+        batch: int = 500,
+    ) -> None:
+        self._connection = connection
+        self._jetstream = connection.jetstream(timeout=5)
+        self._stream = stream
+        self._load_position = position
+        self._apply = apply
+        self._batch = batch
+        self._position = 0
+        self._head = 0
+        self._following = False
+        self._complaint = ""
+        self._pause = _SHORTEST_PAUSE
+
+    @property
+    def lag(self) -> int:
+        """Messages in the stream that were not applied yet, as far as known; reliable while ``following``."""
+        return max(0, self._head - self._position)
+
+    @property
+    def following(self) -> bool:
+        """Whether a consumer is open and gives signs of life."""
+        return self._following
+
+    async def run(self) -> None:
+        """Read for ever, through every failure; ends by cancellation only."""
+        while True:
+            try:
+                await self._follow()
+            except StartAgain as doubt:
+                _log.info("reader starts again", stream=self._stream, position=self._position, reason=str(doubt))
+            except (NatsError, OSError) as error:
+                self._complain(str(error) or type(error).__name__)
+            except Exception as error:
+                self._complain(f"{type(error).__name__}: {error}", error)
+            self._following = False
+            await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+    async def _follow(self) -> None:
+        if not self._connection.is_connected:
+            raise ConnectionLost
+        self._position = await self._load_position()
+        reconnects = self._connection.stats["reconnects"]
+        consumer = _Consumer(self._connection, self._stream, self._batch * _ROOM)
+        try:
+            self._head = await consumer.open(self._position + 1)
+            self._following = True
+            looked = monotonic()
+            while True:
+                messages = await consumer.take(self._batch)
+                if messages:
+                    await self._hand_over(messages)
+                    await consumer.make_room()
+                elif self._connection.stats["reconnects"] != reconnects or not self._connection.is_connected:
+                    raise StartAgain("the connection to the broker broke")
+                elif consumer.silence > _SILENCE:
+                    raise StartAgain("the broker's consumer is gone")
+                if monotonic() - looked > 1:
+                    await self._compare_with_stream(consumer)
+                    looked = monotonic()
+        finally:
+            await consumer.close()
+
+    async def _hand_over(self, messages: list[Message]) -> None:
+        position = self._position
+        first = next((number for number, message in enumerate(messages) if message.position > position), None)
+        if first is None:
+            # A stream made anew and filled again from its beginning: we know these facts already.
+            return
+        if first:
+            messages = messages[first:]
+        for message in messages:
+            position += 1
+            if message.position != position:
+                raise GapError(f"expected position {position}, got {message.position}")
+        await self._apply(messages)
+        self._position = position
+        self._head = max(self._head, position)
+        self._pause = _SHORTEST_PAUSE
+        if self._complaint:
+            _log.info("reader follows again", stream=self._stream, position=position)
+            self._complaint = ""
+
+    async def _compare_with_stream(self, consumer: _Consumer) -> None:
+        info = await while_connected(self._connection, self._jetstream.stream_info(self._stream))
+        self._head = int(info.state.last_seq)
+        self._pause = _SHORTEST_PAUSE
+        if self._head > self._position and consumer.idle > 1:
+            raise StartAgain(f"the stream is at {self._head}, nothing came")
+
+    def _complain(self, complaint: str, error: Exception | None = None) -> None:
+        """Once per cause, not once per attempt."""
+        if complaint == self._complaint:
+            return
+        self._complaint = complaint
+        report = _log.warning if error is None else _log.error
+        report("reader does not follow", stream=self._stream, position=self._position, reason=complaint, exc_info=error)
+
+
+class GapError(Exception):
+    """A position is missing in the stream; nothing behind it was applied."""
+
+
+class _Consumer:
+    """One ordered consumer of the broker, from its creation to the first doubt."""
+
+    def __init__(self, connection: Client, stream: str, room: int) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._room = room
+        self._waiting: deque[Message] = deque()
+        self._arrived = asyncio.Event()
+        self._held_back = ""
+        self._heard = self._delivered = monotonic()
+        self._subscription: Subscription | None = None
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the broker last gave a sign of life."""
+        return monotonic() - self._heard
+
+    @property
+    def idle(self) -> float:
+        """Seconds since the last message."""
+        return monotonic() - self._delivered
+
+    async def open(self, start: int) -> int:
+        """Begin at sequence ``start``; returns the stream's last sequence."""
+        inbox = self._connection.new_inbox()
+        self._subscription = await self._connection.subscribe(inbox, cb=self._receive)
+        info = await while_connected(
+            self._connection,
+            self._connection.jetstream(timeout=5).add_consumer(
+                self._stream,
+                ConsumerConfig(
+                    deliver_subject=inbox,
+                    deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                    opt_start_seq=start,
+                    ack_policy=AckPolicy.NONE,
+                    max_deliver=1,
+                    flow_control=True,
+                    idle_heartbeat=_HEARTBEAT,
+                    num_replicas=1,
+                    mem_storage=True,
+                ),
+            ),
+        )
+        return start - 1 + int(info.num_pending or 0)
+
+    async def take(self, limit: int) -> list[Message]:
+        """The messages that wait, at most ``limit``; none when none came within a moment."""
+        waiting = self._waiting
+        if not waiting:
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), _TICK)
+            except TimeoutError:
+                return []
+        if len(waiting) <= limit:
+            messages = list(waiting)
+            waiting.clear()
+            return messages
+        return [waiting.popleft() for _ in range(limit)]
+
+    async def make_room(self) -> None:
+        """Let the broker send on, if it was held back and there is room again."""
+        if self._held_back and len(self._waiting) < self._room:
+            reply, self._held_back = self._held_back, ""
+            await self._connection.publish(reply)
+
+    async def close(self) -> None:
+        """Stop listening; the broker removes a consumer that nobody listens to."""
+        if self._subscription is not None and not self._connection.is_closed:
+            try:
+                await self._subscription.unsubscribe()
+            except NatsError as error:
+                _log.debug("unsubscribing failed", stream=self._stream, error=str(error))
+
+    async def _receive(self, message: Msg) -> None:
+        self._heard = monotonic()
+        reply = message.reply
+        if reply.startswith("$JS.ACK."):
+            tokens = reply.split(".")
+            # $JS.ACK.stream.consumer.deliveries.sequence.consumer-sequence.time.pending; two more tokens in front, and
+            # one at the end, where the broker names domain and account (ADR-15).
+            self._waiting.append(
+                Message(int(tokens[5] if len(tokens) == 9 else tokens[7]), message.subject, message.data)
+            )
+            self._delivered = self._heard
+            self._arrived.set()
+            return
+        # A status message: a heartbeat, or the broker asks whether it may send on.
+        stalled = reply or (message.headers or {}).get("Nats-Consumer-Stalled", "")
+        if stalled:
+            self._held_back = stalled
+            await self.make_room()

@@ -1,0 +1,259 @@
+"""
+Copies the log into a stream whose sequence numbers are the log's positions.
+
+The stream is its own bookmark: the relay asks it for its last sequence n and publishes n+1, n+2 … in atomic batches,
+which the broker takes only while n is still the last. Whatever goes wrong (an answer lost, another relay faster, the
+stream made anew), the cure is to ask again. There is no column "published" and no leader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
+
+from services.chassis.broker import while_connected
+from services.chassis.database import Database
+from services.chassis.log import Entry, Log
+
+_log = structlog.get_logger("chassis.relay")
+
+BATCH_MESSAGES = 1000
+"""The broker's limit of an atomic batch (ADR-50)."""
+
+BATCH_BYTES = 512 * 1024
+"""Keeps a batch far below what the broker holds for a connection that reads slowly."""
+
+_IDLE = 1.0  # seconds after which the stream is asked whether it is still what it was
+_DIVERGED_PAUSE = 2.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_MESSAGE_ID = "Nats-Msg-Id"
+
+
+class BatchRefused(Exception):  # noqa: N818
+    """The broker took nothing of a batch; ``code`` is its error code (10071: the stream has moved on)."""
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        super().__init__(str(error.get("description", error)))
+        self.code = int(error.get("err_code", 0))
+
+
+class StreamDiverged(Exception):  # noqa: N818
+    """The stream holds what the log does not: publishing would make it worse, so a person has to look."""
+
+
+async def publish_batch(
+    connection: Client,
+    messages: Sequence[tuple[str, bytes, Mapping[str, str]]],
+    timeout: float = 5,  # noqa: ASYNC109
+) -> int:
+    """
+    Publish messages so that the stream stores all of them, in order and next to each other, or none (ADR-50).
+
+    Args:
+        connection: whose user may publish to the subjects.
+        messages: subject, body and headers of each, 1 to 1000; the stream allows atomic batches.
+        timeout: seconds to wait for each of the broker's two answers.
+
+    Returns:
+        The stream's sequence number of the last message.
+
+    Raises:
+        BatchRefused: nothing was stored.
+        nats.errors.Error: no answer; whether all or nothing was stored is unknown.
+    """
+    if not 1 <= len(messages) <= BATCH_MESSAGES:
+        raise ValueError(f"an atomic batch has 1 to {BATCH_MESSAGES} messages, not {len(messages)}")
+    if len(messages) == 1:
+        subject, body, headers = messages[0]
+        return await _stored(connection, subject, body, dict(headers), timeout)
+    batch = uuid.uuid4().hex
+    last = len(messages)
+    for number, (subject, body, own_headers) in enumerate(messages, 1):
+        headers = {**own_headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+        if number == last:
+            return await _stored(connection, subject, body, headers | {"Nats-Batch-Commit": "1"}, timeout)
+        if number == 1:
+            # An empty answer means that the batch is open; a refusal here names its cause, a later one does not.
+            await _answer(connection, subject, body, headers, timeout)
+        else:
+            await connection.publish(subject, body, headers=headers)
+    raise AssertionError("unreachable: the last message returns")
+
+
+async def _stored(connection: Client, subject: str, body: bytes, headers: dict[str, str], within: float) -> int:
+    return int((await _answer(connection, subject, body, headers, within))["seq"])
+
+
+async def _answer(
+    connection: Client, subject: str, body: bytes, headers: dict[str, str], within: float
+) -> dict[str, Any]:
+    request = connection.request(subject, body, timeout=within, headers=headers)
+    message = await while_connected(connection, request, within + 1)
+    answer: dict[str, Any] = json.loads(message.data) if message.data else {}
+    if "error" in answer:
+        raise BatchRefused(answer["error"])
+    return answer
+
+
+class Relay:
+    """
+    Follows a log for ever and keeps a stream equal to it. Any number of relays may follow the same log.
+
+    Args:
+        connection: whose user may publish the log's subjects and ask for the stream's state and messages.
+        database: the log's.
+        log: what is copied.
+        stream: exists already, allows atomic batches, keeps everything; nobody but relays publishes to it.
+        before: awaited with the entries before they are published, for what must be elsewhere first. May be called
+            again for the same entries.
+    """
+
+    def __init__(
+        self,
+        connection: Client,
+        database: Database,
+        log: Log,
+        stream: str,
+        *,
+        before: Callable[[Sequence[Entry]], Awaitable[None]] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._jetstream = connection.jetstream(timeout=5)
+        self._database = database
+        self._log = log
+        self._stream = stream
+        self._before = before
+        self._woken = asyncio.Event()
+        self._head = 0
+        self._copied = 0
+        self._created: object = None
+        self._following = False
+        self._complaint = ""
+
+    @property
+    def lag(self) -> int:
+        """Entries that are not yet in the stream, as far as known."""
+        return max(0, self._head - self._copied)
+
+    @property
+    def following(self) -> bool:
+        """Whether the last attempt to copy succeeded."""
+        return self._following
+
+    def wake(self) -> None:
+        """Say that entries were committed; from the event loop's own thread."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Copy for ever, through every failure; ends by cancellation only."""
+        pause = _SHORTEST_PAUSE
+        while True:
+            try:
+                await self._ask_stream()
+                while True:
+                    await self._copy()
+                    pause = _SHORTEST_PAUSE
+            except StreamDiverged as error:
+                self._complain(str(error), loud=True)
+                await asyncio.sleep(_DIVERGED_PAUSE)
+            except (NatsError, BatchRefused, OSError, sqlite3.Error) as error:
+                self._complain(str(error) or type(error).__name__)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            except Exception as error:
+                # Of ``before``, for instance: it is asked again, since the facts cannot be held back for ever unseen.
+                self._complain(f"{type(error).__name__}: {error}", error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _copy(self) -> None:
+        """Copy the next batch; when there is none, wait for one, or look after the stream."""
+        self._woken.clear()
+        position = self._copied
+
+        def read(raw: sqlite3.Connection) -> tuple[list[Entry], int]:
+            return self._log.read(raw, position, BATCH_MESSAGES), self._log.head(raw)
+
+        entries, self._head = await self._database.run(read)
+        if not entries:
+            self._follows()
+            try:
+                await asyncio.wait_for(self._woken.wait(), _IDLE)
+            except TimeoutError:
+                await self._look_after_stream()
+            return
+        entries = _bounded(entries)
+        if [entry.position for entry in entries] != list(range(position + 1, position + 1 + len(entries))):
+            raise StreamDiverged(f"the log has a gap behind position {position}")
+        if self._before is not None:
+            await self._before(entries)
+        messages = [(entry.subject, entry.body, {_MESSAGE_ID: entry.id}) for entry in entries]
+        messages[0][2]["Nats-Expected-Last-Sequence"] = str(position)
+        sequence = await publish_batch(self._connection, messages)
+        if sequence != entries[-1].position:
+            raise StreamDiverged(f"the stream stored position {entries[-1].position} as {sequence}")
+        self._copied = sequence
+        self._follows()
+
+    async def _ask_stream(self) -> None:
+        """Learn how far the stream is, and make sure that it is a copy of the log as far as it goes."""
+        info = await while_connected(self._connection, self._jetstream.stream_info(self._stream))
+        sequence = int(info.state.last_seq)
+        # Read after the stream: whatever another relay published was committed before.
+        expected, self._head = await self._database.run(
+            lambda raw: (self._log.read(raw, sequence - 1, 1) if sequence else [], self._log.head(raw))
+        )
+        if sequence > self._head:
+            raise StreamDiverged(f"the stream is at {sequence}, the log only at {self._head}: is it an old backup?")
+        if info.state.messages != sequence:
+            raise StreamDiverged(f"of {sequence} facts the stream holds {info.state.messages}: was it purged?")
+        if sequence:
+            try:
+                message = await while_connected(self._connection, self._jetstream.get_msg(self._stream, seq=sequence))
+            except NotFoundError:
+                raise StreamDiverged(f"the stream has lost message {sequence}") from None
+            if (message.headers or {}).get(_MESSAGE_ID) != expected[0].id:
+                raise StreamDiverged(f"message {sequence} of the stream is not the fact at position {sequence}")
+        self._created = info.created
+        self._copied = sequence
+
+    async def _look_after_stream(self) -> None:
+        """A stream that was emptied or made anew would otherwise be noticed at the next fact only."""
+        info = await while_connected(self._connection, self._jetstream.stream_info(self._stream))
+        if info.state.last_seq != self._copied or info.state.messages != self._copied or info.created != self._created:
+            await self._ask_stream()
+
+    def _follows(self) -> None:
+        self._following = True
+        if self._complaint:
+            _log.info("relay follows again", stream=self._stream, position=self._copied)
+            self._complaint = ""
+
+    def _complain(self, complaint: str, error: Exception | None = None, *, loud: bool = False) -> None:
+        """Once per cause, not once per attempt."""
+        self._following = False
+        if complaint == self._complaint:
+            return
+        self._complaint = complaint
+        report = _log.error if loud or error is not None else _log.warning
+        report("relay does not follow", stream=self._stream, position=self._copied, reason=complaint, exc_info=error)
+
+
+def _bounded(entries: list[Entry]) -> list[Entry]:
+    """As many of the first entries as fit into a batch's bytes, one at least."""
+    size = 0
+    for number, entry in enumerate(entries):
+        size += len(entry.body) + 200
+        if size > BATCH_BYTES and number:
+            return entries[:number]
+    return entries

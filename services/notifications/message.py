@@ -5,6 +5,7 @@ and folded here. All parts are quoted-printable or base64, so that no relay has 
 """
 
 import binascii
+import codecs
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -33,8 +34,8 @@ _Q_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 _Q_OCTETS = tuple(
     chr(octet) if octet in _Q_PLAIN else "_" if octet == 0x20 else f"={octet:02X}" for octet in range(256)
 )
-_QP_SPECIAL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f-\xff]+")
-_QP_OCTETS = tuple(f"={octet:02X}".encode("ascii") for octet in range(256))
+_CONTROLS = bytes(octet for octet in (*range(32), 127) if octet not in b"\t\n")
+_QP_OCTETS = tuple(f"={octet:02X}" for octet in range(256))
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -60,7 +61,7 @@ def compose(
 ) -> bytes:
     """The mail as it is stored and sent: CRLF, ASCII only, the same bytes for the same arguments.
 
-    `date` is aware; `in_reply_to` is the previous mail on the same session, `references` its thread, the first mail first.
+    `date` is aware; `in_reply_to` is the previous mail on the session, `references` its thread, the first mail first.
     Raises UnusableAddress if recipient or sender have no usable mailbox, ValueError for a malformed id or a naive date.
     """
     boundary = f"=_{sha256(message_id.encode()).hexdigest()[:24]}"
@@ -203,19 +204,28 @@ def _text_part(subtype: str, text: str) -> bytes:
 
 
 def quoted_printable(text: str) -> bytes:
-    """`text` in quoted-printable, its line breaks as CRLF, no line over 76 octets (RFC 2045 §6.7)."""
-    octets = text.encode("utf-8", "replace").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    escaped = _QP_SPECIAL.sub(_qp_octets, octets.replace(b"=", b"=3D"))
-    return b"\r\n".join([_rows(row) for row in escaped.split(b"\n")])
+    """`text` in quoted-printable, its line breaks as CRLF, no line over 76 octets (RFC 2045 §6.7).
+
+    Control characters other than tab and line break are left out: they have no meaning in a mail.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("=", "=3D")
+    octets = text.encode("ascii", "quoted-printable").translate(None, _CONTROLS)
+    return b"\r\n".join([_rows(row) for row in octets.split(b"\n")])
 
 
-def _qp_octets(match: re.Match[bytes]) -> bytes:
-    return b"".join(map(_QP_OCTETS.__getitem__, match[0]))
+def _quoted_octets(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    octets = error.object[error.start : error.end].encode("utf-8", "replace")
+    return "".join(map(_QP_OCTETS.__getitem__, octets)), error.end
+
+
+codecs.register_error("quoted-printable", _quoted_octets)
 
 
 def _rows(row: bytes) -> bytes:
     if row.endswith((b" ", b"\t")):
-        row = row[:-1] + _QP_OCTETS[row[-1]]
+        row = row[:-1] + _QP_OCTETS[row[-1]].encode("ascii")
     if len(row) <= LONGEST_BODY_LINE:
         return row
     pieces = []

@@ -1,0 +1,268 @@
+"""
+What each fact changes in what reporting remembers: a bounded number of small entities, whatever was before.
+
+Facts of the two logs touch different entities, so that the order in which the logs interleave changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from contracts import facts
+from contracts.base import Message
+from contracts.enrolment import Enrolled, EnrolmentStatus
+from contracts.facts import NO_PROGRAMME, Fact
+from contracts.programme import AMSTERDAM
+from services.chassis.state import State
+from services.reporting.domain.state import (
+    ENROLMENT,
+    FAILED,
+    MAILS,
+    ORGANISATION,
+    PROGRAMME,
+    REFUSALS,
+    THEME,
+    EnrolmentEntry,
+    FailedMailEntry,
+    MailsEntry,
+    ProgrammeEntry,
+    RefusalsEntry,
+)
+
+Rule = Callable[[State, str, Any, datetime], State]
+AnyRule = TypeVar("AnyRule", bound=Rule)
+
+_RULES: dict[type[Message], Rule] = {}
+
+
+def evolve(state: State, fact: Fact) -> State:
+    """The state after a fact. A fact that no report speaks of, or of an unknown type, changes nothing."""
+    rule = _RULES.get(type(fact.data))
+    return state if rule is None else rule(state, fact.subject or NO_PROGRAMME, fact.data, fact.time)
+
+
+def _on(*types: type[Message]) -> Callable[[AnyRule], AnyRule]:
+    def register(rule: AnyRule) -> AnyRule:
+        _RULES.update(dict.fromkeys(types, rule))
+        return rule
+
+    return register
+
+
+def day(time: datetime) -> str:
+    """The day on which it is ``time`` in Amsterdam, as an ISO 8601 date."""
+    return time.astimezone(AMSTERDAM).date().isoformat()
+
+
+# Programmes ----------------------------------------------------------------------------------------------------------
+
+
+@_on(facts.ProgrammePublished)
+def _published(state: State, programme: str, data: facts.ProgrammePublished, _: datetime) -> State:
+    definition = data.programme
+    return state.put(
+        programme,
+        PROGRAMME,
+        ProgrammeEntry(
+            title=definition.title,
+            kind=definition.kind,
+            organisers=definition.organisers,
+            themes=definition.themes,
+            rules=definition.enrolment,
+            capacity=definition.enrolment.capacity,
+            seats=definition.team.seats if definition.team else (),
+        ),
+    )
+
+
+def _change_programme(state: State, programme: str, **changes: Any) -> State:
+    before = state.get(programme, PROGRAMME)
+    return state if before is None else state.put(programme, PROGRAMME, replace(before, **changes))
+
+
+@_on(facts.ProgrammeDescribed)
+def _described(state: State, programme: str, data: facts.ProgrammeDescribed, _: datetime) -> State:
+    return _change_programme(state, programme, title=data.title, kind=data.kind)
+
+
+@_on(facts.ProgrammeOrganised)
+def _organised(state: State, programme: str, data: facts.ProgrammeOrganised, _: datetime) -> State:
+    return _change_programme(state, programme, organisers=data.organisers)
+
+
+@_on(facts.ProgrammeClassified)
+def _classified(state: State, programme: str, data: facts.ProgrammeClassified, _: datetime) -> State:
+    return _change_programme(state, programme, themes=data.themes)
+
+
+@_on(facts.ProgrammeRulesChanged)
+def _rules_changed(state: State, programme: str, data: facts.ProgrammeRulesChanged, _: datetime) -> State:
+    # The capacity has facts of its own.
+    return _change_programme(state, programme, rules=data.rules)
+
+
+@_on(facts.ProgrammeCapacityRaised, facts.ProgrammeCapacityLowered)
+def _capacity_changed(
+    state: State, programme: str, data: facts.ProgrammeCapacityRaised | facts.ProgrammeCapacityLowered, _: datetime
+) -> State:
+    return _change_programme(state, programme, capacity=data.after)
+
+
+@_on(facts.ProgrammeTeamRuleChanged)
+def _team_rule_changed(state: State, programme: str, data: facts.ProgrammeTeamRuleChanged, _: datetime) -> State:
+    return _change_programme(state, programme, seats=data.team.seats)
+
+
+@_on(facts.ProgrammeWithdrawn)
+def _programme_withdrawn(state: State, programme: str, _: facts.ProgrammeWithdrawn, __: datetime) -> State:
+    return _change_programme(state, programme, withdrawn=True)
+
+
+# Enrolments ----------------------------------------------------------------------------------------------------------
+
+
+def _enrol(state: State, programme: str, data: Enrolled, status: EnrolmentStatus, time: datetime) -> State:
+    return state.put(
+        programme,
+        ENROLMENT + data.enrolment,
+        EnrolmentEntry(data.organisation, status, status, data.units, data.participants, day(time)),
+    )
+
+
+@_on(facts.EnrolmentConfirmed)
+def _confirmed(state: State, programme: str, data: facts.EnrolmentConfirmed, time: datetime) -> State:
+    return _enrol(state, programme, data, "confirmed", time)
+
+
+@_on(facts.EnrolmentWaitlisted)
+def _waitlisted(state: State, programme: str, data: facts.EnrolmentWaitlisted, time: datetime) -> State:
+    return _enrol(state, programme, data, "waiting", time)
+
+
+@_on(facts.EnrolmentRefused)
+def _refused(state: State, programme: str, data: facts.EnrolmentRefused, time: datetime) -> State:
+    named = {reason.rule: reason for reason in reversed(data.reasons)}
+    for rule, reason in named.items():
+        before = state.get(programme, REFUSALS + rule) or RefusalsEntry(reason.nl, reason.en, 0, 0, 0)
+        after = RefusalsEntry(
+            before.nl,
+            before.en,
+            before.refusals + 1,
+            before.units + data.units,
+            before.people + len(data.participants),
+        )
+        state = state.put(programme, REFUSALS + rule, after)
+    return _enrol(state, programme, data, "refused", time)
+
+
+def _change_enrolment(
+    state: State, programme: str, enrolment: str, change: Callable[[EnrolmentEntry], EnrolmentEntry]
+) -> State:
+    before = state.get(programme, ENROLMENT + enrolment)
+    return state if before is None else state.put(programme, ENROLMENT + enrolment, change(before))
+
+
+@_on(facts.EnrolmentPromoted)
+def _promoted(state: State, programme: str, data: facts.EnrolmentPromoted, time: datetime) -> State:
+    return _change_enrolment(
+        state, programme, data.enrolment, lambda before: replace(before, status="confirmed", promoted=day(time))
+    )
+
+
+@_on(facts.EnrolmentWithdrawn)
+def _withdrawn(state: State, programme: str, data: facts.EnrolmentWithdrawn, time: datetime) -> State:
+    return _change_enrolment(
+        state, programme, data.enrolment, lambda before: replace(before, status="withdrawn", withdrawn=day(time))
+    )
+
+
+@_on(facts.ParticipantAdded)
+def _participant_added(state: State, programme: str, data: facts.ParticipantAdded, _: datetime) -> State:
+    return _change_enrolment(
+        state,
+        programme,
+        data.enrolment,
+        lambda before: replace(before, participants=(*before.participants, data.participant), units=data.units),
+    )
+
+
+@_on(facts.ParticipantChanged)
+def _participant_changed(state: State, programme: str, data: facts.ParticipantChanged, _: datetime) -> State:
+    return _replace_participant(state, programme, data.enrolment, data.participant.person, data)
+
+
+@_on(facts.ParticipantReplaced)
+def _participant_replaced(state: State, programme: str, data: facts.ParticipantReplaced, _: datetime) -> State:
+    # The place goes from hand to hand: nobody is counted as withdrawn.
+    return _replace_participant(state, programme, data.enrolment, data.person, data)
+
+
+def _replace_participant(
+    state: State,
+    programme: str,
+    enrolment: str,
+    person: str,
+    data: facts.ParticipantChanged | facts.ParticipantReplaced,
+) -> State:
+    def change(before: EnrolmentEntry) -> EnrolmentEntry:
+        return replace(
+            before,
+            participants=tuple(
+                data.participant if participant.person == person else participant for participant in before.participants
+            ),
+        )
+
+    return _change_enrolment(state, programme, enrolment, change)
+
+
+@_on(facts.ParticipantWithdrawn)
+def _participant_withdrawn(state: State, programme: str, data: facts.ParticipantWithdrawn, _: datetime) -> State:
+    def change(before: EnrolmentEntry) -> EnrolmentEntry:
+        return replace(
+            before,
+            units=data.units,
+            units_left=before.units_left + max(0, before.units - data.units),
+            participants=tuple(each for each in before.participants if each.person != data.person),
+            left=before.left + tuple(each for each in before.participants if each.person == data.person),
+        )
+
+    return _change_enrolment(state, programme, data.enrolment, change)
+
+
+# What belongs to no programme ----------------------------------------------------------------------------------------
+
+
+@_on(facts.OrganisationRegistered, facts.OrganisationChanged)
+def _organisation(
+    state: State, _: str, data: facts.OrganisationRegistered | facts.OrganisationChanged, __: datetime
+) -> State:
+    return state.put(NO_PROGRAMME, ORGANISATION + data.organisation.id, data.organisation)
+
+
+@_on(facts.ThemePublished)
+def _theme(state: State, _: str, data: facts.ThemePublished, __: datetime) -> State:
+    return state.put(NO_PROGRAMME, THEME + data.theme.id, data.theme)
+
+
+# Mails ---------------------------------------------------------------------------------------------------------------
+
+
+@_on(facts.MailSent)
+def _mail_sent(state: State, programme: str, data: facts.MailSent, _: datetime) -> State:
+    mails = state.get(programme, MAILS + data.purpose) or MailsEntry()
+    failed = state.get(programme, FAILED + data.mail) is not None
+    if failed:
+        state = state.remove(programme, FAILED + data.mail)
+    return state.put(programme, MAILS + data.purpose, MailsEntry(mails.sent + 1, mails.failed - failed))
+
+
+@_on(facts.MailFailed)
+def _mail_failed(state: State, programme: str, data: facts.MailFailed, _: datetime) -> State:
+    if state.get(programme, FAILED + data.mail) is not None:
+        return state
+    mails = state.get(programme, MAILS + data.purpose) or MailsEntry()
+    state = state.put(programme, FAILED + data.mail, FailedMailEntry(data.purpose))
+    return state.put(programme, MAILS + data.purpose, MailsEntry(mails.sent, mails.failed + 1))

@@ -1,0 +1,137 @@
+"""
+What reporting remembers: small frozen entities in a ``State``, those of a programme in the partition of its id.
+
+Organisations and themes stand in the partition ``_``. An organisation is looked up when a report is made, never copied
+into an enrolment: when the registry changes, so does every report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.base import Title
+from contracts.enrolment import EnrolmentStatus, Participant
+from contracts.facts import NO_PROGRAMME
+from contracts.organisation import Organisation
+from contracts.programme import EnrolmentRules, ProgrammeKind, Seat
+from contracts.theme import Theme, ThemeReference
+from services.chassis.state import State
+
+PROGRAMME = "programme"
+ENROLMENT = "enrolment/"
+REFUSALS = "refusals/"
+MAILS = "mails/"
+FAILED = "failed/"
+ORGANISATION = "organisation/"
+THEME = "theme/"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammeEntry:
+    """A programme, as far as reports speak of it. ``capacity`` is in units; None is without a limit."""
+
+    title: Title
+    kind: ProgrammeKind
+    organisers: tuple[str, ...]
+    themes: tuple[ThemeReference, ...]
+    rules: EnrolmentRules
+    capacity: int | None
+    seats: tuple[Seat, ...]
+    withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentEntry:
+    """
+    One enrolment.
+
+    Attributes:
+        status: what it is now; ``first`` is what it was at once.
+        units: what it takes now, or took when it was withdrawn; ``units_left`` were given back one by one before.
+        participants: who is in it now, or was when it was withdrawn; ``left`` are those who withdrew alone.
+        requested: the day in Amsterdam on which it came, as an ISO 8601 date; ``promoted`` and ``withdrawn`` likewise.
+    """
+
+    organisation: str | None
+    status: EnrolmentStatus
+    first: EnrolmentStatus
+    units: int
+    participants: tuple[Participant, ...]
+    requested: str
+    promoted: str | None = None
+    withdrawn: str | None = None
+    units_left: int = 0
+    left: tuple[Participant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalsEntry:
+    """How many refusals named one rule, for how many units and people; the sentences are the first refusal's."""
+
+    nl: str
+    en: str
+    refusals: int
+    units: int
+    people: int
+
+
+@dataclass(frozen=True, slots=True)
+class MailsEntry:
+    """How many mails of one purpose were sent, and how many failed and were not sent since."""
+
+    sent: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FailedMailEntry:
+    """A mail that failed. It is forgotten when the mail is sent after all: staff may retry it."""
+
+    purpose: str
+
+
+CODECS: Mapping[str, type[Any]] = {
+    "programme": ProgrammeEntry,
+    "enrolment": EnrolmentEntry,
+    "refusals": RefusalsEntry,
+    "mails": MailsEntry,
+    "failed-mail": FailedMailEntry,
+    "organisation": Organisation,
+    "theme": Theme,
+}
+"""The names under which entities are stored; never renamed."""
+
+
+def ids_of_programmes(state: State) -> list[str]:
+    """The ids of all programmes, sorted."""
+    return sorted(partition for partition in state.partitions() if state.get(partition, PROGRAMME) is not None)
+
+
+def organisations(state: State) -> dict[str, Organisation]:
+    """The registry by id, in order of id."""
+    return dict(sorted(_of_kind(state, NO_PROGRAMME, ORGANISATION)))
+
+
+def themes(state: State) -> dict[str, Theme]:
+    """All themes by id, in order of id."""
+    return dict(sorted(_of_kind(state, NO_PROGRAMME, THEME)))
+
+
+def organisation(state: State, id_: str) -> Organisation | None:
+    """An organisation of the registry."""
+    found: Organisation | None = state.get(NO_PROGRAMME, ORGANISATION + id_)
+    return found
+
+
+def programme(state: State, id_: str) -> ProgrammeEntry | None:
+    """A programme."""
+    found: ProgrammeEntry | None = state.get(id_, PROGRAMME)
+    return found
+
+
+def _of_kind(state: State, partition: str, prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, entity in state.partition(partition).items():
+        if key.startswith(prefix):
+            yield key[len(prefix) :], entity

@@ -56,9 +56,9 @@ bench: $(DEVELOPMENT_STAMP) ## measure the four paths beside raw probes of the s
 schemas: $(DEVELOPMENT_STAMP) ## write the JSON Schemas anew; the tests compare them
 	$(BIN)/python -m contracts.schemas
 
-install: $(RUN_STAMP) ## what running needs, into $(VENV)
+install: $(RUN_STAMP) ## what running needs, into .venv
 
-install-development: $(DEVELOPMENT_STAMP) ## what working on it needs, into $(VENV)
+install-development: $(DEVELOPMENT_STAMP) ## what working on it needs, into .venv
 
 clean: ## forget the virtual environment and everything that can be made again
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -94,14 +94,14 @@ class ProgrammeCapacityRaised(Message):
     """More units than before; ``after`` without a number means without a limit."""
 
     before: int
-    after: int | None
+    after: int | None = None
 
 
 @_fact("programme.capacity-lowered.v1")
 class ProgrammeCapacityLowered(Message):
-    """Fewer units than before, never fewer than are confirmed."""
+    """Fewer units than before, never fewer than are confirmed; no ``before`` means that there was no limit."""
 
-    before: int | None
+    before: int | None = None
     after: int
 
 

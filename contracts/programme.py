@@ -8,14 +8,25 @@ from enum import StrEnum
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, NaiveDatetime, model_validator
+from pydantic import Field, NaiveDatetime, WithJsonSchema, model_validator
 
 from contracts.base import EmailAddress, Line, Link, Message, OrganisationKind, Province, Slug, Text, Title
 from contracts.theme import ThemeReference
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
-LocalTime = Annotated[NaiveDatetime, Field(description="Local time in Europe/Amsterdam, without an offset.")]
+LocalTime = Annotated[
+    NaiveDatetime,
+    # Not the format "date-time": that one (RFC 3339 §5.6) demands an offset.
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?$",
+            "description": "Local time in Europe/Amsterdam, without an offset.",
+            "examples": ["2023-04-13T14:00:00"],
+        }
+    ),
+]
 
 
 def instant(local: datetime) -> datetime:

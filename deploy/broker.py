@@ -85,7 +85,12 @@ class RunningBroker:
 
 
 def prepare_broker(
-    directory: Path, partners: Iterable[str], *, port: int, monitoring_port: int | None = None
+    directory: Path,
+    partners: Iterable[str],
+    *,
+    port: int,
+    monitoring_port: int | None = None,
+    log: Path | None = None,
 ) -> RunningBroker:
     """
     Write the configuration and the passwords of a broker under ``directory`` without starting it.
@@ -106,7 +111,9 @@ def prepare_broker(
         Broker(store=directory / "store", port=port, monitoring_port=monitoring_port),
     )
     write_secretly(configuration, text)
-    return RunningBroker(table, passwords, EmbeddedBroker(configuration, port, directory / "nats.log"), directory)
+    return RunningBroker(
+        table, passwords, EmbeddedBroker(configuration, port, log or directory / "nats.log"), directory
+    )
 
 
 async def start_broker_async(

@@ -1,21 +1,23 @@
 """
 The broker's configuration file, written from the table in ``identities.py``.
 
-``python -m deploy.configuration`` prints it with the public keys of production in it, or says whose key is missing.
+``python -m deploy.configuration --partners a,b --keys keys.json`` prints it for production. ``deploy/nats.conf`` is
+what it prints without keys: each is then read from the environment when the broker starts.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.identities import SYSTEM, Access, Account, Identity, Import
-from deploy.topology import streams_of
+from deploy.identities import SYSTEM, Access, Account, Identity, Import, access
+from deploy.streams import MEBIBYTE, streams_of
 
-MEBIBYTE = 1024 * 1024
 MAX_PAYLOAD = MEBIBYTE
 """The largest message of all, in bytes."""
 
@@ -47,7 +49,22 @@ class PublicKey:
             raise InvalidCredential(f"{self.value!r} is not the public key of an nkey user (U and 55 characters)")
 
 
-Credential = Password | PublicKey
+@dataclass(frozen=True, slots=True)
+class KeyInEnvironment:
+    """The public key is read from this environment variable when the broker starts."""
+
+    variable: str
+
+
+Credential = Password | PublicKey | KeyInEnvironment
+
+
+def keys_in_environment(access: Access) -> dict[str, Credential]:
+    """For each identity the variable that holds its public key: DEELNAME_NKEY_REGISTRATION and so on."""
+    return {
+        identity.name: KeyInEnvironment(f"DEELNAME_NKEY_{identity.name.upper().replace('-', '_')}")
+        for identity in access.identities
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +108,8 @@ def render(access: Access, credentials: Mapping[str, Credential], broker: Broker
         "write_deadline": "10s",
     }
     if broker.monitoring_port is not None:
-        top["http"] = f"{broker.host}:{broker.monitoring_port}"
+        # Whoever may read these pages sees every connection: never beyond this machine.
+        top["http"] = f"127.0.0.1:{broker.monitoring_port}"
     top["jetstream"] = {
         "store_dir": str(broker.store),
         # Anything laxer loses acknowledged messages when the power fails.
@@ -137,13 +155,13 @@ def _user(identity: Identity, credential: Credential) -> dict[str, object]:
         "publish": {"allow": list(identity.publish)},
         "subscribe": {"allow": list(identity.subscribe)},
     }
-    if identity.replies:
-        permissions["allow_responses"] = {"max": 1, "expires": "1m"}
     match credential:
         case Password(value):
             who: dict[str, object] = {"user": identity.name, "password": value}
         case PublicKey(value):
             who = {"nkey": value}
+        case KeyInEnvironment(variable):
+            who = {"nkey": _Bare(f"${variable}")}
     return {**who, "permissions": permissions}
 
 
@@ -213,3 +231,35 @@ def _is_flat(block: Mapping[str, object]) -> bool:
         else not isinstance(item, list) or all(isinstance(deep, _Bare) for deep in item)
         for item in block.values()
     )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print a configuration for production. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.configuration", description=__doc__)
+    parser.add_argument("--partners", default="biblionet", help="comma-separated names (default: %(default)s)")
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        help="a JSON object, identity to public nkey; without it each key is an environment variable",
+    )
+    parser.add_argument("--host", default="0.0.0.0")  # noqa: S104 - in production the broker is there for others
+    parser.add_argument("--port", type=int, default=4222)
+    parser.add_argument("--monitoring-port", type=int, default=8222)
+    parser.add_argument("--store", type=Path, default=Path("/data"), help="where the streams' files go")
+    given = parser.parse_args(arguments)
+    try:
+        table = access(name.strip() for name in given.partners.split(",") if name.strip())
+        credentials = keys_in_environment(table)
+        if given.keys:
+            keys = json.loads(given.keys.read_text(encoding="utf-8"))
+            credentials = {name: PublicKey(value) for name, value in keys.items()}
+        broker = Broker(given.store, given.host, given.port, given.monitoring_port)
+        sys.stdout.write(render(table, credentials, broker))
+    except (ValueError, OSError) as error:
+        print(f"configuration: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

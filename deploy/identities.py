@@ -58,14 +58,12 @@ class Identity:
     One user of the broker.
 
     ``publish`` and ``subscribe`` are the subjects that it may use, patterns of NATS; everything else is refused.
-    ``replies`` lets it answer each request that it receives, once, wherever the asker wanted the answer.
     """
 
     name: str
     account: str
     publish: tuple[str, ...]
     subscribe: tuple[str, ...] = ()
-    replies: bool = False
     inbox: str = ""
 
     @property
@@ -210,40 +208,48 @@ def _relays(service: str) -> tuple[str, ...]:
     )
 
 
+_ANSWERS = ("_R_.>",)
+"""
+Where a service answers: the reply subjects that the server makes up for requests from other accounts.
+
+``allow_responses`` would do more than wanted: it lets a service answer on whatever subject the asker named, and makes
+the server remember every message that a fast reader gets.
+"""
+
 _REGISTRATION = Identity(
     name="registration",
     account=APPLICATION,
     publish=(
+        *_ANSWERS,
         *_relays("registration"),
         CONTACTS_KEYS,
         *_reads_contacts(),
         f"$JS.API.STREAM.INFO.{subjects.log_stream('notifications')}",
     ),
     subscribe=_serves("registration"),
-    replies=True,
 )
 
 _NOTIFICATIONS = Identity(
     name="notifications",
     account=APPLICATION,
     publish=(
+        *_ANSWERS,
         *_relays("notifications"),
         *_reads_by_consumer(subjects.log_stream("registration")),
         *_reads_contacts(),
     ),
     subscribe=_serves("notifications"),
-    replies=True,
 )
 
 _REPORTING = Identity(
     name="reporting",
     account=APPLICATION,
     publish=(
+        *_ANSWERS,
         *_reads_by_consumer(subjects.log_stream("registration")),
         *_reads_by_consumer(subjects.log_stream("notifications")),
     ),
     subscribe=_serves("reporting"),
-    replies=True,
 )
 
 _TOPOLOGY = Identity(

@@ -18,51 +18,16 @@ from typing import Any
 
 import nats
 from nats.aio.client import Client
-from nats.js.api import (
-    AckPolicy,
-    ConsumerConfig,
-    DeliverPolicy,
-    DiscardPolicy,
-    ReplayPolicy,
-    RetentionPolicy,
-    StorageType,
-    StreamConfig,
-)
+from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 from nats.js.manager import JetStreamManager
 
-from contracts import subjects
-from deploy.identities import APPLICATION, CONTACTS_KEYS, CONTACTS_STREAM, PARTNERS, TOPOLOGY, access
-
-MEBIBYTE = 1024 * 1024
-DAY = 24 * 3600.0
-
-LARGEST_INTAKE_MESSAGE = 768 * 1024
-"""In bytes. Larger than registration accepts, so that it is registration that refuses, with an outcome to read."""
-INTAKE_BATCH = 64
-"""How many messages registration fetches at once: more are not handed out, so none grows old while it waits."""
-OUTCOMES_KEPT = 30 * DAY
-OUTCOMES_PER_SUBJECT = 100_000
-"""So that one partner's flood drops its own oldest answers and never another's."""
+from deploy.identities import APPLICATION, PARTNERS, TOPOLOGY, access
+from deploy.streams import Stream, streams_of
 
 
 class TopologyConflict(RuntimeError):  # noqa: N818 - it reads as what is wrong
     """The broker has something that cannot be brought to what is declared without losing messages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A stream and the durable consumers on it."""
-
-    config: StreamConfig
-    consumers: tuple[ConsumerConfig, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The stream's name."""
-        if self.config.name is None:
-            raise ValueError("a stream needs a name")
-        return self.config.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,131 +46,6 @@ class Changes:
 
     def __add__(self, other: Changes) -> Changes:
         return Changes(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
-
-
-def _log(service: str, max_bytes: int) -> Stream:
-    return Stream(
-        StreamConfig(
-            name=subjects.log_stream(service),
-            description=f"The facts of {service}, a copy of its own log with the same numbers",
-            subjects=[subjects.log_subjects(service)],
-            retention=RetentionPolicy.LIMITS,
-            storage=StorageType.FILE,
-            # A fact may never make room for a newer one: a full log stops its relay, and the relay says so.
-            discard=DiscardPolicy.NEW,
-            max_bytes=max_bytes,
-            max_msg_size=MEBIBYTE,
-            deny_delete=True,
-            deny_purge=True,
-            allow_direct=True,
-            allow_atomic=True,
-            duplicate_window=120.0,
-            num_replicas=1,
-        )
-    )
-
-
-def _contacts() -> Stream:
-    """A bucket as nats-py would create it, but for the limits, and for atomic batches of people."""
-    return Stream(
-        StreamConfig(
-            name=CONTACTS_STREAM,
-            description="Who a person id is: written by registration, read by notifications alone",
-            subjects=[CONTACTS_KEYS],
-            retention=RetentionPolicy.LIMITS,
-            storage=StorageType.FILE,
-            discard=DiscardPolicy.NEW,
-            max_msgs_per_subject=1,
-            max_bytes=512 * MEBIBYTE,
-            max_msg_size=64 * 1024,
-            deny_delete=True,
-            # Purging a key is a roll-up, and that is how a person is erased.
-            allow_rollup_hdrs=True,
-            allow_direct=True,
-            allow_atomic=True,
-            duplicate_window=120.0,
-            num_replicas=1,
-        )
-    )
-
-
-def _intake(partner: str) -> Stream:
-    return Stream(
-        StreamConfig(
-            name=subjects.intake_stream(partner),
-            description=f"Requests of {partner}, until registration has answered them",
-            subjects=[subjects.intake_of(partner)],
-            retention=RetentionPolicy.WORK_QUEUE,
-            storage=StorageType.FILE,
-            # The newest request is refused to its sender's face rather than the oldest dropped behind its back.
-            discard=DiscardPolicy.NEW,
-            max_bytes=128 * MEBIBYTE,
-            max_msg_size=LARGEST_INTAKE_MESSAGE,
-            max_consumers=1,
-            duplicate_window=120.0,
-            num_replicas=1,
-        ),
-        (
-            ConsumerConfig(
-                name=subjects.INTAKE_READER,
-                durable_name=subjects.INTAKE_READER,
-                description="Registration decides each request",
-                deliver_policy=DeliverPolicy.ALL,
-                replay_policy=ReplayPolicy.INSTANT,
-                ack_policy=AckPolicy.EXPLICIT,
-                ack_wait=30.0,
-                # A crash counts as a delivery: with a limit the broker would give a request up without an answer.
-                max_deliver=-1,
-                max_ack_pending=INTAKE_BATCH,
-            ),
-        ),
-    )
-
-
-def _outcomes(partners: Iterable[str]) -> Stream:
-    return Stream(
-        StreamConfig(
-            name=subjects.OUTCOMES_STREAM,
-            description="One answer for each request of a partner",
-            subjects=[subjects.outcomes()],
-            retention=RetentionPolicy.LIMITS,
-            storage=StorageType.FILE,
-            # Old answers go first: a full stream must not keep registration from answering anyone.
-            discard=DiscardPolicy.OLD,
-            max_age=OUTCOMES_KEPT,
-            max_bytes=1024 * MEBIBYTE,
-            max_msgs_per_subject=OUTCOMES_PER_SUBJECT,
-            max_msg_size=MEBIBYTE,
-            allow_atomic=True,
-            duplicate_window=120.0,
-            num_replicas=1,
-        ),
-        tuple(
-            ConsumerConfig(
-                name=partner,
-                durable_name=partner,
-                description=f"{partner} reads its answers",
-                filter_subject=subjects.outcomes_of(partner),
-                deliver_policy=DeliverPolicy.ALL,
-                replay_policy=ReplayPolicy.INSTANT,
-                ack_policy=AckPolicy.EXPLICIT,
-                ack_wait=30.0,
-                max_deliver=-1,
-                max_ack_pending=1000,
-            )
-            for partner in partners
-        ),
-    )
-
-
-def streams_of(account: str, partners: Iterable[str]) -> tuple[Stream, ...]:
-    """Every stream that an account is to have."""
-    names = tuple(partners)
-    if account == APPLICATION:
-        return (_log("registration", 4096 * MEBIBYTE), _log("notifications", 2048 * MEBIBYTE), _contacts())
-    if account == PARTNERS:
-        return (*(_intake(name) for name in names), _outcomes(names))
-    return ()
 
 
 async def declare(application: Client, partners_account: Client, partners: Iterable[str]) -> Changes:

@@ -1,0 +1,16 @@
+"""What can be set."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.chassis.settings import CommonSettings
+
+
+class Settings(CommonSettings):
+    """Read from the environment with the prefix ``DEELNAME_``; frozen."""
+
+    nats_name: str = "reporting"
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8083

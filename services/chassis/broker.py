@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,8 +15,10 @@ import structlog
 from faststream.middlewares import AckPolicy
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
+from nats.js import JetStreamContext
 
 Result = TypeVar("Result")
 
@@ -154,6 +157,52 @@ class _Broker(NatsBroker):
         connection = await self._connecting()
         self.config.connect(connection)
         return connection
+
+    async def start(self) -> None:
+        """See ``NatsBroker.start``."""
+        await super().start()
+        for subscriber in self.subscribers:
+            subscription = getattr(subscriber, "subscription", None)
+            if isinstance(subscription, JetStreamContext.PullSubscription):
+                subscriber.subscription = GuardedPull(subscription)  # type: ignore[attr-defined]
+
+
+class GuardedPull:
+    """
+    A pull subscription that waits before it asks again when asking failed.
+
+    FastStream's loop asks again at once when the stream or the consumer is gone (2,400 times a second), and ends on
+    errors that it does not know. It looks the subscription up on each turn, which is where this one steps in.
+    """
+
+    def __init__(self, subscription: JetStreamContext.PullSubscription) -> None:
+        self._subscription = subscription
+        self._failures = 0
+
+    async def fetch(self, batch: int = 1, timeout: float | None = 5, heartbeat: float | None = None) -> list[Msg]:  # noqa: ASYNC109
+        """
+        See ``PullSubscription.fetch``.
+
+        Raises:
+            nats.errors.TimeoutError: nothing came, for whatever reason.
+        """
+        try:
+            messages = await self._subscription.fetch(batch=batch, timeout=timeout, heartbeat=heartbeat)
+        except NatsTimeout:
+            self._failures = 0
+            raise
+        except (NatsError, OSError) as error:
+            if self._failures == 0:
+                _log.warning("fetching failed", error=str(error) or type(error).__name__)
+            self._failures += 1
+            await asyncio.sleep(min(0.1 * 2 ** min(self._failures, 6), 5.0) * random.uniform(0.5, 1.0))  # noqa: S311
+            raise NatsTimeout from error
+        self._failures = 0
+        return messages
+
+    async def unsubscribe(self) -> None:
+        """See ``PullSubscription.unsubscribe``."""
+        await self._subscription.unsubscribe()
 
 
 def faststream_broker(

@@ -132,7 +132,6 @@ def serve(broker: NatsBroker, table: Iterable[Route], queue: str = "") -> None:
 
 async def _parse(message: Msg) -> NatsMessage:
     """The least that FastStream needs: the handlers read the raw message themselves."""
-    message._ackd = True
     return NatsMessage(raw_message=message, body=message.data, correlation_id="-", message_id="-")
 
 

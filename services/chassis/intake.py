@@ -1,0 +1,145 @@
+"""Work queues of other systems: every message is handled, and only then let go."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+
+import structlog
+from faststream.middlewares import AckPolicy
+from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+_log = structlog.get_logger("chassis.intake")
+
+_FETCH_TIMEOUT = 2.0
+_SHORTEST_DELAY, _LONGEST_DELAY = 0.2, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """
+    One message of a work queue.
+
+    Attributes:
+        subject: what it was published on.
+        body: the bytes that came.
+        headers: NATS headers, empty when there are none.
+        stream: the stream that holds it; with ``sequence`` its name for ever.
+        sequence: its number in the stream.
+        stored: when the broker stored it, aware and in UTC.
+        attempt: 1 at first; a crash in the middle counts too.
+    """
+
+    subject: str
+    body: bytes
+    headers: Mapping[str, str]
+    stream: str
+    sequence: int
+    stored: datetime
+    attempt: int
+
+
+def take_in(
+    broker: NatsBroker,
+    *,
+    stream: str,
+    durable: str,
+    subject: str,
+    handler: Callable[[Delivery], Awaitable[None]],
+    inbox: str,
+    batch_size: int = 64,
+    ack_wait: float = 30.0,
+    patience: float = 120.0,
+) -> None:
+    """
+    Hand every message of a work queue to ``handler``, ``batch_size`` at a time; starts with ``broker``.
+
+    A message is acknowledged after the handler returned. A handler that raises could not do its work (database locked,
+    disk full): the message comes again, later and later, without limit. What cannot be understood is the handler's to
+    answer; it must not raise for it. The same message may come again after it was handled.
+
+    Args:
+        broker: made by ``broker.faststream_broker``.
+        stream: exists, as does the consumer: they are declared in one place, never by a service.
+        durable: the pull consumer, with explicit acknowledgement, unlimited deliveries and at most ``batch_size``
+            messages under way.
+        subject: the consumer's filter.
+        handler: takes one message.
+        inbox: the inbox prefix that the broker's user may listen to (``broker.inbox_prefix``).
+        batch_size: the most messages that are handled at the same time.
+        ack_wait: the consumer's, in seconds; the broker is told three times in it that work goes on.
+        patience: seconds after which a handler that hangs no longer holds its message.
+    """
+    subscriber = broker.subscriber(
+        subject,
+        durable=durable,
+        stream=JStream(stream, declare=False),
+        pull_sub=PullSub(batch_size=batch_size, timeout=_FETCH_TIMEOUT),
+        inbox_prefix=f"{inbox}.".encode(),
+        ack_policy=AckPolicy.MANUAL,
+        # The header reply_to is a stranger's: FastStream would publish to it with our rights.
+        no_reply=True,
+        parser=_parse,
+        decoder=_raw,
+    )
+
+    async def receive(raw: Msg) -> None:
+        await _handle(raw, handler, ack_wait, patience)
+
+    subscriber(receive)
+
+
+async def _parse(message: Msg) -> NatsMessage:
+    return NatsMessage(raw_message=message, body=message.data, correlation_id="-", message_id="-")
+
+
+async def _raw(message: NatsMessage) -> Msg:
+    return message.raw_message
+
+
+async def _handle(raw: Msg, handler: Callable[[Delivery], Awaitable[None]], ack_wait: float, patience: float) -> None:
+    metadata = raw.metadata
+    delivery = Delivery(
+        subject=raw.subject,
+        body=raw.data,
+        headers=raw.headers or {},
+        stream=metadata.stream,
+        sequence=metadata.sequence.stream,
+        stored=metadata.timestamp,
+        attempt=metadata.num_delivered,
+    )
+    heartbeat = asyncio.create_task(_say_that_work_goes_on(raw, ack_wait / 3, patience))
+    try:
+        await handler(delivery)
+    except Exception:
+        # Without the body: it may hold people's data.
+        _log.exception("message was not handled", stream=delivery.stream, sequence=delivery.sequence)
+        delay = min(_SHORTEST_DELAY * 2 ** min(delivery.attempt, 10), _LONGEST_DELAY)
+        await _tell(raw, raw.nak(delay=delay * random.uniform(0.8, 1.2)))  # noqa: S311
+    else:
+        # Awaits the broker's answer: a plain acknowledgement may be lost without anybody knowing.
+        await _tell(raw, raw.ack_sync(timeout=5))
+    finally:
+        heartbeat.cancel()
+
+
+async def _tell(raw: Msg, word: Awaitable[object]) -> None:
+    try:
+        await word
+    except (NatsError, OSError) as error:
+        # The message comes again, and the handler knows what it has handled.
+        _log.warning("acknowledgement failed", subject=raw.subject, error=str(error) or type(error).__name__)
+
+
+async def _say_that_work_goes_on(raw: Msg, interval: float, patience: float) -> None:
+    begun = monotonic()
+    while monotonic() - begun < patience:
+        await asyncio.sleep(interval)
+        await _tell(raw, raw.in_progress())
+    _log.error("handler hangs, its message is let go", subject=raw.subject, seconds=patience)

@@ -1,0 +1,28 @@
+"""Settings that every service has. The class lives here; instances are made in a service's ``__main__`` alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class CommonSettings(BaseSettings):
+    """Read from the environment with the prefix ``DEELNAME_``; frozen."""
+
+    model_config = SettingsConfigDict(env_prefix="DEELNAME_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    nats_url: Annotated[str, Field(description="The broker: nats://host:port, several parted by commas.")]
+    nats_user: Annotated[str | None, Field(description="User in the account APP.")] = None
+    nats_password: SecretStr | None = None
+    nats_nkey_seed_file: Annotated[Path | None, Field(description="Instead of user and password.")] = None
+    nats_name: Annotated[str, Field(description="Client name; the inbox prefix is _INBOX_<name>.")]
+    data: Annotated[Path, Field(description="Directory of the service's database.")]
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65535)]
+    now: Annotated[
+        str | None, Field(description="A settable clock: an ISO 8601 instant, or a file that holds one.")
+    ] = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -1,0 +1,135 @@
+"""The HTTP face's frame: problem details for every failure, health, and headers that keep browsers careful."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from contracts.problem import MEDIA_TYPE, Fault, Problem, ProblemError, problem_type
+from services.chassis.commands import UNEXPECTED
+from services.chassis.health import Health, health_router
+
+_log = structlog.get_logger("chassis.web")
+
+_SECURITY_HEADERS = (
+    # Pages bring their own styles along and load nothing from elsewhere; there is no script at all.
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self';"
+        b" form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+
+
+class ProblemResponse(JSONResponse):
+    """Problem details (RFC 9457) with their media type."""
+
+    media_type = MEDIA_TYPE
+
+
+def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> ProblemResponse:
+    """The HTTP answer that tells ``problem``."""
+    return ProblemResponse(problem.model_dump(mode="json", exclude_none=True), problem.status, headers)
+
+
+def application(title: str, version: str, description: str, health: Health) -> FastAPI:
+    """
+    A FastAPI application on which a service's routers are hung.
+
+    The API's description stands at ``/openapi.json``. The interactive pages are left out: they load scripts from
+    strangers.
+    """
+    app = FastAPI(title=title, version=version, description=description, docs_url=None, redoc_url=None)
+    app.include_router(health_router(health))
+    app.add_middleware(_Frame)
+    app.add_exception_handler(ProblemError, _told)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _refused)
+    return app
+
+
+async def _told(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)  # noqa: S101
+    return problem_response(error.problem)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    faults = [_fault(item) for item in error.errors()]
+    return problem_response(
+        Problem(
+            type=problem_type("invalid"),
+            title="The request is not valid",
+            status=422,
+            detail=f"{len(faults)} field(s) are wrong; 'errors' says which and why. Correct them and send it again.",
+            errors=tuple(faults),
+        )
+    )
+
+
+def _fault(item: dict[str, Any]) -> Fault:
+    # Only where and what the rule is: "input" and "ctx" repeat what was sent, which may be somebody's data.
+    if item["type"] == "json_invalid":
+        return Fault(field="body", detail="the body is not valid JSON")
+    place = [str(part) for part in item["loc"]]
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return Fault(field=".".join(place[1:] or place) or None, detail=message[:1].lower() + message[1:])
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    status = HTTPStatus(error.status_code)
+    detail = {
+        404: f"There is nothing at this address. {request.app.title} describes what there is at /openapi.json.",
+        405: "This address does not take this method; the header Allow lists those that it takes.",
+    }.get(error.status_code, str(error.detail))
+    problem = Problem(title=status.phrase, status=error.status_code, detail=detail)
+    return problem_response(problem, dict(error.headers or {}))
+
+
+class _Frame:
+    """
+    Plain ASGI around everything: security headers where the route set none of its own, a problem for a failure.
+
+    Starlette's own handler of last resort stands outside of all middleware, and raises the error again.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = message.setdefault("headers", [])
+                present = {name.lower() for name, _ in headers}
+                headers.extend(header for header in _SECURITY_HEADERS if header[0] not in present)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            # The route's pattern and not the address: an address may name a person.
+            route = getattr(scope.get("route"), "path", "")
+            _log.exception("request failed", method=scope["method"], route=route)
+            if started:
+                raise
+            await problem_response(UNEXPECTED)(scope, receive, send_with_headers)

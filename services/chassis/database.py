@@ -157,11 +157,12 @@ def _version(connection: sqlite3.Connection, path: Path, scripts: list[tuple[str
 
 def _statements(script: str) -> Iterator[str]:
     """One by one, because ``executescript`` commits before it begins."""
+    *pieces, rest = script.split(";")
     statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
+    for piece in pieces:
+        statement += piece + ";"
+        # False inside a text, a comment or a trigger's body.
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-    if statement.strip():
-        yield statement
+    yield statement + rest

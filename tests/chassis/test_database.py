@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from services.chassis.database import BrokenMigrations, Database, DatabaseTooNew
+
+
+def _tables(raw: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _write(directory: Path, **scripts: str) -> Path:
+    directory.mkdir(exist_ok=True)
+    for name, script in scripts.items():
+        (directory / f"{name.removeprefix('m')}.sql").write_text(script)
+    return directory
+
+
+async def _open_and_close(path: Path, migrations: Path) -> None:
+    database = await Database.open(path, migrations)
+    await database.close()
+
+
+async def test_what_a_failed_transaction_did_is_undone(database: Database) -> None:
+    def fail_half_way(raw: sqlite3.Connection) -> None:
+        raw.execute("INSERT INTO effects (position) VALUES (1)")
+        raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        await database.transact(fail_half_way)
+    assert await database.run(lambda raw: raw.execute("SELECT count(*) FROM effects").fetchone()) == (0,)
+    await database.transact(lambda raw: raw.execute("INSERT INTO effects (position) VALUES (2)"))
+    assert await database.run(lambda raw: raw.execute("SELECT position FROM effects").fetchall()) == [(2,)]
+
+
+async def test_what_was_committed_is_there_after_opening_again(database_path: Path, migrations: Path) -> None:
+    database = await Database.open(database_path, migrations)
+    await database.transact(lambda raw: raw.execute("INSERT INTO effects (position) VALUES (7)"))
+    await database.close()
+    database = await Database.open(database_path, migrations)
+    assert await database.run(lambda raw: raw.execute("SELECT position FROM effects").fetchall()) == [(7,)]
+    await database.close()
+
+
+async def test_commits_are_durable_by_setting(database: Database) -> None:
+    assert await database.run(lambda raw: raw.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
+    assert await database.run(lambda raw: raw.execute("PRAGMA synchronous").fetchone()) == (2,)
+
+
+async def test_each_migration_runs_once_and_a_new_one_finds_the_old_data(tmp_path: Path) -> None:
+    migrations = _write(tmp_path / "m", m0001_one="CREATE TABLE one (a); INSERT INTO one VALUES (1);")
+    await _open_and_close(tmp_path / "db", migrations)
+    await _open_and_close(tmp_path / "db", migrations)
+    _write(migrations, m0002_two="CREATE TABLE two AS SELECT a + 1 AS a FROM one;")
+    database = await Database.open(tmp_path / "db", migrations)
+    assert await database.run(lambda raw: raw.execute("SELECT a FROM two").fetchall()) == [(2,)]
+    await database.close()
+
+
+async def test_a_migration_that_fails_leaves_nothing_of_itself_behind(tmp_path: Path) -> None:
+    migrations = _write(
+        tmp_path / "m",
+        m0001_one="CREATE TABLE one (a);",
+        m0002_two="CREATE TABLE two (a);\nINSERT INTO nowhere VALUES (1);\n",
+    )
+    with pytest.raises(BrokenMigrations, match="0002_two"):
+        await Database.open(tmp_path / "db", migrations)
+    (migrations / "0002_two.sql").unlink()
+    database = await Database.open(tmp_path / "db", migrations)
+    assert await database.run(_tables) == {"one"}
+    await database.close()
+
+
+async def test_a_migration_may_hold_triggers_and_comments(tmp_path: Path) -> None:
+    script = """
+        -- keeps the sum; it is asked for often
+        CREATE TABLE one (a);
+        CREATE TABLE total (a);
+        CREATE TRIGGER add_up AFTER INSERT ON one BEGIN
+            DELETE FROM total;
+            INSERT INTO total SELECT sum(a) FROM one;
+        END;
+        INSERT INTO one VALUES (1), (2);
+        -- the end
+    """
+    database = await Database.open(tmp_path / "db", _write(tmp_path / "m", m0001_one=script))
+    assert await database.run(lambda raw: raw.execute("SELECT a FROM total").fetchall()) == [(3,)]
+    await database.close()
+
+
+async def test_a_database_of_newer_code_is_refused_untouched(tmp_path: Path) -> None:
+    newer = _write(tmp_path / "new", m0001_one="CREATE TABLE one (a);", m0002_two="CREATE TABLE two (a);")
+    older = _write(tmp_path / "old", m0001_one="CREATE TABLE one (a);")
+    await _open_and_close(tmp_path / "db", newer)
+    with pytest.raises(DatabaseTooNew, match="schema 2, this code knows 1"):
+        await Database.open(tmp_path / "db", older)
+    await _open_and_close(tmp_path / "db", newer)
+
+
+@pytest.mark.parametrize("name", ["m0003_three", "m0002-two", "m0001_again"])
+async def test_migrations_that_are_not_numbered_one_by_one_are_refused(tmp_path: Path, name: str) -> None:
+    migrations = _write(tmp_path / "m", **{"m0001_one": "CREATE TABLE one (a);", name: "CREATE TABLE two (a);"})
+    with pytest.raises(BrokenMigrations):
+        await Database.open(tmp_path / "db", migrations)
+
+
+async def test_two_processes_that_open_at_once_migrate_once(tmp_path: Path) -> None:
+    migrations = _write(tmp_path / "m", m0001_one="CREATE TABLE one (a); INSERT INTO one VALUES (1);")
+    first, second = await asyncio.gather(*(Database.open(tmp_path / "db", migrations) for _ in range(2)))
+    assert await second.run(lambda raw: raw.execute("SELECT count(*) FROM one").fetchone()) == (1,)
+    await first.close()
+    await second.close()
+
+
+async def test_a_database_that_cannot_be_written_says_so(database: Database) -> None:
+    await database.check_writable()
+    await database.run(lambda raw: raw.execute("PRAGMA query_only = ON"))
+    with pytest.raises(sqlite3.OperationalError):
+        await database.check_writable()

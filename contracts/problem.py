@@ -29,7 +29,13 @@ class Problem(Message):
     title: str
     status: int
     detail: str | None = None
+    instance: str | None = Field(default=None, description="What it happened to, such as the refused enrolment.")
     errors: tuple[Fault, ...] = ()
+
+
+def enrolment_instance(enrolment: str) -> str:
+    """The URI that names an enrolment as the occurrence of a problem (RFC 9457 §3.1.5)."""
+    return f"urn:deelname:enrolment:{enrolment}"
 
 
 def problem_type(name: str) -> str:

@@ -1,0 +1,10 @@
+"""``python -m services.registration``: read the settings, run the service."""
+
+from services.chassis import journal, service
+from services.registration.app import NAME, start
+from services.registration.settings import Settings
+
+if __name__ == "__main__":
+    settings = Settings()
+    journal.configure(settings.log_level, NAME)
+    service.main(lambda: start(settings))

@@ -1,0 +1,186 @@
+"""The wiring table of registration; importing it does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from faststream.nats import NatsBroker
+
+from contracts import commands, queries, subjects
+from contracts.envelope import Envelope
+from contracts.facts import FACTS, SERVICES, variant
+from contracts.intake import INTAKE, OUTCOMES
+from services.chassis.broker import connect, faststream_broker, inbox_prefix
+from services.chassis.clock import Clock, clock_from
+from services.chassis.commands import Route, serve
+from services.chassis.database import Database
+from services.chassis.health import Health
+from services.chassis.intake import take_in
+from services.chassis.relay import Relay
+from services.chassis.service import periodic, run
+from services.chassis.specification import Channel, specification
+from services.chassis.web import application
+from services.registration import store
+from services.registration.contacts import Contacts
+from services.registration.handlers import Handlers, programmes
+from services.registration.handlers.intake import Intake
+from services.registration.settings import MIGRATIONS, Settings
+from services.registration.web import router
+from services.registration.writer import Writer
+
+NAME = "registration"
+TITLE = "Deelname registration"
+DESCRIPTION = "Decides which enrolments come true, and says so."
+SECONDS_BETWEEN_DEADLINE_CHECKS = 2.0
+
+
+def routes(handlers: Handlers) -> list[Route]:
+    """Every command and question that registration takes, one a line."""
+
+    def do(entity: str, verb: str) -> str:
+        return subjects.command(NAME, entity, verb)
+
+    def ask(entity: str, verb: str) -> str:
+        return subjects.query(NAME, entity, verb)
+
+    c, q, h = commands, queries, handlers
+    result = commands.EnrolmentResult
+    return [
+        Route(do("programme", "publish"), c.PublishProgramme, c.Published, h.publish_programme(),
+              "Publish a programme, or publish it again with changes."),
+        Route(do("programme", "withdraw"), c.WithdrawProgramme, c.Published, h.withdraw_programme(),
+              "Cancel a programme with everything in it."),
+        Route(do("theme", "publish"), c.PublishTheme, c.Published, h.publish_theme(), "Publish a theme."),
+        Route(do("organisation", "register"), c.RegisterOrganisations, c.OrganisationsRegistered,
+              h.register_organisations(), "Put organisations into the registry, or change them."),
+        Route(do("enrolment", "request"), c.RequestEnrolment, result, h.request_enrolment(), "Ask for a place."),
+        Route(do("enrolment", "withdraw"), c.WithdrawEnrolment, result, h.withdraw_enrolment(), "Give a place back."),
+        Route(do("enrolment", "promote"), c.PromoteEnrolment, result, h.promote_enrolment(),
+              "Give who waits a place by hand."),
+        Route(do("participant", "add"), c.AddParticipant, result, h.add_participant(), "Add somebody."),
+        Route(do("participant", "change"), c.ChangeParticipant, result, h.change_participant(),
+              "Give somebody another seat or role, or the place to somebody else."),
+        Route(do("participant", "withdraw"), c.WithdrawParticipant, result, h.withdraw_participant(),
+              "Take one person out of an enrolment."),
+        Route(do("person", "correct"), c.CorrectPerson, c.PersonResult, h.correct_person(),
+              "Correct a name, an address or a language."),
+        Route(do("person", "erase"), c.ErasePerson, c.PersonResult, h.erase_person(),
+              "Erase everything that says who a person is."),
+        Route(ask("programme", "list"), q.Everything, q.ProgrammeList, h.list_programmes(), "All programmes."),
+        Route(ask("programme", "get"), q.ProgrammeQuestion, q.ProgrammeView, h.get_programme(), "One programme."),
+        Route(ask("theme", "list"), q.Everything, q.ThemeList, h.list_themes(), "All themes."),
+        Route(ask("organisation", "list"), q.Everything, q.OrganisationList, h.list_organisations(), "The registry."),
+        Route(ask("enrolment", "list"), q.EnrolmentsQuestion, q.EnrolmentList, h.list_enrolments(),
+              "The enrolments of a programme."),
+        Route(ask("enrolment", "get"), q.EnrolmentQuestion, q.EnrolmentView, h.get_enrolment(),
+              "One enrolment with its history and the reason for each step."),
+        Route(ask("person", "export"), q.PersonQuestion, q.PersonExport, h.export_person(),
+              "Everything that registration keeps about a person."),
+        Route(ask("log", "read"), q.LogQuestion, q.LogPiece, h.read_log(), "A piece of the log."),
+    ]  # fmt: skip
+
+
+def channels() -> Iterable[Channel]:
+    """What registration publishes and takes in without being called."""
+    for name, model in FACTS.items():
+        if SERVICES[name] == NAME:
+            subject = subjects.fact_subject(NAME, name, "{programme}")
+            yield Channel(subject, variant(name), (model.__doc__ or name).strip().splitlines()[0])
+    for name, model in INTAKE.items():
+        entity, verb, _version = name.split(".")
+        subject = subjects.intake("{source}", entity, verb)
+        yield Channel(subject, Envelope[model], (model.__doc__ or name).strip().splitlines()[0], "receive")  # type: ignore[valid-type]  # known only at run time
+    for name, model in OUTCOMES.items():
+        subject = subjects.outcome("{source}", "accepted" if "accepted" in name else "refused")
+        yield Channel(subject, Envelope[model], (model.__doc__ or name).strip().splitlines()[0])  # type: ignore[valid-type]  # known only at run time
+
+
+def document() -> dict[str, Any]:
+    """The AsyncAPI 3 document of registration."""
+    # Nothing is called: the table is only read.
+    unbound = Handlers.__new__(Handlers)
+    return specification(TITLE, version("deelname-registration"), DESCRIPTION, routes(unbound), channels())
+
+
+def web(writer: Writer, clock: Clock, health: Health) -> FastAPI:
+    """The HTTP face."""
+    face = application(TITLE, version("deelname-registration"), DESCRIPTION, health)
+    face.include_router(router(writer, clock))
+    return face
+
+
+async def start(settings: Settings) -> None:
+    """Run registration until it is stopped."""
+    clock = clock_from(settings.now)
+    database = await Database.open(settings.data / "registration.db", MIGRATIONS)
+    password = settings.nats_password.get_secret_value() if settings.nats_password else None
+    connection = await connect(
+        settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file
+    )
+    contacts = Contacts(connection, database)
+    relay = Relay(connection, database, store.LOG, subjects.log_stream(NAME), before=contacts.copy)
+    writer = Writer(database, relay.wake)
+    broker = faststream_broker(
+        settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file
+    )
+    serve(broker, routes(Handlers(writer, clock)), NAME)
+
+    async def let_deadlines_pass() -> None:
+        await writer.perform(programmes.let_deadlines_pass(clock()))
+
+    tasks = {
+        "writer": writer.run,
+        "relay": relay.run,
+        "deadlines": periodic(SECONDS_BETWEEN_DEADLINE_CHECKS, let_deadlines_pass),
+    }
+    relays = {subjects.log_stream(NAME): relay}
+    brokers: list[NatsBroker] = [broker]
+    closing = [connection.close]
+    if settings.partners:
+        intake_broker, outcomes, partners_connection = await _partners(settings, database, writer, clock)
+        tasks["outcomes"] = outcomes.run
+        relays[subjects.OUTCOMES_STREAM] = outcomes
+        brokers.append(intake_broker)
+        closing.append(partners_connection.close)
+    await run(
+        web(writer, clock, Health(database, relays=relays)),
+        host=settings.http_host,
+        port=settings.http_port,
+        brokers=brokers,
+        tasks=tasks,
+        before_stop=[writer.finish],
+        after_stop=[*closing, database.close],
+    )
+
+
+async def _partners(
+    settings: Settings, database: Database, writer: Writer, clock: Clock
+) -> tuple[NatsBroker, Relay, Any]:
+    """Registration's second foot: in the partners' account it takes in requests and gives outcomes."""
+    if settings.partners_nats_url is None:
+        raise ValueError("DEELNAME_PARTNERS names partners, so DEELNAME_PARTNERS_NATS_URL must say where they connect")
+    password = settings.partners_nats_password.get_secret_value() if settings.partners_nats_password else None
+    address = (
+        settings.partners_nats_url,
+        settings.partners_nats_name,
+        settings.partners_nats_user,
+        password,
+        settings.partners_nats_nkey_seed_file,
+    )
+    connection = await connect(*address)
+    outcomes = Relay(connection, database, store.OUTCOMES, subjects.OUTCOMES_STREAM)
+    intake = Intake(writer, clock, outcomes.wake)
+    broker = faststream_broker(*address)
+    for source in settings.partners:
+        take_in(
+            broker,
+            stream=subjects.intake_stream(source),
+            durable=subjects.INTAKE_READER,
+            subject=subjects.intake_of(source),
+            handler=intake.handle,
+            inbox=inbox_prefix(settings.partners_nats_name),
+        )
+    return broker, outcomes, connection

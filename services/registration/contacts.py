@@ -1,0 +1,78 @@
+"""
+The copy of the people table that notifications may read: a key-value bucket on the broker.
+
+It is written as facts are relayed: whom a fact names stands in the bucket before the fact is published, so that nobody
+who reads the fact finds the person missing. Like the stream, the bucket can be lost: relaying the log again fills it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from nats.aio.client import Client
+
+from contracts.enrolment import Person
+from contracts.subjects import CONTACTS
+from services.chassis.database import Database
+from services.chassis.log import Entry
+from services.chassis.relay import publish_batch
+from services.registration import store
+
+_PERSON = re.compile(rb'"person":"([^"]+)"')
+_ALWAYS = (".person.corrected", ".person.erased")
+_MOST_AT_ONCE = 500
+_REMEMBERED = 200_000
+
+
+def key_subject(person: str) -> str:
+    """The subject under which a bucket's stream keeps a key (NATS ADR-8)."""
+    return f"$KV.{CONTACTS}.{person}"
+
+
+class Contacts:
+    """Copies whom facts name to the bucket; give :meth:`copy` to the relay as what comes before publishing."""
+
+    def __init__(self, connection: Client, database: Database) -> None:
+        self._connection = connection
+        self._database = database
+        self._copied: set[str] = set()
+        self._behind = 0
+
+    async def copy(self, entries: Sequence[Entry]) -> None:
+        """Bring the bucket up to date with everybody whom these entries name."""
+        if not entries:
+            return
+        if entries[0].position <= self._behind or len(self._copied) > _REMEMBERED:
+            # The relay starts again from further back: the broker lost something, perhaps the bucket too.
+            self._copied.clear()
+        wanted = self._named(entries)
+        if wanted:
+            people = await self._database.run(lambda connection: store.contacts(connection, wanted))
+            await self._put(people)
+            for person in wanted:
+                if person not in people:
+                    await self._purge(person)
+            self._copied.update(wanted)
+        self._behind = entries[-1].position
+
+    def _named(self, entries: Sequence[Entry]) -> list[str]:
+        wanted: dict[str, None] = {}
+        for entry in entries:
+            again = entry.subject.endswith(_ALWAYS)
+            for match in _PERSON.findall(entry.body):
+                person = match.decode()
+                if again or person not in self._copied:
+                    wanted[person] = None
+        return list(wanted)
+
+    async def _put(self, people: dict[str, Person]) -> None:
+        messages: list[tuple[str, bytes, dict[str, str]]] = [
+            (key_subject(person), who.model_dump_json().encode(), {}) for person, who in people.items()
+        ]
+        for start in range(0, len(messages), _MOST_AT_ONCE):
+            await publish_batch(self._connection, messages[start : start + _MOST_AT_ONCE])
+
+    async def _purge(self, person: str) -> None:
+        headers = {"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
+        await self._connection.request(key_subject(person), b"", timeout=5, headers=headers)

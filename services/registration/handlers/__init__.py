@@ -1,0 +1,200 @@
+"""
+Message in, work handed to the writer, answer out: no rule, no SQL and no subject stands here.
+
+``programmes``, ``enrolments`` and ``people`` make pieces of work out of commands, ``queries`` answers questions, and
+``intake`` takes what other systems send. :class:`Handlers` binds them to the writer, the clock and new ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from contracts.commands import (
+    AddParticipant,
+    ChangeParticipant,
+    Command,
+    CorrectPerson,
+    ErasePerson,
+    PromoteEnrolment,
+    PublishProgramme,
+    PublishTheme,
+    RegisterOrganisations,
+    RequestEnrolment,
+    WithdrawEnrolment,
+    WithdrawParticipant,
+    WithdrawProgramme,
+)
+from contracts.problem import Problem
+from contracts.queries import (
+    EnrolmentQuestion,
+    EnrolmentsQuestion,
+    Everything,
+    LogQuestion,
+    PersonQuestion,
+    ProgrammeQuestion,
+)
+from services.chassis.clock import Clock
+from services.chassis.commands import Call, Handler
+from services.chassis.identity import new_id
+from services.registration.handlers import enrolments, people, programmes, queries
+from services.registration.handlers.enrolments import Arrival
+from services.registration.store import Answer
+from services.registration.writer import Batch, Key, Work, Writer
+
+Body = TypeVar("Body", bound=BaseModel)
+Asked = TypeVar("Asked", bound=Command)
+
+STAFF = "staff"
+
+
+def answering(call: Call) -> Callable[[Answer], Awaitable[None]]:
+    """How a call is answered once the work is done."""
+
+    async def answer(given: Answer) -> None:
+        if given.failed:
+            await call.fail(Problem.model_validate_json(given.body))
+        else:
+            await call.reply(given.body)
+
+    return answer
+
+
+def digest(command: BaseModel, *kind: str) -> bytes:
+    """What a command says, without its id: the same whatever the order of its fields."""
+    content = json.dumps([kind, command.model_dump(mode="json", exclude={"id"})], sort_keys=True)
+    return hashlib.sha256(content.encode()).digest()
+
+
+class Handlers:
+    """The handlers of ``do.registration.>`` and ``ask.registration.>``."""
+
+    def __init__(self, writer: Writer, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+
+    def _command(self, model: type[Asked], make: Callable[[Asked, datetime], Work]) -> Handler:
+        """Parse, make the work, hand it on and return: the writer answers after the commit."""
+
+        def handle(call: Call) -> None:
+            body = call.parse(model)
+            work = make(body, self._clock())
+            key = Key(STAFF, body.id, digest(body, model.__name__)) if body.id else None
+            self._writer.submit(work, answering(call), key)
+
+        return handle
+
+    def _question(self, model: type[Body], answer: Callable[[Batch, Body, datetime], Answer]) -> Handler:
+        async def handle(call: Call) -> None:
+            body = call.parse(model)
+            now = self._clock()
+            await answering(call)(await self._writer.read(lambda batch: answer(batch, body, now)))
+
+        return handle
+
+    def _arrival(self, command: Command, now: datetime) -> Arrival:
+        return Arrival(now, "staff", STAFF, command.id, new_id)
+
+    def publish_programme(self) -> Handler:
+        """``do.registration.programme.publish``."""
+        return self._command(PublishProgramme, programmes.publish)
+
+    def withdraw_programme(self) -> Handler:
+        """``do.registration.programme.withdraw``."""
+        return self._command(WithdrawProgramme, programmes.withdraw)
+
+    def publish_theme(self) -> Handler:
+        """``do.registration.theme.publish``."""
+        return self._command(PublishTheme, programmes.publish_theme)
+
+    def register_organisations(self) -> Handler:
+        """``do.registration.organisation.register``."""
+        return self._command(RegisterOrganisations, programmes.register_organisations)
+
+    def request_enrolment(self) -> Handler:
+        """``do.registration.enrolment.request``."""
+        return self._command(RequestEnrolment, lambda body, now: enrolments.request(body, self._arrival(body, now)))
+
+    def withdraw_enrolment(self) -> Handler:
+        """``do.registration.enrolment.withdraw``."""
+        return self._command(WithdrawEnrolment, lambda body, now: enrolments.withdraw(body, self._arrival(body, now)))
+
+    def promote_enrolment(self) -> Handler:
+        """``do.registration.enrolment.promote``."""
+        return self._command(PromoteEnrolment, lambda body, now: enrolments.promote(body, self._arrival(body, now)))
+
+    def add_participant(self) -> Handler:
+        """``do.registration.participant.add``."""
+        return self._command(
+            AddParticipant,
+            lambda body, now: enrolments.add_participant(body, body.participant, self._arrival(body, now)),
+        )
+
+    def change_participant(self) -> Handler:
+        """``do.registration.participant.change``."""
+        return self._command(
+            ChangeParticipant,
+            lambda body, now: enrolments.change_participant(
+                body,
+                self._arrival(body, now),
+                person=body.person,
+                email=body.email,
+                seat=body.seat,
+                role=body.role,
+                replacement=body.replacement,
+            ),
+        )
+
+    def withdraw_participant(self) -> Handler:
+        """``do.registration.participant.withdraw``."""
+        return self._command(
+            WithdrawParticipant,
+            lambda body, now: enrolments.withdraw_participant(
+                body, self._arrival(body, now), person=body.person, email=body.email
+            ),
+        )
+
+    def correct_person(self) -> Handler:
+        """``do.registration.person.correct``."""
+        return self._command(CorrectPerson, people.correct)
+
+    def erase_person(self) -> Handler:
+        """``do.registration.person.erase``."""
+        return self._command(ErasePerson, people.erase)
+
+    def list_programmes(self) -> Handler:
+        """``ask.registration.programme.list``."""
+        return self._question(Everything, lambda batch, _body, now: queries.programme_list(batch, now))
+
+    def get_programme(self) -> Handler:
+        """``ask.registration.programme.get``."""
+        return self._question(ProgrammeQuestion, queries.programme_get)
+
+    def list_themes(self) -> Handler:
+        """``ask.registration.theme.list``."""
+        return self._question(Everything, lambda batch, _body, _now: queries.theme_list(batch))
+
+    def list_organisations(self) -> Handler:
+        """``ask.registration.organisation.list``."""
+        return self._question(Everything, lambda batch, _body, _now: queries.organisation_list(batch))
+
+    def list_enrolments(self) -> Handler:
+        """``ask.registration.enrolment.list``."""
+        return self._question(EnrolmentsQuestion, lambda batch, body, _now: queries.enrolment_list(batch, body))
+
+    def get_enrolment(self) -> Handler:
+        """``ask.registration.enrolment.get``."""
+        return self._question(EnrolmentQuestion, lambda batch, body, _now: queries.enrolment_get(batch, body))
+
+    def export_person(self) -> Handler:
+        """``ask.registration.person.export``."""
+        return self._question(PersonQuestion, lambda batch, body, _now: queries.person_export(batch, body))
+
+    def read_log(self) -> Handler:
+        """``ask.registration.log.read``."""
+        return self._question(LogQuestion, lambda batch, body, _now: queries.log_read(batch, body))

@@ -1,0 +1,212 @@
+"""Requests for a place and changes to it: the same work for staff, web forms and other systems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from contracts.base import same_address
+from contracts.commands import EnrolmentCommand
+from contracts.enrolment import EnrolmentRequest, Participant, ParticipantRequest, Person
+from contracts.facts import EnrolmentRefused, EnrolmentWaitlisted
+from contracts.intake import EnrolmentReference
+from contracts.problem import Problem, not_found, problem_type
+from services.registration import store
+from services.registration.domain import Rejected, decide
+from services.registration.domain import commands as domain
+from services.registration.domain.reasons import no_such_participant
+from services.registration.handlers import answers
+from services.registration.handlers.addresses import checked
+from services.registration.store import Answer
+from services.registration.writer import Batch, Work, problem_answer
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When a request came, from whom, and the ids that are made of it: decided at the edge, once."""
+
+    now: datetime
+    channel: Literal["intake", "staff", "web"]
+    source: str
+    request: str | None
+    new_id: Callable[[], str]
+
+    def may_touch(self, source: str) -> bool:
+        """Partners touch what they brought in; staff, and web forms that know an enrolment's id, anything."""
+        return self.channel != "intake" or source == self.source
+
+
+def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
+    """Ask for a place."""
+    enrolment = arrival.new_id()
+    people = [
+        checked(asking.person, f"participants.{index}.person.email") for index, asking in enumerate(body.participants)
+    ]
+    candidates = [arrival.new_id() for _ in people]
+
+    def work(batch: Batch) -> Answer:
+        state = batch.programme(body.programme)
+        participants, newcomers = _participants(batch, body.participants, people, candidates)
+        organisation = batch.registry.organisations.get(body.organisation) if body.organisation else None
+        decision = decide(
+            state,
+            domain.RequestEnrolment(
+                enrolment=enrolment,
+                organisation_id=body.organisation,
+                organisation=organisation,
+                participants=participants,
+                channel=arrival.channel,
+                source=arrival.source,
+                now=arrival.now,
+            ),
+        )
+        if isinstance(decision, Rejected):
+            return answers.rejected(decision)
+        batch.add_people(newcomers, arrival.now)
+        store.add_enrolment(batch.connection, enrolment, state.id, arrival.source, arrival.request)
+        state = batch.record(state, decision, arrival.now, arrival.request)
+        made = decision[-1]
+        if isinstance(made, EnrolmentRefused):
+            return answers.refused(enrolment, made.reasons)
+        place = made.place if isinstance(made, EnrolmentWaitlisted) else None
+        return answers.enrolment_result(state, enrolment, decision, place)
+
+    return work
+
+
+def withdraw(body: EnrolmentReference | EnrolmentCommand, arrival: Arrival) -> Work:
+    """Give a place back."""
+    return _about(body, arrival, lambda _batch, enrolment: domain.WithdrawEnrolment(enrolment, arrival.now))
+
+
+def promote(body: EnrolmentCommand, arrival: Arrival) -> Work:
+    """Give who waits a place by hand."""
+    return _about(body, arrival, lambda _batch, enrolment: domain.PromoteEnrolment(enrolment, arrival.now))
+
+
+def add_participant(body: EnrolmentReference | EnrolmentCommand, joining: ParticipantRequest, arrival: Arrival) -> Work:
+    """Add somebody to an enrolment."""
+    person = checked(joining.person, "participant.person.email")
+    candidate = arrival.new_id()
+
+    def command(batch: Batch, enrolment: str) -> tuple[domain.Command, dict[str, Person]]:
+        (participant,), newcomers = _participants(batch, [joining], [person], [candidate])
+        return domain.AddParticipant(enrolment, participant, arrival.now), newcomers
+
+    return _about(body, arrival, command)
+
+
+def change_participant(
+    body: EnrolmentReference | EnrolmentCommand,
+    arrival: Arrival,
+    *,
+    person: str | None,
+    email: str | None,
+    seat: str | None,
+    role: str | None,
+    replacement: Person | None,
+) -> Work:
+    """Give somebody another seat or role, or the place to somebody else. What is not given stays as it is."""
+    newcomer = checked(replacement, "replacement.email") if replacement else None
+    candidate = arrival.new_id()
+
+    def command(batch: Batch, enrolment: str) -> tuple[domain.Command, dict[str, Person]] | Rejected:
+        had = _participant(batch, enrolment, person, email)
+        if had is None:
+            return Rejected("not-found", (no_such_participant(),))
+        wanted = had.model_copy(update={"seat": seat or had.seat, "role": role or had.role})
+        if newcomer is None:
+            return domain.ChangeParticipant(enrolment, wanted, arrival.now), {}
+        known = store.person_at(batch.connection, newcomer.email)
+        somebody = wanted.model_copy(update={"person": known or candidate})
+        command = domain.ReplaceParticipant(enrolment, had.person, somebody, arrival.now)
+        return command, {} if known else {candidate: newcomer}
+
+    return _about(body, arrival, command)
+
+
+def withdraw_participant(
+    body: EnrolmentReference | EnrolmentCommand, arrival: Arrival, *, person: str | None, email: str | None
+) -> Work:
+    """Take one person out of an enrolment."""
+
+    def command(batch: Batch, enrolment: str) -> domain.Command | Rejected:
+        had = _participant(batch, enrolment, person, email)
+        if had is None:
+            return Rejected("not-found", (no_such_participant(),))
+        return domain.WithdrawParticipant(enrolment, had.person, arrival.now)
+
+    return _about(body, arrival, command)
+
+
+_Made = domain.Command | tuple[domain.Command, dict[str, Person]] | Rejected
+
+
+def _about(
+    body: EnrolmentReference | EnrolmentCommand, arrival: Arrival, command: Callable[[Batch, str], _Made]
+) -> Work:
+    """Find the enrolment, decide, and let the facts come true."""
+
+    def work(batch: Batch) -> Answer:
+        found = _find(batch, body, arrival)
+        if isinstance(found, Problem):
+            return problem_answer(found)
+        state = batch.programme(found.programme)
+        made = command(batch, found.enrolment)
+        if isinstance(made, Rejected):
+            return answers.rejected(made)
+        asked, newcomers = made if isinstance(made, tuple) else (made, {})
+        decision = decide(state, asked)
+        if isinstance(decision, Rejected):
+            return answers.rejected(decision)
+        batch.add_people(newcomers, arrival.now)
+        state = batch.record(state, decision, arrival.now, arrival.request)
+        return answers.enrolment_result(state, found.enrolment, decision)
+
+    return work
+
+
+def _find(batch: Batch, body: EnrolmentReference | EnrolmentCommand, arrival: Arrival) -> store.Whereabouts | Problem:
+    if (body.enrolment is None) == (body.request is None):
+        return Problem(
+            type=problem_type("invalid"),
+            title="The request is not valid",
+            status=422,
+            detail="Name the enrolment: either 'enrolment', its id, or 'request', the id of the message that made it.",
+        )
+    if body.enrolment is not None:
+        found = store.whereabouts(batch.connection, body.enrolment)
+    else:
+        found = store.whereabouts_of_request(batch.connection, arrival.source, body.request or "")
+    if found is None or not arrival.may_touch(found.source):
+        return not_found("enrolment", body.enrolment or body.request or "", "The outcome of its request names its id.")
+    return found
+
+
+def _participant(batch: Batch, enrolment: str, person: str | None, email: str | None) -> Participant | None:
+    whereabouts = store.whereabouts(batch.connection, enrolment)
+    if whereabouts is None:
+        return None
+    stands = batch.programme(whereabouts.programme).enrolments.get(enrolment)
+    wanted = person or (store.person_at(batch.connection, email) if email else None)
+    return stands.participant(wanted) if stands and wanted else None
+
+
+def _participants(
+    batch: Batch, asking: Sequence[ParticipantRequest], people: Sequence[Person], candidates: Sequence[str]
+) -> tuple[tuple[Participant, ...], dict[str, Person]]:
+    """Who they are: the same address is the same person; newcomers get the candidate ids."""
+    newcomers: dict[str, Person] = {}
+    by_address: dict[str, str] = {}
+    participants = []
+    for one, who, candidate in zip(asking, people, candidates, strict=True):
+        address = same_address(who.email)
+        person = by_address.get(address) or store.person_at(batch.connection, who.email)
+        if person is None:
+            person = candidate
+            newcomers[person] = who
+        by_address[address] = person
+        participants.append(Participant(person=person, seat=one.seat, role=one.role))
+    return tuple(participants), newcomers

@@ -1,0 +1,248 @@
+"""
+What other systems send: every message gets exactly one outcome, and none of them stops another.
+
+A message that can't be understood is answered with a refusal that says what to do. A delivery that has been answered
+is not answered again, even if the broker delivers it twice; a message that is sent again under the same id gets the
+stored answer once more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from contracts.base import Identity, Message
+from contracts.commands import EnrolmentResult
+from contracts.enrolment import EnrolmentRequest
+from contracts.envelope import Envelope, schema_name
+from contracts.intake import (
+    INTAKE,
+    LARGEST,
+    AddParticipantRequest,
+    ChangeParticipantRequest,
+    OutcomeAccepted,
+    OutcomeRefused,
+    WithdrawParticipantRequest,
+    WithdrawRequest,
+)
+from contracts.problem import Fault, Problem, ProblemError, invalid, problem_type
+from contracts.subjects import outcome, parse_intake_subject
+from services.chassis.identity import new_id
+from services.chassis.intake import Delivery
+from services.chassis.log import Entry
+from services.registration import store
+from services.registration.handlers import enrolments
+from services.registration.handlers.enrolments import Arrival
+from services.registration.store import Answer
+from services.registration.writer import SOURCE, Batch, Key, Work, Writer, once, problem_answer
+
+_log = structlog.get_logger("registration.intake")
+
+_IDENTITY: TypeAdapter[str] = TypeAdapter(Identity)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A message as far as it could be read; ``problem`` says why not further."""
+
+    source: str
+    id: str | None = None
+    type: str | None = None
+    digest: bytes = b""
+    data: Message | None = None
+    programme: str | None = None
+    problem: Problem | None = None
+
+
+class Intake:
+    """Takes deliveries, has them decided and answered, and returns when the answer is on disk."""
+
+    def __init__(self, writer: Writer, clock: Callable[[], datetime], outcomes_changed: Callable[[], None]) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._outcomes_changed = outcomes_changed
+
+    async def handle(self, delivery: Delivery) -> None:
+        """
+        Answer one delivery.
+
+        Raises:
+            NotStored: the answer could not be stored; the message must be delivered again.
+        """
+        now = self._clock()
+        read = _read(delivery)
+        work = self._work(read, now)
+
+        def answered(batch: Batch) -> Answer:
+            if store.delivered(batch.connection, read.source, delivery.sequence, delivery.stored):
+                return Answer(208, b"")
+            key = Key(read.source, read.id, read.digest) if read.id is not None else None
+            answer = once(batch, key, work)
+            _append_outcome(batch, read, delivery, answer, now)
+            return answer
+
+        answer = await self._writer.perform(answered)
+        if answer.status >= 500:
+            raise NotStored(delivery.sequence)
+        self._outcomes_changed()
+
+    def _work(self, read: _Read, now: datetime) -> Work:
+        try:
+            return _work_for(read, Arrival(now, "intake", read.source, read.id, new_id))
+        except ProblemError as error:
+            refusal = problem_answer(error.problem)
+            return lambda _batch: refusal
+
+
+class NotStored(RuntimeError):  # noqa: N818
+    """An answer could not be stored; nothing has happened and the delivery stays in the stream."""
+
+
+def _work_for(read: _Read, arrival: Arrival) -> Work:
+    if read.problem is not None:
+        raise ProblemError(read.problem)
+    match read.data:
+        case EnrolmentRequest() as data:
+            return enrolments.request(data, arrival)
+        case WithdrawRequest() as data:
+            return enrolments.withdraw(data, arrival)
+        case AddParticipantRequest() as data:
+            return enrolments.add_participant(data, data.participant, arrival)
+        case ChangeParticipantRequest() as data:
+            return enrolments.change_participant(
+                data,
+                arrival,
+                person=None,
+                email=data.email,
+                seat=data.seat,
+                role=data.role,
+                replacement=data.replacement,
+            )
+        case WithdrawParticipantRequest() as data:
+            return enrolments.withdraw_participant(data, arrival, person=None, email=data.email)
+        case _:
+            raise TypeError(f"no work for {type(read.data).__name__}")
+
+
+def _problem(name: str, title: str, detail: str, status: int = 422) -> Problem:
+    return Problem(type=problem_type(name), title=title, status=status, detail=detail)
+
+
+def _read(delivery: Delivery) -> _Read:
+    source, wanted = parse_intake_subject(delivery.subject)
+    if len(delivery.body) > LARGEST:
+        return _Read(
+            source,
+            problem=_problem(
+                "too-large",
+                "The message is too large",
+                f"It has {len(delivery.body)} bytes, {LARGEST} are allowed. Send fewer participants in one message.",
+                413,
+            ),
+        )
+    try:
+        document = json.loads(delivery.body)
+    except (ValueError, RecursionError):
+        return _Read(
+            source,
+            problem=_problem("not-json", "The message is not JSON", "Send a CloudEvents 1.0 event as JSON in UTF-8."),
+        )
+    if not isinstance(document, dict):
+        return _Read(
+            source,
+            problem=_problem("not-json", "The message is not a JSON object", "Send a CloudEvents 1.0 event as JSON."),
+        )
+    return _read_document(document, source, wanted)
+
+
+def _read_document(document: dict[str, object], source: str, wanted: str) -> _Read:
+    type_ = document.get("type")
+    try:
+        id_ = _IDENTITY.validate_python(document.get("id"), strict=True)
+    except ValidationError as error:
+        return _Read(source, problem=_at("id", invalid(error, "message")))
+    content = json.dumps([type_, document.get("data")], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    read = _Read(source, id=id_, digest=hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest())
+    model = INTAKE.get(type_) if isinstance(type_, str) else None
+    if model is None:
+        known = ", ".join(INTAKE)
+        return _with_problem(read, _problem("unknown-type", "Unknown type", f"'type' must be one of: {known}."))
+    if type_ != f"{wanted}.v1" and not str(type_).startswith(f"{wanted}.v"):
+        return _with_problem(
+            read, _problem("wrong-subject", "The subject and the type differ", f"The subject says '{wanted}'.")
+        )
+    try:
+        envelope = Envelope[model].model_validate(document)  # type: ignore[valid-type]  # known only at run time
+    except ValidationError as error:
+        return _with_problem(read, invalid(error, "message"))
+    if envelope.source != source:
+        return _with_problem(
+            read,
+            _problem("wrong-source", "Wrong source", f"'source' must be '{source}', as in the subject.", 403),
+        )
+    programme = getattr(envelope.data, "programme", None)
+    return _Read(source, id=id_, type=str(type_), digest=read.digest, data=envelope.data, programme=programme)
+
+
+def _with_problem(read: _Read, problem: Problem) -> _Read:
+    return _Read(read.source, id=read.id, digest=read.digest, problem=problem)
+
+
+def _at(field: str, problem: Problem) -> Problem:
+    faults = tuple(fault.model_copy(update={"field": field}) for fault in problem.errors)
+    return problem.model_copy(update={"errors": faults})
+
+
+def _append_outcome(batch: Batch, read: _Read, delivery: Delivery, answer: Answer, now: datetime) -> None:
+    position = store.OUTCOMES.head(batch.connection) + 1
+    version = store.OUTCOMES.version(batch.connection, read.source) + 1
+    verdict, data = _outcome(read, delivery, answer)
+    type_ = f"outcome.{verdict}.v1"
+    envelope = Envelope[Message](
+        id=new_id(),
+        source=SOURCE,
+        type=type_,
+        subject=getattr(data, "programme", None),
+        time=now.astimezone(UTC),
+        dataschema=schema_name(type_),
+        causationid=read.id,
+        data=data,
+    )
+    entry = Entry(
+        position=position,
+        programme=read.source,
+        version=version,
+        subject=outcome(read.source, "refused" if verdict == "refused" else "accepted"),
+        body=envelope.model_dump_json(exclude_none=True, serialize_as_any=True).encode(),
+        id=envelope.id,
+    )
+    store.OUTCOMES.append(batch.connection, [entry])
+
+
+def _outcome(read: _Read, delivery: Delivery, answer: Answer) -> tuple[str, Message]:
+    if not answer.failed:
+        result = EnrolmentResult.model_validate_json(answer.body)
+        return "accepted", OutcomeAccepted(
+            request=read.id or "",
+            enrolment=result.enrolment,
+            programme=result.programme,
+            status=result.status,
+            place=result.place,
+            missing=result.missing,
+        )
+    problem = Problem.model_validate_json(answer.body)
+    faults = problem.errors or (Fault(detail=problem.detail or problem.title),)
+    return "refused", OutcomeRefused(
+        request=read.id,
+        sequence=delivery.sequence,
+        programme=read.programme,
+        enrolment=problem.instance.rsplit(":", 1)[-1] if problem.instance else None,
+        problem=problem.type.rsplit(":", 1)[-1],
+        errors=faults,
+    )

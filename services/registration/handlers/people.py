@@ -1,0 +1,84 @@
+"""Correcting and erasing what is known of a person."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from contracts.commands import CorrectPerson, ErasePerson, PersonResult
+from contracts.enrolment import Person
+from contracts.facts import PersonCorrected, PersonErased
+from contracts.problem import Problem, not_found, problem_type
+from services.registration import store
+from services.registration.handlers import answers
+from services.registration.handlers.addresses import checked
+from services.registration.store import Answer
+from services.registration.writer import Batch, Work, problem_answer
+
+
+def find(batch: Batch, person: str | None, email: str | None) -> store.Contact | Problem:
+    """Who is meant; one of the two names them."""
+    if (person is None) == (email is None):
+        return Problem(
+            type=problem_type("invalid"),
+            title="The request is not valid",
+            status=422,
+            detail="Name the person: either 'person', the id, or 'email', the address.",
+        )
+    id_ = person or store.person_at(batch.connection, email or "")
+    known = store.contact(batch.connection, id_) if id_ else None
+    # The address is not repeated: problem details are logged.
+    return known or not_found("person", person or "with this address")
+
+
+def correct(body: CorrectPerson, now: datetime) -> Work:
+    """
+    Correct a name, an address or a language.
+
+    Raises:
+        ProblemError: mail can't go to the new address.
+    """
+    email = body.new_email
+    if email is not None:
+        email = checked(Person(name="-", email=email), "new_email").email
+
+    def work(batch: Batch) -> Answer:
+        known = find(batch, body.person, body.email)
+        if isinstance(known, Problem):
+            return problem_answer(known)
+        changes = {
+            "name": body.name or known.contact.name,
+            "email": email or known.contact.email,
+            "language": body.language or known.contact.language,
+        }
+        corrected = known.contact.model_copy(update=changes)
+        if corrected == known.contact:
+            return answers.result(PersonResult(person=known.person, result="unchanged"))
+        holder = store.person_at(batch.connection, corrected.email)
+        if holder not in (None, known.person):
+            return problem_answer(
+                Problem(
+                    type=problem_type("address-taken"),
+                    title="Somebody else has this address",
+                    status=409,
+                    detail=f"The address belongs to the person {holder}; two people can't share one.",
+                )
+            )
+        store.correct_person(batch.connection, known.person, corrected)
+        batch.record_registry((PersonCorrected(person=known.person),), now, body.id)
+        return answers.result(PersonResult(person=known.person, result="corrected"))
+
+    return work
+
+
+def erase(body: ErasePerson, now: datetime) -> Work:
+    """Erase a person: the row now, the copy in the contacts and the mail archive when the fact reaches them."""
+
+    def work(batch: Batch) -> Answer:
+        known = find(batch, body.person, body.email)
+        if isinstance(known, Problem):
+            return problem_answer(known)
+        store.erase_person(batch.connection, known.person)
+        batch.record_registry((PersonErased(person=known.person),), now, body.id)
+        return answers.result(PersonResult(person=known.person, result="erased"))
+
+    return work

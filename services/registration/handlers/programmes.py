@@ -1,0 +1,92 @@
+"""Publishing programmes and themes, and the registry of organisations."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from contracts.commands import (
+    OrganisationsRegistered,
+    Published,
+    PublishProgramme,
+    PublishTheme,
+    RegisterOrganisations,
+    WithdrawProgramme,
+)
+from contracts.facts import OrganisationRegistered
+from services.registration import store
+from services.registration.domain import Rejected, decide, decide_registry
+from services.registration.domain import commands as domain
+from services.registration.handlers import answers
+from services.registration.store import Answer
+from services.registration.writer import Batch, Work
+
+
+def publish(body: PublishProgramme, now: datetime) -> Work:
+    """Publish a programme, or publish it again."""
+
+    def work(batch: Batch) -> Answer:
+        state = batch.programme(body.programme.id)
+        decision = decide(state, domain.PublishProgramme(body.programme, batch.registry, now))
+        if isinstance(decision, Rejected):
+            return answers.rejected(decision)
+        state = batch.record(state, decision, now, body.id)
+        return answers.result(Published(id=state.id, facts=answers.names(decision), version=state.version))
+
+    return work
+
+
+def withdraw(body: WithdrawProgramme, now: datetime) -> Work:
+    """Cancel a programme."""
+
+    def work(batch: Batch) -> Answer:
+        state = batch.programme(body.programme)
+        decision = decide(state, domain.WithdrawProgramme(body.reason, now))
+        if isinstance(decision, Rejected):
+            return answers.rejected(decision)
+        state = batch.record(state, decision, now, body.id)
+        return answers.result(Published(id=state.id, facts=answers.names(decision), version=state.version))
+
+    return work
+
+
+def let_deadlines_pass(now: datetime) -> Work:
+    """Give back the places of teams that stayed incomplete for too long, in all programmes."""
+
+    def work(batch: Batch) -> Answer:
+        for programme in store.programmes_with_passed_deadlines(batch.connection, now):
+            state = batch.programme(programme)
+            decision = decide(state, domain.LetDeadlinesPass(now))
+            if not isinstance(decision, Rejected):
+                batch.record(state, decision, now)
+        return Answer(204, b"")
+
+    return work
+
+
+def publish_theme(body: PublishTheme, now: datetime) -> Work:
+    """Publish a theme, or publish it again."""
+
+    def work(batch: Batch) -> Answer:
+        facts = decide_registry(batch.registry, [body.theme])
+        batch.record_registry(facts, now, body.id)
+        return answers.result(Published(id=body.theme.id, facts=answers.names(facts)))
+
+    return work
+
+
+def register_organisations(body: RegisterOrganisations, now: datetime) -> Work:
+    """Put organisations into the registry, or change them."""
+
+    def work(batch: Batch) -> Answer:
+        facts = decide_registry(batch.registry, body.organisations)
+        batch.record_registry(facts, now, body.id)
+        registered = sum(isinstance(fact, OrganisationRegistered) for fact in facts)
+        return answers.result(
+            OrganisationsRegistered(
+                registered=registered,
+                changed=len(facts) - registered,
+                unchanged=len(body.organisations) - len(facts),
+            )
+        )
+
+    return work

@@ -1,0 +1,172 @@
+"""Questions to registration, answered from the present state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+
+from contracts.enrolment import Reason
+from contracts.facts import EnrolmentPassedOver, EnrolmentPromoted, EnrolmentRefused, EnrolmentWithdrawn, Fact
+from contracts.problem import Problem, not_found
+from contracts.programme import Programme
+from contracts.queries import (
+    EnrolmentList,
+    EnrolmentQuestion,
+    EnrolmentsQuestion,
+    EnrolmentView,
+    Happening,
+    LogPiece,
+    LogQuestion,
+    OrganisationList,
+    ParticipantView,
+    PersonExport,
+    PersonQuestion,
+    ProgrammeList,
+    ProgrammeQuestion,
+    ProgrammeStanding,
+    ProgrammeView,
+    ThemeList,
+)
+from services.registration import store
+from services.registration.domain import Enrolment, ProgrammeState, rules
+from services.registration.handlers import answers, people
+from services.registration.store import Answer
+from services.registration.writer import Batch, problem_answer
+
+
+def _standing(state: ProgrammeState, definition: Programme, now: datetime) -> dict[str, object]:
+    return {
+        "id": state.id,
+        "kind": definition.kind,
+        "title": definition.title,
+        "withdrawn": state.withdrawn,
+        "open": not rules.broken_by_time(state, definition.enrolment, now),
+        "capacity": definition.enrolment.capacity,
+        "confirmed": state.confirmed,
+        "waiting": sum(enrolment.units for enrolment in state.queue()),
+        "version": state.version,
+    }
+
+
+def programme_list(batch: Batch, now: datetime) -> Answer:
+    """All programmes."""
+    states = [batch.programme(id_) for id_ in store.programmes(batch.connection)]
+    standings = tuple(
+        ProgrammeStanding.model_validate(_standing(state, state.definition, now))
+        for state in states
+        if state.definition is not None
+    )
+    return answers.result(ProgrammeList(programmes=standings))
+
+
+def programme_get(batch: Batch, body: ProgrammeQuestion, now: datetime) -> Answer:
+    """One programme with its definition."""
+    state = batch.programme(body.programme)
+    if state.definition is None:
+        return problem_answer(not_found("programme", body.programme))
+    standing = _standing(state, state.definition, now)
+    return answers.result(ProgrammeView.model_validate(standing | {"definition": state.definition}))
+
+
+def theme_list(batch: Batch) -> Answer:
+    """All themes."""
+    themes = batch.registry.themes
+    return answers.result(ThemeList(themes=tuple(themes[id_] for id_ in sorted(themes))))
+
+
+def organisation_list(batch: Batch) -> Answer:
+    """The registry."""
+    organisations = batch.registry.organisations
+    return answers.result(OrganisationList(organisations=tuple(organisations[id_] for id_ in sorted(organisations))))
+
+
+def enrolment_list(batch: Batch, body: EnrolmentsQuestion) -> Answer:
+    """The enrolments of a programme."""
+    state = batch.programme(body.programme)
+    if state.definition is None:
+        return problem_answer(not_found("programme", body.programme))
+    wanted = [one for one in state.enrolments.values() if body.status in (None, one.status)]
+    places = {one.id: place for place, one in enumerate(state.queue(), start=1)}
+    return answers.result(
+        EnrolmentList(
+            enrolments=tuple(
+                _view(batch, state, one, places.get(one.id)) for one in sorted(wanted, key=lambda one: one.number)
+            )
+        )
+    )
+
+
+def enrolment_get(batch: Batch, body: EnrolmentQuestion) -> Answer:
+    """One enrolment with everything that happened to it."""
+    found = store.whereabouts(batch.connection, body.enrolment)
+    if found is None:
+        return problem_answer(not_found("enrolment", body.enrolment))
+    state = batch.programme(found.programme)
+    view = _view(batch, state, state.enrolments[found.enrolment], state.place(found.enrolment))
+    history = _history(store.facts_about(batch.connection, found.programme, found.enrolment))
+    return answers.result(view.model_copy(update={"history": tuple(history)}))
+
+
+def person_export(batch: Batch, body: PersonQuestion) -> Answer:
+    """Everything that registration keeps about a person."""
+    known = people.find(batch, body.person, body.email)
+    if isinstance(known, Problem):
+        return problem_answer(known)
+    views = []
+    for programme in store.programmes_naming(batch.connection, known.person):
+        state = batch.programme(programme)
+        views += [
+            _view(batch, state, one, state.place(one.id), only=known.person)
+            for one in sorted(state.enrolments.values(), key=lambda one: one.number)
+            if one.participant(known.person)
+        ]
+    return answers.result(
+        PersonExport(person=known.person, contact=known.contact, since=known.since, enrolments=tuple(views))
+    )
+
+
+def log_read(batch: Batch, body: LogQuestion) -> Answer:
+    """A piece of the log."""
+    bodies = store.facts(batch.connection, body.after, body.limit, body.programme)
+    head = store.LOG.head(batch.connection)
+    return answers.result(LogPiece(facts=tuple(json.loads(one) for one in bodies), head=head))
+
+
+def _view(
+    batch: Batch, state: ProgrammeState, enrolment: Enrolment, place: int | None, only: str | None = None
+) -> EnrolmentView:
+    """``only`` leaves the colleagues out: an export of one person's data must not be one of another's."""
+    shown = [one for one in enrolment.participants if only in (None, one.person)]
+    contacts = store.contacts(batch.connection, (one.person for one in shown))
+    return EnrolmentView(
+        enrolment=enrolment.id,
+        programme=state.id,
+        organisation=enrolment.organisation,
+        status=enrolment.status,
+        units=enrolment.units,
+        place=place,
+        participants=tuple(
+            ParticipantView(person=one.person, seat=one.seat, role=one.role, contact=contacts.get(one.person))
+            for one in shown
+        ),
+        missing=enrolment.missing,
+        complete_by=enrolment.complete_by,
+        source=enrolment.source,
+        reasons=enrolment.reasons,
+    )
+
+
+def _history(facts: Iterable[Fact]) -> Iterable[Happening]:
+    for fact in facts:
+        yield Happening(position=fact.position or 0, time=fact.time, type=fact.type, reason=_reason(fact))
+
+
+def _reason(fact: Fact) -> Reason | None:
+    match fact.data:
+        case EnrolmentRefused(reasons=reasons):
+            return reasons[0]
+        case EnrolmentPromoted(reason=reason) | EnrolmentPassedOver(reason=reason) | EnrolmentWithdrawn(reason=reason):
+            return reason
+        case _:
+            return None

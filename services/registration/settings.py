@@ -1,0 +1,35 @@
+"""What registration needs to know from its environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from services.chassis.settings import CommonSettings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Settings(CommonSettings):
+    """Registration also stands in the partners' account, in which it takes in requests and gives outcomes."""
+
+    nats_name: str = "registration"
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8101
+    partners: Annotated[
+        tuple[str, ...], NoDecode, Field(description="The partners whose intake is read, parted by commas.")
+    ] = ()
+    partners_nats_url: Annotated[str | None, Field(description="The broker's partners' account; needed if any.")] = None
+    partners_nats_user: str | None = None
+    partners_nats_password: SecretStr | None = None
+    partners_nats_nkey_seed_file: str | None = None
+    partners_nats_name: str = "registration"
+
+    @field_validator("partners", mode="before")
+    @classmethod
+    def _parted_by_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value

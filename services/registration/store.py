@@ -1,0 +1,218 @@
+"""Every SQL statement of registration. All of it runs on the database's thread, inside the caller's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from contracts.base import Language, same_address
+from contracts.enrolment import Person
+from contracts.facts import NO_PROGRAMME, Fact, parse
+from services.chassis.log import SqliteLog
+from services.registration.domain import ProgrammeState, Registry, evolve, evolve_registry
+
+LOG = SqliteLog("log")
+OUTCOMES = SqliteLog("outcomes")
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A row of the people table."""
+
+    person: str
+    contact: Person
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where an enrolment belongs and who asked for it."""
+
+    enrolment: str
+    programme: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a command, as it was or will be given: a result, or problem details where ``status`` >= 400."""
+
+    status: int
+    body: bytes
+
+    @property
+    def failed(self) -> bool:
+        """Whether the body is problem details."""
+        return self.status >= 400  # the HTTP status classes (RFC 9110 §15)
+
+
+def load_programme(connection: sqlite3.Connection, programme: str) -> ProgrammeState:
+    """Fold a programme's facts; the empty state if it has none."""
+    state = ProgrammeState(id=programme)
+    for entry in LOG.programme(connection, programme):
+        state = evolve(state, parse(entry.body).data)
+    return state
+
+
+def load_registry(connection: sqlite3.Connection) -> Registry:
+    """Fold the facts that belong to no programme."""
+    registry = Registry()
+    for entry in LOG.programme(connection, NO_PROGRAMME):
+        registry = evolve_registry(registry, parse(entry.body).data)
+    return registry
+
+
+def programmes(connection: sqlite3.Connection) -> list[str]:
+    """The ids of all programmes."""
+    rows = connection.execute("SELECT DISTINCT programme FROM log WHERE programme <> ? ORDER BY 1", (NO_PROGRAMME,))
+    return [programme for (programme,) in rows]
+
+
+def facts(connection: sqlite3.Connection, after: int, limit: int, programme: str | None = None) -> list[bytes]:
+    """The bodies of the facts behind a position, of one programme or of all."""
+    if programme is None:
+        return [entry.body for entry in LOG.read(connection, after, limit)]
+    rows = connection.execute(
+        "SELECT body FROM log WHERE programme = ? AND position > ? ORDER BY version LIMIT ?", (programme, after, limit)
+    )
+    return [body for (body,) in rows]
+
+
+def facts_about(connection: sqlite3.Connection, programme: str, enrolment: str) -> list[Fact]:
+    """Every fact about one enrolment, in order."""
+    found = (parse(entry.body) for entry in LOG.programme(connection, programme))
+    return [fact for fact in found if getattr(fact.data, "enrolment", None) == enrolment]
+
+
+def programmes_naming(connection: sqlite3.Connection, person: str) -> list[str]:
+    """The programmes whose facts name a person. Reads the whole log: for rare questions only."""
+    rows = connection.execute(
+        "SELECT DISTINCT programme FROM log WHERE programme <> ? AND instr(body, CAST(? AS BLOB)) > 0 ORDER BY 1",
+        (NO_PROGRAMME, f'"{person}"'),
+    )
+    return [programme for (programme,) in rows]
+
+
+def person_at(connection: sqlite3.Connection, address: str) -> str | None:
+    """The person with this address; case and white space do not count."""
+    row = connection.execute("SELECT person FROM people WHERE address = ?", (same_address(address),)).fetchone()
+    return None if row is None else cast("str", row[0])
+
+
+def contact(connection: sqlite3.Connection, person: str) -> Contact | None:
+    """Who a person is; None if nobody has the id, or has it no more."""
+    row = connection.execute("SELECT name, email, language, since FROM people WHERE person = ?", (person,)).fetchone()
+    if row is None:
+        return None
+    name, email, language, since = row
+    # What the table holds was checked when it came in; an address that later rules refuse must stay readable.
+    known = Person.model_construct(name=name, email=email, language=cast("Language", language))
+    return Contact(person, known, datetime.fromisoformat(since))
+
+
+def contacts(connection: sqlite3.Connection, persons: Iterable[str]) -> dict[str, Person]:
+    """Who these persons are, for those who are somebody still."""
+    found = {person: contact(connection, person) for person in persons}
+    return {person: row.contact for person, row in found.items() if row is not None}
+
+
+def add_person(connection: sqlite3.Connection, person: str, who: Person, now: datetime) -> None:
+    """Remember somebody new."""
+    connection.execute(
+        "INSERT INTO people (person, address, name, email, language, since) VALUES (?, ?, ?, ?, ?, ?)",
+        (person, same_address(who.email), who.name, who.email, who.language, now.isoformat()),
+    )
+
+
+def correct_person(connection: sqlite3.Connection, person: str, who: Person) -> None:
+    """
+    Remember somebody differently.
+
+    Raises:
+        sqlite3.IntegrityError: somebody else has this address.
+    """
+    connection.execute(
+        "UPDATE people SET address = ?, name = ?, email = ?, language = ? WHERE person = ?",
+        (same_address(who.email), who.name, who.email, who.language, person),
+    )
+
+
+def erase_person(connection: sqlite3.Connection, person: str) -> None:
+    """Forget who somebody is."""
+    # secure_delete overwrites the bytes in the file; without it they would stay until the page is used again.
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("DELETE FROM people WHERE person = ?", (person,))
+
+
+def add_enrolment(
+    connection: sqlite3.Connection, enrolment: str, programme: str, source: str, request: str | None
+) -> None:
+    """Remember where a new enrolment belongs."""
+    connection.execute(
+        "INSERT INTO enrolments (enrolment, programme, source, request) VALUES (?, ?, ?, ?)",
+        (enrolment, programme, source, request),
+    )
+
+
+def whereabouts(connection: sqlite3.Connection, enrolment: str) -> Whereabouts | None:
+    """Where an enrolment belongs."""
+    row = connection.execute(
+        "SELECT enrolment, programme, source FROM enrolments WHERE enrolment = ?", (enrolment,)
+    ).fetchone()
+    return None if row is None else Whereabouts(*row)
+
+
+def whereabouts_of_request(connection: sqlite3.Connection, source: str, request: str) -> Whereabouts | None:
+    """Where the enrolment belongs that a source asked for in this message."""
+    row = connection.execute(
+        "SELECT enrolment, programme, source FROM enrolments WHERE source = ? AND request = ?", (source, request)
+    ).fetchone()
+    return None if row is None else Whereabouts(*row)
+
+
+def set_deadline(connection: sqlite3.Connection, enrolment: str, programme: str, complete_by: datetime | None) -> None:
+    """Remember, or forget, when a team must be complete."""
+    if complete_by is None:
+        connection.execute("DELETE FROM deadlines WHERE enrolment = ?", (enrolment,))
+        return
+    connection.execute(
+        "INSERT INTO deadlines (enrolment, programme, complete_by) VALUES (?, ?, ?)"
+        " ON CONFLICT (enrolment) DO UPDATE SET complete_by = excluded.complete_by",
+        (enrolment, programme, complete_by.isoformat()),
+    )
+
+
+def programmes_with_passed_deadlines(connection: sqlite3.Connection, now: datetime) -> list[str]:
+    """The programmes in which a team stayed incomplete for too long."""
+    rows = connection.execute(
+        "SELECT DISTINCT programme FROM deadlines WHERE complete_by <= ? ORDER BY 1", (now.isoformat(),)
+    )
+    return [programme for (programme,) in rows]
+
+
+def answered(connection: sqlite3.Connection, source: str, id_: str) -> tuple[bytes, Answer] | None:
+    """The digest of the request that came with this id, and its answer."""
+    row = connection.execute(
+        "SELECT digest, status, body FROM requests WHERE source = ? AND id = ?", (source, id_)
+    ).fetchone()
+    return None if row is None else (row[0], Answer(row[1], row[2]))
+
+
+def remember_answer(connection: sqlite3.Connection, source: str, id_: str, digest: bytes, answer: Answer) -> None:
+    """Remember the answer to a request for ever."""
+    connection.execute(
+        "INSERT INTO requests (source, id, digest, status, body) VALUES (?, ?, ?, ?, ?)",
+        (source, id_, digest, answer.status, answer.body),
+    )
+
+
+def delivered(connection: sqlite3.Connection, source: str, sequence: int, stored: datetime) -> bool:
+    """Whether this delivery has been answered; from now on it has."""
+    cursor = connection.execute(
+        "INSERT OR IGNORE INTO deliveries (source, sequence, stored) VALUES (?, ?, ?)",
+        (source, sequence, stored.isoformat()),
+    )
+    return cursor.rowcount == 0

@@ -15,11 +15,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.identities import SYSTEM, Access, Account, Identity, Import, access
-from deploy.streams import MEBIBYTE, streams_of
+from deploy.identities import PARTNERS, SYSTEM, Access, Account, Identity, Import, access
+from deploy.streams import INTAKE_BYTES, MEBIBYTE, streams_of
 
 MAX_PAYLOAD = MEBIBYTE
 """The largest message of all, in bytes."""
+
+PARTNERS_FORESEEN = 32
+"""For so many partners the broker keeps room without being started anew."""
+SPARE_BYTES = 256 * MEBIBYTE
+"""For changing a stream's limit by hand in need."""
 
 _PUBLIC_KEY = re.compile(r"U[A-Z2-7]{55}")
 
@@ -94,11 +99,7 @@ def render(access: Access, credentials: Mapping[str, Credential], broker: Broker
     missing = sorted(identity.name for identity in access.identities if identity.name not in credentials)
     if missing:
         raise InvalidCredential(f"no credential for {', '.join(missing)}")
-    stores = {
-        account.name: sum(stream.config.max_bytes or 0 for stream in streams_of(account.name, access.partners))
-        for account in access.accounts
-        if account.streams
-    }
+    stores = {account.name: _store(account.name, access) for account in access.accounts if account.streams}
     top: dict[str, object] = {
         "server_name": broker.server_name,
         "host": broker.host,
@@ -122,6 +123,17 @@ def render(access: Access, credentials: Mapping[str, Credential], broker: Broker
         account.name: _account(account, access, credentials, stores.get(account.name)) for account in access.accounts
     }
     return "# Written by deploy/configuration.py from deploy/identities.py: change it there.\n" + _text(top)
+
+
+def _store(account: str, access: Access) -> int:
+    """
+    How many bytes the streams of an account may be promised together.
+
+    With room for partners to come: a reload can add one, but it cannot raise the server's ``max_file``.
+    """
+    promised = sum(stream.config.max_bytes or 0 for stream in streams_of(account, access.partners))
+    to_come = max(0, PARTNERS_FORESEEN - len(access.partners)) if account == PARTNERS else 0
+    return promised + to_come * INTAKE_BYTES + SPARE_BYTES
 
 
 def _account(

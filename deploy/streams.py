@@ -24,6 +24,8 @@ DAY = 24 * 3600.0
 
 LARGEST_INTAKE_MESSAGE = 768 * 1024
 """In bytes. Larger than registration accepts, so that it is registration that refuses, with an outcome to read."""
+INTAKE_BYTES = 128 * MEBIBYTE
+"""What one partner may have waiting; then the broker refuses its requests until some are answered."""
 INTAKE_BATCH = 64
 """How many messages registration fetches at once: more are not handed out, so none grows old while it waits."""
 OUTCOMES_KEPT = 30 * DAY
@@ -102,7 +104,7 @@ def _intake(partner: str) -> Stream:
             storage=StorageType.FILE,
             # The newest request is refused to its sender's face rather than the oldest dropped behind its back.
             discard=DiscardPolicy.NEW,
-            max_bytes=128 * MEBIBYTE,
+            max_bytes=INTAKE_BYTES,
             max_msg_size=LARGEST_INTAKE_MESSAGE,
             max_consumers=1,
             duplicate_window=120.0,

@@ -175,6 +175,9 @@ async def connect(url: str, inbox_prefix: str, **options: Any) -> Client:
         name="deelname topology",
         inbox_prefix=inbox_prefix.encode(),
         allow_reconnect=False,
+        # Its first connection counts as reconnects in nats-py, and would go on for two minutes.
+        max_reconnect_attempts=2,
+        reconnect_time_wait=0.2,
         connect_timeout=5,
         error_cb=remember,
         **options,

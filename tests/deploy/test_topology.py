@@ -1,0 +1,133 @@
+"""Declaring the streams: as often as one likes, on whatever is there."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pytest
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+
+from deploy import topology
+from deploy.broker import RunningBroker
+from deploy.streams import Stream, streams_of
+from deploy.topology import TopologyConflict, declare_streams
+from tests.deploy.conftest import PARTNERS, visit
+
+EVERYTHING = {
+    "LOG_REGISTRATION",
+    "LOG_NOTIFICATIONS",
+    "KV_contacts",
+    "INTAKE_DEMO",
+    "INTAKE_DEMO/registration",
+    "INTAKE_SCHOOL_X",
+    "INTAKE_SCHOOL_X/registration",
+    "OUTCOMES",
+    "OUTCOMES/demo",
+    "OUTCOMES/school-x",
+}
+
+
+async def test_declaring_again_changes_nothing(own_broker: RunningBroker) -> None:
+    changes = await own_broker.declare()
+    assert set(changes.unchanged) == EVERYTHING
+    assert (changes.created, changes.updated, changes.undeclared) == ((), (), ())
+
+
+async def test_declaring_brings_everything_back_after_the_store_was_lost(own_broker: RunningBroker) -> None:
+    own_broker.kill()
+    shutil.rmtree(own_broker.store)
+    own_broker.start()
+    assert set((await own_broker.declare()).created) == EVERYTHING
+
+
+async def test_the_streams_are_as_the_design_says(own_broker: RunningBroker) -> None:
+    async with visit(own_broker, "topology") as owner:
+        log = (await owner.connection.jsm().stream_info("LOG_REGISTRATION")).config
+        contacts = (await owner.connection.jsm().stream_info("KV_contacts")).config
+    async with visit(own_broker, "topology_partners") as owner:
+        intake = (await owner.connection.jsm().stream_info("INTAKE_SCHOOL_X")).config
+        outcomes = (await owner.connection.jsm().stream_info("OUTCOMES")).config
+        reader = (await owner.connection.jsm().consumer_info("INTAKE_SCHOOL_X", "registration")).config
+        partner = (await owner.connection.jsm().consumer_info("OUTCOMES", "school-x")).config
+
+    assert (log.subjects, log.max_age, log.discard) == (["log.registration.>"], 0, "new")
+    assert (log.allow_atomic, log.deny_delete, log.deny_purge) == (True, True, True)
+    assert (contacts.max_msgs_per_subject, contacts.allow_atomic, contacts.allow_rollup_hdrs) == (1, True, True)
+    assert (intake.retention, intake.discard) == (RetentionPolicy.WORK_QUEUE, "new")
+    assert (intake.max_msg_size or 0) > 300_000
+    assert (outcomes.max_age, outcomes.allow_atomic) == (30 * 24 * 3600, True)
+    assert all((config.max_bytes or 0) > 0 for config in (log, contacts, intake, outcomes))
+    assert (reader.ack_policy, reader.max_deliver, reader.ack_wait, reader.max_ack_pending) == ("explicit", -1, 30, 64)
+    assert partner.filter_subject == "outcome.school-x.>"
+
+
+async def test_a_limit_that_somebody_changed_is_set_back(own_broker: RunningBroker) -> None:
+    async with visit(own_broker, "topology_partners") as owner:
+        (intake, *_) = streams_of("PARTNERS", PARTNERS)
+        await owner.connection.jsm().update_stream(replace(intake.config, max_bytes=1024 * 1024))
+        await owner.connection.jsm().add_consumer("INTAKE_DEMO", replace(intake.consumers[0], ack_wait=5.0))
+
+        changes = await own_broker.declare()
+
+        assert changes.updated == ("INTAKE_DEMO", "INTAKE_DEMO/registration")
+        config = (await owner.connection.jsm().stream_info("INTAKE_DEMO")).config
+        assert config.max_bytes == intake.config.max_bytes
+
+
+async def test_messages_survive_a_change(own_broker: RunningBroker) -> None:
+    async with visit(own_broker, "demo") as partner:
+        await partner.connection.jetstream().publish("intake.demo.enrolment.request", b"kept")
+    async with visit(own_broker, "topology_partners") as owner:
+        (intake, *_) = streams_of("PARTNERS", PARTNERS)
+        wider = Stream(replace(intake.config, max_msg_size=1024 * 1024), intake.consumers)
+        assert "INTAKE_DEMO" in (await declare_streams(owner.connection, [wider])).updated
+        assert (await owner.connection.jsm().stream_info("INTAKE_DEMO")).state.messages == 1
+
+
+async def test_what_cannot_be_changed_in_place_is_refused_with_a_reason_and_kept(own_broker: RunningBroker) -> None:
+    async with visit(own_broker, "demo") as partner:
+        await partner.connection.jetstream().publish("intake.demo.enrolment.request", b"kept")
+    async with visit(own_broker, "topology_partners") as owner:
+        (intake, *_) = streams_of("PARTNERS", PARTNERS)
+        other = Stream(replace(intake.config, storage=StorageType.MEMORY), intake.consumers)
+        with pytest.raises(TopologyConflict, match=r"INTAKE_DEMO.*storage.*Nothing was deleted"):
+            await declare_streams(owner.connection, [other])
+        assert (await owner.connection.jsm().stream_info("INTAKE_DEMO")).state.messages == 1
+
+
+async def test_a_strangers_stream_on_our_subjects_is_refused(own_broker: RunningBroker) -> None:
+    async with visit(own_broker, "topology") as owner:
+        mine = Stream(StreamConfig(name="STRANGER", subjects=["log.registration.x.>"], max_bytes=1024))
+        with pytest.raises(TopologyConflict, match=r"STRANGER.*overlap"):
+            await declare_streams(owner.connection, [mine])
+
+
+async def test_a_stream_that_nobody_declares_is_named_and_left_alone(own_broker: RunningBroker) -> None:
+    async with visit(own_broker, "topology") as owner:
+        stranger = StreamConfig(name="STRANGER", subjects=["elsewhere.>"], max_bytes=1024, storage=StorageType.MEMORY)
+        await owner.connection.jsm().add_stream(stranger)
+        assert (await own_broker.declare()).undeclared == ("STRANGER",)
+        assert await owner.connection.jsm().stream_info("STRANGER")
+
+
+def test_ops_declare_from_the_command_line(own_broker: RunningBroker, capsys: pytest.CaptureFixture[str]) -> None:
+    urls = [
+        "--application-url",
+        own_broker.url("topology"),
+        "--partners-url",
+        own_broker.url("topology_partners"),
+    ]
+    assert topology.main([*urls, "--partners", "demo"]) == 0
+    said = capsys.readouterr().out
+    assert "unchanged: LOG_REGISTRATION" in said
+    assert "undeclared: INTAKE_SCHOOL_X, OUTCOMES/school-x" in said
+
+
+def test_ops_are_told_why_it_did_not_work(own_broker: RunningBroker, capsys: pytest.CaptureFixture[str]) -> None:
+    own_broker.stop()
+    code = topology.main(
+        ["--application-url", own_broker.url("topology"), "--partners-url", own_broker.url("topology_partners")]
+    )
+    assert code == 1
+    assert "topology: " in capsys.readouterr().err

@@ -10,8 +10,6 @@ from typing import Any, Protocol
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from services.chassis.database import Database
-
 _DATABASE_TIMEOUT = 5.0
 
 
@@ -25,6 +23,13 @@ class Follower(Protocol):
     @property
     def lag(self) -> int:
         """How many messages it is behind."""
+
+
+class Writable(Protocol):
+    """A database, or what stands in front of one."""
+
+    async def check_writable(self) -> None:
+        """See ``Database.check_writable``."""
 
 
 Check = Callable[[], Awaitable[bool]]
@@ -44,7 +49,7 @@ class Health:
 
     def __init__(
         self,
-        database: Database,
+        database: Writable,
         *,
         relays: Mapping[str, Follower] | None = None,
         readers: Mapping[str, Follower] | None = None,

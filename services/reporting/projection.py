@@ -106,6 +106,11 @@ class Projection(Folded):
             await self.database.transact(save)
             await self.move(state.settled(), stream, position)
 
+    async def check_writable(self) -> None:
+        """As ``Database.check_writable``, of the database in use."""
+        async with self.still:
+            await self.database.check_writable()
+
     async def close(self) -> None:
         """Close the database, when what is being stored is stored."""
         async with self.still:

@@ -57,6 +57,10 @@ def day(time: datetime) -> str:
     return time.astimezone(AMSTERDAM).date().isoformat()
 
 
+COUNTED = _RULES.keys()
+"""The facts that change anything here."""
+
+
 # Programmes ----------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,10 @@
+"""``python -m services.reporting``: read the settings, run the service."""
+
+from services.chassis import journal, service
+from services.reporting.app import NAME, start
+from services.reporting.settings import Settings
+
+if __name__ == "__main__":
+    settings = Settings()
+    journal.configure(settings.log_level, NAME)
+    service.main(lambda: start(settings))

@@ -1,0 +1,112 @@
+"""The wiring: which call goes where. Nothing happens at import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import FastAPI
+from nats.aio.client import Client
+
+from contracts import commands, queries, subjects
+from contracts.facts import FACTS, SERVICES, variant
+from services.chassis.broker import connect, faststream_broker
+from services.chassis.commands import Route, serve
+from services.chassis.health import Health
+from services.chassis.reader import Message, Reader
+from services.chassis.service import run
+from services.chassis.specification import Channel, specification
+from services.chassis.web import application
+from services.reporting.domain.evolution import COUNTED
+from services.reporting.handlers import Handlers, Reports
+from services.reporting.projection import Projection
+from services.reporting.rebuild import Rebuild, discard_leftovers
+from services.reporting.settings import Settings
+from services.reporting.store import STREAMS
+from services.reporting.web import router
+
+NAME: Final = "reporting"
+TITLE: Final = "Deelname reporting"
+DESCRIPTION: Final = "Counts what came of programmes. It reads the logs of registration and notifications."
+DATABASE: Final = "reporting.db"
+
+
+def routes(handlers: Handlers) -> list[Route]:
+    """Every command and question that reporting takes, one a line."""
+
+    def ask(entity: str, verb: str) -> str:
+        return subjects.query(NAME, entity, verb)
+
+    c, q, h = commands, queries, handlers
+    return [
+        Route(ask("programme", "list"), q.Everything, q.ProgrammeReportList, h.list_programmes,
+              "All programmes in short."),
+        Route(ask("programme", "get"), q.ProgrammeQuestion, q.ProgrammeReport, h.get_programme,
+              "One programme: units and people, refusals, organisations, provinces, roles, seats, days, mails."),
+        Route(ask("participation", "get"), q.ParticipationQuestion, q.Participation, h.get_participation,
+              "Which organisations took part, and which could have and never did."),
+        Route(ask("theme", "get"), q.ThemeQuestion, q.ThemeReport, h.get_theme,
+              "What a theme has reached, per municipality and goal."),
+        Route(subjects.command(NAME, "report", "rebuild"), c.RebuildReport, c.RebuiltReport, h.rebuild_report,
+              "Fold all facts again into a fresh database and swap it in."),
+    ]  # fmt: skip
+
+
+def channels() -> Iterable[Channel]:
+    """The facts that reporting counts; it ignores all others."""
+    for name, model in FACTS.items():
+        if model in COUNTED:
+            subject = subjects.fact_subject(SERVICES[name], name, "{programme}")
+            yield Channel(subject, variant(name), (model.__doc__ or name).strip().splitlines()[0], "receive")
+
+
+def document() -> dict[str, Any]:
+    """The AsyncAPI 3 document of reporting."""
+    # Nothing is called: the table is only read.
+    unbound = Handlers.__new__(Handlers)
+    return specification(TITLE, version("deelname-reporting"), DESCRIPTION, routes(unbound), channels())
+
+
+def web(reports: Reports, health: Health) -> FastAPI:
+    """The HTTP face."""
+    face = application(TITLE, version("deelname-reporting"), DESCRIPTION, health)
+    face.include_router(router(reports))
+    return face
+
+
+def readers(connection: Client, projection: Projection) -> dict[str, Reader]:
+    """One reader a stream, each with a position of its own."""
+    return {stream: _reader(connection, projection, stream) for stream in STREAMS}
+
+
+def _reader(connection: Client, projection: Projection, stream: str) -> Reader:
+    async def position() -> int:
+        return await projection.position(stream)
+
+    async def apply(messages: Sequence[Message]) -> None:
+        await projection.apply(stream, messages)
+
+    return Reader(connection, stream, position=position, apply=apply)
+
+
+async def start(settings: Settings) -> None:
+    """Run the service until it is told to stop."""
+    path = settings.data / DATABASE
+    discard_leftovers(path)
+    projection = await Projection.open(path)
+    password = settings.nats_password.get_secret_value() if settings.nats_password else None
+    credentials = (settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file)
+    connection = await connect(*credentials)
+    broker = faststream_broker(*credentials)
+    following = readers(connection, projection)
+    reports = Reports(projection)
+    serve(broker, routes(Handlers(reports, Rebuild(connection, projection))), NAME)
+    await run(
+        web(reports, Health(projection, readers=following)),
+        host=settings.http_host,
+        port=settings.http_port,
+        brokers=[broker],
+        tasks={f"reader of {stream}": reader.run for stream, reader in following.items()},
+        after_stop=[connection.close, projection.close],
+    )

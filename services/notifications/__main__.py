@@ -1,0 +1,10 @@
+"""``python -m services.notifications``: read the settings, run the service."""
+
+from services.chassis import journal, service
+from services.notifications.app import NAME, start
+from services.notifications.settings import Settings
+
+if __name__ == "__main__":
+    settings = Settings()
+    journal.configure(settings.log_level, NAME)
+    service.main(lambda: start(settings))

@@ -1,0 +1,168 @@
+"""The wiring: which subject is handled by what, and what a running service consists of."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nats.aio.client import Client
+from nats.js.errors import NotFoundError
+
+from contracts import commands, queries, subjects
+from contracts.facts import MailFailed, MailSent, variant
+from services.chassis import service
+from services.chassis.broker import connect, faststream_broker, while_connected
+from services.chassis.clock import clock_from
+from services.chassis.commands import Route, serve
+from services.chassis.database import Database
+from services.chassis.health import Health
+from services.chassis.reader import Reader
+from services.chassis.relay import Relay
+from services.chassis.specification import Channel
+from services.notifications import store
+from services.notifications.contacts import Contacts
+from services.notifications.handlers import Archivist, Desk, Planner
+from services.notifications.rendering import Renderer
+from services.notifications.sender import Sender
+from services.notifications.settings import Settings, sender_address
+from services.notifications.transport import parse_transport
+from services.notifications.web import application
+
+NAME = "notifications"
+OWN_STREAM = subjects.log_stream(NAME)
+_TIDY_EVERY = 3600.0
+
+
+class DatabaseBehind(RuntimeError):  # noqa: N818
+    """The stream of our facts tells of mails that the database does not know: it would send them again."""
+
+
+def routes(desk: Desk) -> tuple[Route, ...]:
+    """The wiring table."""
+    return (
+        Route(
+            subject=subjects.query(NAME, "mail", "list"),
+            request=queries.MailsQuestion,
+            reply=queries.MailList,
+            handler=desk.list_mails,
+            description="Mails and their fate, the newest first.",
+        ),
+        Route(
+            subject=subjects.query(NAME, "mail", "preview"),
+            request=queries.MailPreviewQuestion,
+            reply=queries.MailPreview,
+            handler=desk.preview_mail,
+            description="How a mail would look now; nothing is sent.",
+        ),
+        Route(
+            subject=subjects.query(NAME, "person", "export"),
+            request=queries.PersonQuestion,
+            reply=queries.MailsExport,
+            handler=desk.export_person,
+            description="Everything that notifications keeps about a person.",
+        ),
+        Route(
+            subject=subjects.command(NAME, "mail", "retry"),
+            request=commands.RetryMail,
+            reply=commands.RetriedMail,
+            handler=desk.retry_mail,
+            description="Send a mail once more that failed or whose fate is unknown.",
+        ),
+    )
+
+
+CHANNELS: tuple[Channel, ...] = tuple(
+    Channel(
+        subject=subjects.fact_subject(NAME, name, "{programme}"),
+        payload=variant(name),
+        description=(model.__doc__ or "").strip(),
+    )
+    for name, model in (("mail.sent.v1", MailSent), ("mail.failed.v1", MailFailed))
+)
+"""What the service says without being asked."""
+
+
+async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
+    """
+    Run the service until it is told to stop.
+
+    Raises:
+        DatabaseBehind: the database is older than what it has told of.
+        ValueError: a setting cannot work; the message says which and why.
+    """
+    clock = clock_from(settings.now)
+    renderer = Renderer(sender_address(settings.sender), settings.public_url)
+    transport = parse_transport(settings.transport.get_secret_value())
+    password = settings.nats_password.get_secret_value() if settings.nats_password else None
+    login = (settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file)
+    database = await Database.open(settings.data / "notifications.db", store.MIGRATIONS)
+    connection = await connect(*login)
+    await refuse_old_database(connection, database)
+    await transport.open()
+    broker = faststream_broker(*login)
+
+    contacts = Contacts(connection)
+    relay = Relay(connection, database, store.LOG, OWN_STREAM)
+    sender = Sender(
+        database,
+        transport=transport,
+        contacts=contacts,
+        renderer=renderer,
+        clock=clock,
+        state=lambda: planner.state,
+        appended=relay.wake,
+    )
+    planner = Planner(database, clock, sender.wake, quiet_until=settings.quiet_until)
+    desk = Desk(
+        database,
+        state=lambda: planner.state,
+        contacts=contacts,
+        renderer=renderer,
+        clock=clock,
+        prod=sender.prod,
+    )
+    reader = Reader(connection, store.FACTS, position=planner.position, apply=planner.apply)
+    await planner.load()
+
+    async def transport_takes_mails() -> bool:
+        return not sender.fault
+
+    health = Health(
+        database,
+        relays={OWN_STREAM: relay},
+        readers={store.FACTS: reader},
+        checks={"transport": transport_takes_mails},
+    )
+    serve(broker, routes(desk), queue=NAME)
+    await service.run(
+        application(health),
+        host=settings.http_host,
+        port=settings.http_port,
+        brokers=(broker,),
+        tasks={
+            "reader": reader.run,
+            "sender": sender.run,
+            "relay": relay.run,
+            "archivist": service.periodic(_TIDY_EVERY, Archivist(database, clock, settings.archive_days).tidy),
+        },
+        after_stop=(transport.close, connection.close, database.close),
+        stop=stop,
+    )
+
+
+async def refuse_old_database(connection: Client, database: Database) -> None:
+    """
+    Make sure that the database knows of every mail that was told of.
+
+    Raises:
+        DatabaseBehind: it does not, because it was lost or is an old copy.
+    """
+    try:
+        info = await while_connected(connection, connection.jetstream(timeout=5).stream_info(OWN_STREAM))
+    except NotFoundError:
+        return
+    head = await database.run(store.LOG.head)
+    if info.state.last_seq > head:
+        raise DatabaseBehind(
+            f"{database.path} knows {head} mails' outcomes, the stream {OWN_STREAM} tells of {info.state.last_seq}:"
+            " starting would mail people again. Restore the newest copy of the database."
+        )

@@ -1,0 +1,43 @@
+"""Who must be told what: pure functions over frozen data; no clock, no input or output, no randomness."""
+
+from services.notifications.domain.entities import (
+    Agenda,
+    Course,
+    Enrolment,
+    Institution,
+    Invitation,
+    all_over,
+    attended,
+    course_of,
+    enrolment_of,
+    invitation_of,
+    is_over,
+    programme_of,
+)
+from services.notifications.domain.mails import Appointment, Detail, Planned, Taken
+from services.notifications.domain.planning import Step, evolve, plan, step
+from services.notifications.domain.sending import obstacle
+
+__all__ = [
+    "Agenda",
+    "Appointment",
+    "Course",
+    "Detail",
+    "Enrolment",
+    "Institution",
+    "Invitation",
+    "Planned",
+    "Step",
+    "Taken",
+    "all_over",
+    "attended",
+    "course_of",
+    "enrolment_of",
+    "evolve",
+    "invitation_of",
+    "is_over",
+    "obstacle",
+    "plan",
+    "programme_of",
+    "step",
+]

@@ -1,0 +1,167 @@
+"""What notifications remembers, per programme; what belongs to no programme stands under ``_``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from contracts.base import Text
+from contracts.enrolment import EnrolmentStatus, MissingSeat, Participant, Reason
+from contracts.facts import NO_PROGRAMME
+from contracts.organisation import Organisation
+from contracts.programme import Occasion, Programme, Session
+from services.chassis.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A programme as it stands. ``former`` are its cancelled sessions: mails about them still name them."""
+
+    definition: Programme
+    withdrawn: bool = False
+    reason: Text | None = None
+    former: tuple[Session, ...] = ()
+
+    def session(self, id_: str) -> Session | None:
+        """The session with this id, also when it was cancelled."""
+        return self.definition.session(id_) or next((each for each in self.former if each.id == id_), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """An enrolment as it stands; ``reasons`` says why it was refused."""
+
+    id: str
+    status: EnrolmentStatus
+    participants: tuple[Participant, ...]
+    organisation: str | None = None
+    missing: tuple[MissingSeat, ...] = ()
+    complete_by: datetime | None = None
+    reasons: tuple[Reason, ...] = ()
+
+    def participant(self, person: str) -> Participant | None:
+        """The person's part in it."""
+        return next((each for each in self.participants if each.person == person), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """
+    One person's calendar item for one session: what it was last told (RFC 5545 §3.8.4.7, §3.8.7.4).
+
+    ``uid`` is made once and kept. ``number`` counts the items that this person had for this session: who comes back
+    after a cancellation gets a new one, because calendars ignore a second life of the same UID. ``stamp`` rises with
+    every message. ``standing`` is False once it was cancelled.
+    """
+
+    session: str
+    uid: str
+    number: int
+    sequence: int
+    occasion: Occasion
+    stamp: datetime
+    created: datetime
+    enrolment: str
+    standing: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Agenda:
+    """One person in one programme: the live enrolments the person is in, and the calendar items made so far."""
+
+    person: str
+    enrolments: tuple[str, ...] = ()
+    invitations: tuple[Invitation, ...] = ()
+
+    def invitation(self, session: str) -> Invitation | None:
+        """The newest calendar item for a session."""
+        return next((each for each in self.invitations if each.session == session), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Institution:
+    """An organisation of the registry, for its name."""
+
+    organisation: Organisation
+
+
+KINDS: dict[str, type] = {
+    "course": Course,
+    "enrolment": Enrolment,
+    "agenda": Agenda,
+    "institution": Institution,
+}
+"""The kinds by the names that stored rows know them by."""
+
+COURSE = "course"
+
+
+def enrolment_key(enrolment: str) -> str:
+    """Where an enrolment stands in its programme's partition."""
+    return f"enrolment:{enrolment}"
+
+
+def agenda_key(person: str) -> str:
+    """Where a person's agenda stands in its programme's partition."""
+    return f"agenda:{person}"
+
+
+def institution_key(organisation: str) -> str:
+    """Where an organisation stands in the partition of what belongs to no programme."""
+    return f"institution:{organisation}"
+
+
+def course_of(state: State, programme: str) -> Course | None:
+    """The programme, if it is known."""
+    course: Course | None = state.get(programme, COURSE)
+    return course
+
+
+def enrolment_of(state: State, programme: str, enrolment: str) -> Enrolment | None:
+    """The enrolment, if it is known."""
+    found: Enrolment | None = state.get(programme, enrolment_key(enrolment))
+    return found
+
+
+def agenda_of(state: State, programme: str, person: str) -> Agenda:
+    """The person's agenda, empty for who has none."""
+    agenda: Agenda | None = state.get(programme, agenda_key(person))
+    return agenda or Agenda(person)
+
+
+def invitation_of(state: State, programme: str, person: str, session: str) -> Invitation | None:
+    """The person's newest calendar item for a session."""
+    return agenda_of(state, programme, person).invitation(session)
+
+
+def organisation_name(state: State, organisation: str) -> str:
+    """The name people know it by; the id for what the registry does not hold."""
+    institution: Institution | None = state.get(NO_PROGRAMME, institution_key(organisation))
+    return institution.organisation.name if institution else organisation
+
+
+def programme_of(state: State, enrolment: str) -> str | None:
+    """The programme that an enrolment belongs to."""
+    key = enrolment_key(enrolment)
+    return next((each for each in sorted(state.partitions()) if state.get(each, key) is not None), None)
+
+
+def is_over(occasion: Occasion, at: datetime) -> bool:
+    """Whether it has a date and ended by ``at``."""
+    finishes = occasion.finishes
+    return finishes is not None and finishes <= at
+
+
+def all_over(course: Course, at: datetime) -> bool:
+    """Whether the programme had sessions and all of them ended by ``at``."""
+    sessions = course.definition.sessions
+    return bool(sessions) and all(is_over(each, at) for each in sessions)
+
+
+def attended(course: Course, participant: Participant) -> Iterator[Session]:
+    """The sessions that somebody in this seat attends, in the programme's order."""
+    team = course.definition.team
+    seat = next((each for each in team.seats if each.id == participant.seat), None) if team else None
+    only = seat.sessions if seat else None
+    return (each for each in course.definition.sessions if only is None or each.id in only)

@@ -1,0 +1,71 @@
+"""A planned mail: to whom, why, and what can't be read from the present state when it goes out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from contracts.programme import Occasion
+from services.notifications.letters import Purpose
+
+REQUESTS: frozenset[Purpose] = frozenset({"invite", "session-moved"})
+"""Purposes that put something into an agenda (METHOD:REQUEST)."""
+
+CANCELS: frozenset[Purpose] = frozenset({"session-cancelled", "withdrawn-invite"})
+"""Purposes that take something out of an agenda (METHOD:CANCEL)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appointment:
+    """What a calendar message says about one item: the identity and the time and place at that SEQUENCE."""
+
+    uid: str
+    sequence: int
+    stamp: datetime
+    created: datetime
+    occasion: Occasion
+    before: Occasion | None = None
+    postponed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A session that goes out of somebody's agenda, at the time and place last told."""
+
+    session: str
+    occasion: Occasion
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What the moment of planning alone knows. No personal data: this is stored beside the mail for good."""
+
+    appointment: Appointment | None = None
+    taken: tuple[Taken, ...] = ()
+    place: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One mail to one person, not yet written: who, why and since when."""
+
+    id: str
+    purpose: Purpose
+    person: str
+    programme: str
+    due_at: datetime
+    enrolment: str | None = None
+    session: str | None = None
+    detail: Detail = field(default_factory=Detail)
+
+
+def mail_id(fact: str, purpose: Purpose, person: str, session: str | None) -> str:
+    """The same for the same fact, purpose, person and session, whoever computes it and however often."""
+    return hashlib.sha256(f"{fact}|{purpose}|{person}|{session or ''}".encode()).hexdigest()[:32]
+
+
+def item_uid(programme: str, session: str, person: str, number: int) -> str:
+    """A calendar UID of at most 202 octets that does not give the person's id away."""
+    whose = hashlib.sha256(f"{programme}|{session}|{person}".encode()).hexdigest()[:20]
+    return f"{programme}.{session}.{whose}.{number}@deelname"

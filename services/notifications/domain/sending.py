@@ -1,0 +1,54 @@
+"""The last look before a mail goes out: whether it is still true."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.chassis.state import State
+from services.notifications.domain import entities
+from services.notifications.domain.entities import Course, Enrolment
+from services.notifications.domain.mails import Planned
+
+
+def obstacle(state: State, mail: Planned, now: datetime) -> str | None:
+    """
+    Why a planned mail should not go out any more, in English for staff; None when it should.
+
+    Who was withdrawn gets no confirmation and no invitation any more. Cancellations and withdrawals go out whatever
+    has happened since, unless what they cancel is over.
+    """
+    appointment = mail.detail.appointment
+    if appointment is not None and entities.is_over(appointment.occasion, now):
+        return "the session is over"
+    course = entities.course_of(state, mail.programme)
+    enrolment = entities.enrolment_of(state, mail.programme, mail.enrolment) if mail.enrolment else None
+    if course is None or enrolment is None:
+        return "the enrolment is not known"
+    match mail.purpose:
+        case "confirmation" | "promotion":
+            return _not_coming(course, enrolment, mail.person, now)
+        case "team-incomplete":
+            if not enrolment.missing:
+                return "the team is complete"
+            if enrolment.complete_by is None or enrolment.complete_by <= now:
+                return "the team's deadline is over"
+            return _not_coming(course, enrolment, mail.person, now)
+        case "waiting":
+            if enrolment.status != "waiting" or enrolment.participant(mail.person) is None:
+                return "the person is not waiting any more"
+            return "the programme was withdrawn" if course.withdrawn else None
+        case "invite" | "session-moved":
+            invitation = entities.invitation_of(state, mail.programme, mail.person, mail.session or "")
+            if appointment is None or invitation is None or not invitation.standing:
+                return "the person is not invited to this session any more"
+            return "the person has a newer invitation" if invitation.uid != appointment.uid else None
+        case "refusal" | "session-cancelled" | "programme-cancelled" | "withdrawn" | "withdrawn-invite":
+            return None
+
+
+def _not_coming(course: Course, enrolment: Enrolment, person: str, now: datetime) -> str | None:
+    if course.withdrawn:
+        return "the programme was withdrawn"
+    if enrolment.status != "confirmed" or enrolment.participant(person) is None:
+        return "the person is not enrolled any more"
+    return "the programme is over" if entities.all_over(course, now) else None

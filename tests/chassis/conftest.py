@@ -102,6 +102,15 @@ async def until(condition: Callable[[], Awaitable[bool] | bool], within: float =
             await asyncio.sleep(0.01)
 
 
+async def until_stored(connection: Client, last: int) -> None:
+    """Wait until the stream is at ``last``, through whatever befalls the broker."""
+
+    async def reached() -> bool:
+        return int((await connection.jetstream(timeout=1).stream_info(STREAM)).state.last_seq) >= last
+
+    await until(reached)
+
+
 @contextlib.asynccontextmanager
 async def running(*tasks: Coroutine[Any, Any, None]) -> AsyncIterator[Sequence[asyncio.Task[None]]]:
     """Endless tasks for the length of a block; one that failed fails the test."""

@@ -1,0 +1,76 @@
+"""A TCP proxy between a client and the broker that cuts the line at the worst moment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from deploy.embedded import free_port
+
+
+class Proxy:
+    """
+    Passes bytes on in both directions.
+
+    Attributes:
+        cuts: how many times the line was cut.
+    """
+
+    def __init__(self, upstream: int) -> None:
+        self.port = free_port()
+        self.cuts = 0
+        self._mark: bytes | None = None
+        self._upstream = upstream
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def cut_once_behind(self, mark: bytes) -> None:
+        """Let the next piece that holds ``mark`` through to the broker, keep its answer back, and cut the line."""
+        self._mark = mark
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[Proxy]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        try:
+            yield self
+        finally:
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        except OSError:
+            writer.close()
+            return
+        answers = asyncio.create_task(self._pass_on(upstream_reader, writer))
+        try:
+            while piece := await reader.read(65536):
+                cut = self._mark is not None and self._mark in piece
+                if cut:
+                    self._mark = None
+                    answers.cancel()
+                upstream_writer.write(piece)
+                await upstream_writer.drain()
+                if cut:
+                    self.cuts += 1
+                    # The broker answers into the void before the line is cut.
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(0.2):
+                            await upstream_reader.read(65536)
+                    break
+        except OSError:
+            pass
+        finally:
+            answers.cancel()
+            for end in (writer, upstream_writer):
+                end.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while piece := await reader.read(65536):
+                writer.write(piece)
+                await writer.drain()
+            writer.close()

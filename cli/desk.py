@@ -1,0 +1,173 @@
+"""What every command stands on: the options that all have, the connection they ask for, and how they end in failure."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, ParamSpec, cast
+
+import typer
+
+from cli.connection import Connection
+from cli.endpoints import Endpoints, find
+from cli.failure import REFUSED, USAGE, Failure
+from cli.output import Output
+from contracts.base import Language
+from contracts.problem import ProblemError
+
+Parameters = ParamSpec("Parameters")
+
+_PANEL = "Connection and output"
+
+
+class Speech(StrEnum):
+    """The languages that the services answer in."""
+
+    NL = "nl"
+    EN = "en"
+
+
+_AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON and nothing else on standard output.", rich_help_panel=_PANEL)
+]
+_Language = Annotated[
+    Speech | None,
+    typer.Option(help="Language of titles and refusals. Default: as LANG says, else en.", rich_help_panel=_PANEL),
+]
+_Endpoints = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="endpoints.json of a running system. Default: what DEELNAME_ENDPOINTS or DEELNAME_NATS_URL says, "
+        "else ./data/endpoints.json or ./demo-data/endpoints.json.",
+        rich_help_panel=_PANEL,
+    ),
+]
+_Identity = Annotated[
+    str | None,
+    typer.Option("--as", metavar="NAME", help="Whose access to use. Default: {identity}.", rich_help_panel=_PANEL),
+]
+
+
+class Desk:
+    """What a command works with."""
+
+    def __init__(self, output: Output, endpoints: Path | None, identity: str) -> None:
+        self.output = output
+        self.identity = identity
+        self._chosen = endpoints
+
+    @property
+    def language(self) -> Language:
+        """The language of titles and refusals."""
+        return self.output.language
+
+    @functools.cached_property
+    def endpoints(self) -> Endpoints:
+        """Where the system is; raises Failure where none is known."""
+        return find(self._chosen, self.identity)
+
+    def connect(self) -> Connection:
+        """The connection as the chosen identity, to be used in a ``with``."""
+        return Connection(self.endpoints.access(self.identity))
+
+    def confirm(self, question: str, yes: bool) -> None:
+        """
+        Ask before something that can't be taken back.
+
+        Raises:
+            Failure: nobody can answer.
+        """
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            raise Failure(f"{question} Nobody is here to answer.", "Add --yes to say so beforehand.", code=USAGE)
+        typer.confirm(question, abort=True, err=True)
+
+
+def command(
+    group: typer.Typer, name: str, *, examples: Sequence[str] = (), identity: str = "staff", panel: str | None = None
+) -> Callable[[Callable[Concatenate[Desk, Parameters], None]], Callable[Concatenate[Desk, Parameters], None]]:
+    """
+    Register a command that gets a :class:`Desk` and its own parameters.
+
+    It gains ``--json``, ``--language``, ``--endpoints`` and ``--as``; a Failure or a service's problem details end it
+    with a helpful message and the exit code.
+    """
+
+    def register(
+        function: Callable[Concatenate[Desk, Parameters], None],
+    ) -> Callable[Concatenate[Desk, Parameters], None]:
+        @functools.wraps(function)
+        def run(**given: Any) -> None:
+            output = Output(as_json=given.pop("as_json"), language=_spoken(given.pop("language")))
+            desk = Desk(output, given.pop("endpoints"), given.pop("as_identity") or identity)
+            try:
+                cast("Callable[..., None]", function)(desk, **given)
+            except ProblemError as error:
+                if output.as_json:
+                    output.json(error.problem)
+                output.problem(error.problem)
+                raise typer.Exit(REFUSED) from None
+            except Failure as failure:
+                if output.as_json:
+                    output.json(failure.problem)
+                output.note(f"✗ {failure.what}", "red")
+                if failure.remedy:
+                    output.note(f"  {failure.remedy}", "")
+                raise typer.Exit(failure.code) from None
+
+        own = inspect.signature(function, eval_str=True).parameters
+        common = {
+            "as_json": (_AsJson, False),
+            "language": (_Language, None),
+            "endpoints": (_Endpoints, None),
+            "as_identity": (_named(identity), None),
+        }
+        parameters = list(own.values())[1:] + [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+            for key, (annotation, default) in common.items()
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect.signature
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        epilog = "[bold]Examples[/]\n\n" + "\n\n".join(f"  $ {example}" for example in examples) if examples else None
+        group.command(name, epilog=epilog, no_args_is_help=_wants_arguments(parameters), rich_help_panel=panel)(run)
+        return function
+
+    return register
+
+
+def group(help_: str) -> typer.Typer:
+    """A group of commands."""
+    return typer.Typer(help=help_, no_args_is_help=True, rich_markup_mode="rich")
+
+
+def _named(identity: str) -> Any:
+    option = _Identity.__metadata__[0]  # type: ignore[attr-defined]  # Annotated keeps its metadata there
+    return Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="NAME", help=option.help.format(identity=identity), rich_help_panel=option.rich_help_panel
+        ),
+    ]
+
+
+def _wants_arguments(parameters: Sequence[inspect.Parameter]) -> bool:
+    return any(
+        parameter.default is inspect.Parameter.empty and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        for parameter in parameters
+    )
+
+
+def _spoken(chosen: Speech | None) -> Language:
+    if chosen:
+        return chosen.value
+    for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := os.environ.get(variable):
+            return "nl" if value.lower().startswith("nl") else "en"
+    return "en"

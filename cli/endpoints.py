@@ -1,0 +1,116 @@
+"""Where Deelname is, and as whom the tool speaks to it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from cli.failure import USAGE, Failure
+
+USUAL_PLACES = (Path("data/endpoints.json"), Path("demo-data/endpoints.json"))
+"""Where ``deelname up`` and ``deelname demo`` leave their endpoints, seen from where they were started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One identity at the broker: its URL (with what proves the identity in it) and the prefix of its inboxes."""
+
+    identity: str
+    url: str
+    inbox_prefix: str
+
+    @property
+    def address(self) -> str:
+        """Host and port, without the password."""
+        parts = urlsplit(self.url)
+        return f"{parts.hostname}:{parts.port or 4222}"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """What ``endpoints.json`` says."""
+
+    origin: str
+    accesses: Mapping[str, Access]
+    http: Mapping[str, str] = field(default_factory=dict)
+    mail: str | None = None
+
+    def access(self, identity: str) -> Access:
+        """
+        How to connect as this identity.
+
+        Raises:
+            Failure: the endpoints do not name it.
+        """
+        try:
+            return self.accesses[identity]
+        except KeyError:
+            known = ", ".join(sorted(self.accesses)) or "none"
+            raise Failure(
+                f"{self.origin} has no access for '{identity}'.",
+                f"Choose one of these with --as: {known}.",
+                code=USAGE,
+            ) from None
+
+
+def find(chosen: Path | None, identity: str) -> Endpoints:
+    """
+    The endpoints that ``--endpoints``, DEELNAME_ENDPOINTS, DEELNAME_NATS_URL or a usual place give, in that order.
+
+    Raises:
+        Failure: there are none, or they can't be read.
+    """
+    if chosen:
+        return read(chosen)
+    if named := os.environ.get("DEELNAME_ENDPOINTS"):
+        return read(Path(named))
+    if url := os.environ.get("DEELNAME_NATS_URL"):
+        return _from_url(url, identity)
+    for place in USUAL_PLACES:
+        if place.is_file():
+            return read(place)
+    raise Failure(
+        "No running Deelname is known here: neither --endpoints, DEELNAME_ENDPOINTS, DEELNAME_NATS_URL "
+        "nor ./data/endpoints.json.",
+        "Start one with 'deelname up', or name the endpoints.json of one that runs: --endpoints FILE.",
+        code=USAGE,
+    )
+
+
+def read(path: Path) -> Endpoints:
+    """
+    Read an endpoints file.
+
+    Raises:
+        Failure: it is missing, or not what ``deelname up`` writes.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        accesses = {
+            identity: Access(identity, entry["url"], entry["inbox_prefix"])
+            for identity, entry in content["nats"].items()
+        }
+        http, mail = dict(content.get("http", {})), content.get("mail")
+    except OSError as error:
+        raise Failure(
+            f"{path} cannot be read: {error.strerror}.",
+            "Give the endpoints.json that 'deelname up --data DIR' writes into DIR when everything is ready.",
+            code=USAGE,
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Failure(
+            f"{path} is not an endpoints file: {type(error).__name__}: {error}.",
+            'It must look like {"nats": {"staff": {"url": "nats://…", "inbox_prefix": "_INBOX_staff"}}}.',
+            code=USAGE,
+        ) from error
+    return Endpoints(str(path), accesses, http, mail)
+
+
+def _from_url(url: str, identity: str) -> Endpoints:
+    user = unquote(urlsplit(url).username or "") or identity
+    name = os.environ.get("DEELNAME_NATS_NAME", user)
+    return Endpoints("DEELNAME_NATS_URL", {identity: Access(identity, url, f"_INBOX_{name}")})

@@ -1,0 +1,198 @@
+"""``deelname enrolment``: ask for places, give them back, promote, and see why an enrolment stands as it does."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import participant
+from cli.desk import Desk, command, group
+from cli.document import read
+from cli.failure import REFUSED, USAGE, Failure
+from cli.output import moment
+from cli.people import read_participant, report
+from contracts.commands import EnrolmentResult, PromoteEnrolment, RequestEnrolment, WithdrawEnrolment
+from contracts.queries import EnrolmentList, EnrolmentQuestion, EnrolmentsQuestion, EnrolmentView, ParticipantView
+
+app = group("Enrolments: request, withdraw, promote, and see why each stands as it does.")
+app.add_typer(participant.app, name="participant")
+
+Id = Annotated[str, typer.Argument(metavar="ENROLMENT", help="The enrolment's id, as 'deelname enrolment list' shows.")]
+
+
+class Status(StrEnum):
+    """How an enrolment can stand."""
+
+    CONFIRMED = "confirmed"
+    WAITING = "waiting"
+    WITHDRAWN = "withdrawn"
+    REFUSED = "refused"
+
+
+@command(
+    app,
+    "request",
+    examples=[
+        'deelname enrolment request tafel -o bibliotheek-zeist -p "Noor de Wit <noor@zeist.example> role=directeur"',
+        'deelname enrolment request track -o bibliotheek-zeist -p "Noor <noor@zeist.example> seat=jeugd role=jeugd"',
+        "deelname enrolment request track --file team.yaml",
+    ],
+)
+def request(
+    desk: Desk,
+    programme: Annotated[str, typer.Argument(metavar="PROGRAMME", help="The programme's id.")],
+    organisation: Annotated[
+        str | None, typer.Option("--organisation", "-o", help="Its id in the registry; none for a volunteer.")
+    ] = None,
+    person: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--person",
+            "-p",
+            metavar='"NAME <EMAIL> [seat=…] [role=…] [language=…]"',
+            help="Who takes part; repeat it for more people.",
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="YAML with 'organisation' and 'participants' instead of the options.")
+    ] = None,
+) -> None:
+    """Ask for a place, for one person or for a team."""
+    if file and (person or organisation):
+        raise Failure("Give either --file or --person, not both.", "Put everything into the file.", code=USAGE)
+    if file:
+        wanted = read(file, RequestEnrolmentFile, "enrolment").value.model_copy(update={"programme": programme})
+        asked = RequestEnrolment(**wanted.model_dump())
+    elif person:
+        asked = RequestEnrolment(
+            programme=programme, organisation=organisation, participants=tuple(read_participant(p) for p in person)
+        )
+    else:
+        raise Failure("Nobody is named.", 'Name them: --person "Noor de Wit <noor@zeist.example>".', code=USAGE)
+    with desk.connect() as connection:
+        result = connection.do("registration", "enrolment", "request", asked, EnrolmentResult)
+        refused = (
+            connection.ask(
+                "registration", "enrolment", "get", EnrolmentQuestion(enrolment=result.enrolment), EnrolmentView
+            )
+            if result.status == "refused"
+            else None
+        )
+    report(desk, result)
+    if refused:
+        for reason in refused.reasons:
+            desk.output.note(f"  • {getattr(reason, desk.language)} ({reason.rule})", "")
+        raise typer.Exit(REFUSED)
+    desk.output.next(f"deelname enrolment show {result.enrolment}")
+
+
+class RequestEnrolmentFile(RequestEnrolment):
+    """An enrolment in a file; the programme comes from the command line."""
+
+    programme: str = "from-the-command-line"
+
+
+@command(app, "withdraw", examples=["deelname enrolment withdraw 0198…"])
+def withdraw(desk: Desk, enrolment: Id) -> None:
+    """Give a place, or a place in the waiting list, back; who waits moves up."""
+    with desk.connect() as connection:
+        result = connection.do(
+            "registration", "enrolment", "withdraw", WithdrawEnrolment(enrolment=enrolment), EnrolmentResult
+        )
+    report(desk, result)
+
+
+@command(app, "promote", examples=["deelname enrolment promote 0198…"])
+def promote(desk: Desk, enrolment: Id) -> None:
+    """Give who waits a place by hand, also behind the freeze; never more than the capacity."""
+    with desk.connect() as connection:
+        result = connection.do(
+            "registration", "enrolment", "promote", PromoteEnrolment(enrolment=enrolment), EnrolmentResult
+        )
+    report(desk, result)
+
+
+@command(
+    app,
+    "list",
+    examples=[
+        "deelname enrolment list gezinsaanpak-2023",
+        "deelname enrolment list gezinsaanpak-2023 --status waiting",
+    ],
+)
+def list_(
+    desk: Desk,
+    programme: Annotated[str, typer.Argument(metavar="PROGRAMME", help="The programme's id.")],
+    status: Annotated[Status | None, typer.Option(help="Only those that stand so.")] = None,
+) -> None:
+    """The enrolments of a programme, in the order in which they were made."""
+    question = EnrolmentsQuestion.model_validate({"programme": programme, "status": status and status.value})
+    with desk.connect() as connection:
+        answer = connection.ask("registration", "enrolment", "list", question, EnrolmentList)
+    if desk.output.as_json:
+        desk.output.json(answer)
+        return
+    desk.output.table(
+        f"Enrolments of {programme}",
+        ["Enrolment", "Organisation", "Status", "Units", "People", "Place", "Why"],
+        [
+            (
+                view.enrolment,
+                view.organisation,
+                view.status,
+                view.units,
+                _names(view.participants),
+                view.place if view.place else "",
+                " ".join(getattr(reason, desk.language) for reason in view.reasons)
+                or (f"lacks {', '.join(m.seat for m in view.missing)}" if view.missing else ""),
+            )
+            for view in answer.enrolments
+        ],
+        empty="No enrolments.",
+    )
+
+
+@command(app, "show", examples=["deelname enrolment show 0198… --language nl"])
+def show(desk: Desk, enrolment: Id) -> None:
+    """One enrolment with its history, and the reason of every promotion, pass-over and refusal."""
+    with desk.connect() as connection:
+        view = connection.ask("registration", "enrolment", "get", EnrolmentQuestion(enrolment=enrolment), EnrolmentView)
+    output = desk.output
+    if output.as_json:
+        output.json(view)
+        return
+    place = f", number {view.place} in the waiting list" if view.place else ""
+    output.say(f"{view.enrolment}: {view.status}{place}", "bold")
+    output.say(
+        f"{view.programme}, {view.organisation or 'without organisation'}, {view.units} unit(s), via {view.source}"
+    )
+    for missing in view.missing:
+        until = f", needed before {moment(view.complete_by)}" if view.complete_by else ""
+        output.say(f"lacks {missing.count} × {missing.seat}{until}", "yellow")
+    output.table(
+        "People",
+        ["Person", "Name", "Address", "Language", "Seat", "Role"],
+        [
+            (p.person, p.contact.name, p.contact.email, p.contact.language, p.seat, p.role)
+            if p.contact
+            else (p.person, "(erased)", "", "", p.seat, p.role)
+            for p in view.participants
+        ],
+    )
+    output.table(
+        "History",
+        ["Position", "When", "What", "Why"],
+        [
+            (event.position, event.time, event.type, getattr(event.reason, desk.language) if event.reason else "")
+            for event in view.history
+        ],
+        empty="No history.",
+    )
+    output.next(f"deelname mail list --enrolment {view.enrolment}")
+
+
+def _names(participants: tuple[ParticipantView, ...]) -> str:
+    return ", ".join(view.contact.name if view.contact else "(erased)" for view in participants)

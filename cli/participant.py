@@ -1,0 +1,78 @@
+"""``deelname enrolment participant``: who takes part in an enrolment that stands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.desk import Desk, command, group
+from cli.failure import USAGE, Failure
+from cli.people import named, read_participant, report
+from contracts.commands import AddParticipant, ChangeParticipant, EnrolmentResult, WithdrawParticipant
+from contracts.enrolment import Person
+
+app = group("The people in an enrolment: add, change, replace or withdraw one of them.")
+
+Id = Annotated[str, typer.Argument(metavar="ENROLMENT", help="The enrolment's id.")]
+Who = Annotated[str, typer.Argument(metavar="PERSON", help="The person's id or e-mail address.")]
+
+
+@command(
+    app,
+    "add",
+    examples=['deelname enrolment participant add 0198… "Eva Smit <eva@zeist.example> seat=manager role=manager"'],
+)
+def add(
+    desk: Desk,
+    enrolment: Id,
+    person: Annotated[str, typer.Argument(metavar='"NAME <EMAIL> [seat=…] [role=…]"', help="Who joins.")],
+) -> None:
+    """Add somebody to an enrolment, such as the one whom a team still lacks."""
+    _send(desk, "add", AddParticipant(enrolment=enrolment, participant=read_participant(person)))
+
+
+@command(
+    app,
+    "change",
+    examples=[
+        "deelname enrolment participant change 0198… noor@zeist.example --seat manager",
+        'deelname enrolment participant change 0198… noor@zeist.example --replacement "Eva Smit <eva@zeist.example>"',
+    ],
+)
+def change(
+    desk: Desk,
+    enrolment: Id,
+    person: Who,
+    *,
+    seat: Annotated[str | None, typer.Option(help="Another seat.")] = None,
+    role: Annotated[str | None, typer.Option(help="Another role.")] = None,
+    replacement: Annotated[
+        str | None, typer.Option(metavar='"NAME <EMAIL>"', help="Who takes the place instead.")
+    ] = None,
+) -> None:
+    """Give somebody another seat or role, or let somebody else take the place."""
+    if not (seat or role or replacement):
+        raise Failure("Nothing to change.", "Give --seat, --role or --replacement.", code=USAGE)
+    somebody: Person | None = read_participant(replacement).person if replacement else None
+    name, value = named(person)
+    _send(
+        desk,
+        "change",
+        ChangeParticipant.model_validate(
+            {"enrolment": enrolment, name: value, "seat": seat, "role": role, "replacement": somebody}
+        ),
+    )
+
+
+@command(app, "withdraw", examples=["deelname enrolment participant withdraw 0198… noor@zeist.example"])
+def withdraw(desk: Desk, enrolment: Id, person: Who) -> None:
+    """Take one person out of an enrolment that goes on; the last one withdraws it."""
+    name, value = named(person)
+    _send(desk, "withdraw", WithdrawParticipant.model_validate({"enrolment": enrolment, name: value}))
+
+
+def _send(desk: Desk, verb: str, command_: AddParticipant | ChangeParticipant | WithdrawParticipant) -> None:
+    with desk.connect() as connection:
+        result = connection.do("registration", "participant", verb, command_, EnrolmentResult)
+    report(desk, result)

@@ -1,0 +1,60 @@
+"""How people are named on the command line, and how an enrolment stands after a command about them."""
+
+from __future__ import annotations
+
+import re
+from email.utils import parseaddr
+
+from pydantic import ValidationError
+
+from cli.desk import Desk
+from cli.failure import USAGE, Failure
+from contracts.commands import EnrolmentResult
+from contracts.enrolment import ParticipantRequest
+
+
+def named(person: str) -> tuple[str, str]:
+    """The field by which a command names a person: an address has an @, an id has none."""
+    return ("email", person) if "@" in person else ("person", person)
+
+
+def report(desk: Desk, result: EnrolmentResult) -> None:
+    """Say how an enrolment stands after a command."""
+    if desk.output.as_json:
+        desk.output.json(result)
+        return
+    place = f", number {result.place} in the waiting list" if result.place else ""
+    mark = "✗" if result.status == "refused" else "✓"
+    desk.output.say(f"{mark} {result.enrolment}: {result.status}{place}", "red" if mark == "✗" else "green")
+    for missing in result.missing:
+        desk.output.say(f"  still lacks {missing.count} × {missing.seat}", "yellow")
+
+
+def read_participant(text: str) -> ParticipantRequest:
+    """
+    Read ``Name <address> seat=… role=… language=…``.
+
+    Raises:
+        Failure: it is not that.
+    """
+    match = re.fullmatch(r"\s*(?P<who>.*?>)(?P<rest>[^>]*)", text)
+    name, email = parseaddr(match["who"]) if match else ("", "")
+    if not match or not name or not email:
+        raise Failure(
+            f"'{text}' names no person.", 'Write it as "Noor de Wit <noor@zeist.example> seat=jeugd".', code=USAGE
+        )
+    words = dict(word.partition("=")[::2] for word in match["rest"].split())
+    if unknown := sorted(set(words) - {"seat", "role", "language"}):
+        raise Failure(
+            f"'{unknown[0]}' is not known after the address in '{text}'.",
+            "Only seat=…, role=… and language=… can stand there.",
+            code=USAGE,
+        )
+    person = {"name": name, "email": email} | ({"language": words.pop("language")} if "language" in words else {})
+    try:
+        return ParticipantRequest.model_validate({"person": person, **words})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise Failure(
+            f"'{text}': {'.'.join(str(part) for part in first['loc'])}: {first['msg']}", "Correct it.", code=USAGE
+        ) from None

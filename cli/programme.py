@@ -1,0 +1,219 @@
+"""``deelname programme``: publish, check, look at and withdraw programmes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.desk import Desk, command, group
+from cli.document import Document, read
+from cli.failure import REFUSED, Failure
+from cli.output import moment
+from contracts.base import Text
+from contracts.commands import Published, PublishProgramme, WithdrawProgramme
+from contracts.problem import ProblemError
+from contracts.programme import Occasion, Programme, instant
+from contracts.queries import Everything, ProgrammeList, ProgrammeQuestion, ProgrammeView
+
+app = group("Programmes: publish a YAML file, publish it again with changes, look, withdraw.")
+
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files, one programme each.")]
+Id = Annotated[str, typer.Argument(metavar="PROGRAMME", help="The programme's id, such as gezinsaanpak-2023.")]
+
+
+@command(app, "publish", examples=["deelname programme publish gezinsaanpak.yaml"])
+def publish(desk: Desk, files: Files) -> None:
+    """Publish programmes from YAML; publishing again tells only what changed."""
+    # All files are read before the first is sent: a typing error in the second does not leave half of them published.
+    documents = [read(file, Programme, "programme") for file in files]
+    results: list[Published] = []
+    with desk.connect() as connection, desk.output.progress() as progress:
+        for document in progress.track(documents, description="Publishing"):
+            try:
+                result = connection.do(
+                    "registration", "programme", "publish", PublishProgramme(programme=document.value), Published
+                )
+            except ProblemError as error:
+                raise _located(document, error) from None
+            results.append(result)
+            what = ", ".join(result.facts) or "nothing changed"
+            desk.output.say(f"✓ {result.id}: {what}")
+    if desk.output.as_json:
+        desk.output.json([result.model_dump(mode="json") for result in results])
+    desk.output.next(f"deelname programme show {results[-1].id}")
+
+
+@command(app, "check", examples=["deelname programme check *.yaml"])
+def check(desk: Desk, files: Files) -> None:
+    """Check programme files against the contract, without sending them anywhere."""
+    failures: list[Failure] = []
+    report: list[dict[str, object]] = []
+    for file in files:
+        try:
+            document = read(file, Programme, "programme")
+        except Failure as wrong:
+            failures.append(wrong)
+            report.append({"file": str(file), "valid": False, "errors": wrong.problem.model_dump()["errors"]})
+            continue
+        remarks = list(_remarks(document))
+        report.append({"file": str(file), "valid": True, "id": document.value.id, "remarks": remarks})
+        desk.output.say(f"✓ {file}: {document.value.id}, {len(document.value.sessions)} session(s)", "green")
+        for remark in remarks:
+            desk.output.say(f"  note {file}:{remark}", "yellow")
+    if desk.output.as_json:
+        desk.output.json(report)
+    for failure in failures:
+        desk.output.note(f"✗ {failure.what}", "red")
+    if failures:
+        desk.output.note(f"  {failures[0].remedy}", "")
+        raise typer.Exit(max(failure.code for failure in failures))
+
+
+@command(app, "list", examples=["deelname programme list", "deelname programme list --json"])
+def list_(desk: Desk) -> None:
+    """All programmes and how full they are."""
+    with desk.connect() as connection:
+        answer = connection.ask("registration", "programme", "list", Everything(), ProgrammeList)
+    if desk.output.as_json:
+        desk.output.json(answer)
+        return
+    desk.output.table(
+        "Programmes",
+        ["Programme", "Title", "Kind", "Enrolment", "Capacity", "Confirmed", "Waiting"],
+        [
+            (
+                row.id,
+                getattr(row.title, desk.language),
+                row.kind,
+                "withdrawn" if row.withdrawn else "open" if row.open else "closed",
+                row.capacity if row.capacity is not None else "no limit",
+                row.confirmed,
+                row.waiting,
+            )
+            for row in answer.programmes
+        ],
+        empty="No programme is published yet: deelname programme publish FILE",
+    )
+
+
+@command(app, "show", examples=["deelname programme show gezinsaanpak-2023 --language nl"])
+def show(desk: Desk, programme: Id) -> None:
+    """One programme: its sessions, who may come, how full it is."""
+    with desk.connect() as connection:
+        view = connection.ask("registration", "programme", "get", ProgrammeQuestion(programme=programme), ProgrammeView)
+    if desk.output.as_json:
+        desk.output.json(view)
+        return
+    definition, output = view.definition, desk.output
+    output.say(getattr(view.title, desk.language), "bold")
+    output.say(f"{view.id}, {view.kind}, organised by {', '.join(definition.organisers)}", "dim")
+    output.say("\n" + getattr(definition.description, desk.language) + "\n")
+    output.table(
+        "Sessions",
+        ["Session", "Title", "When", "Where", "Lunch"],
+        [
+            (session.id, getattr(session.title, desk.language), _when(session, desk), _where(session), session.lunch)
+            for session in definition.sessions
+        ],
+        empty="No sessions.",
+    )
+    rules = definition.enrolment
+    eligible = rules.eligible
+    taken = f"{view.confirmed} confirmed, {view.waiting} waiting"
+    output.table(
+        "Enrolment",
+        ["Rule", "Value"],
+        [
+            ("state", "withdrawn" if view.withdrawn else "open" if view.open else "closed"),
+            ("opens", moment(rules.opens)),
+            ("closes", moment(rules.closes)),
+            ("capacity", f"{rules.capacity or 'no limit'} {rules.per}s; {taken}"),
+            ("waiting list", rules.waiting_list.policy if rules.waiting_list else "none"),
+            ("at most per organisation", rules.maximum_per_organisation or "no limit"),
+            ("organisations", eligible.kinds or "any kind"),
+            ("provinces", eligible.provinces or "any"),
+            ("roles", eligible.roles or "any"),
+            ("without organisation", eligible.without_organisation),
+        ],
+    )
+    if definition.team:
+        output.table(
+            "Team",
+            ["Seat", "Title", "People", "Roles", "Hours", "Sessions"],
+            [
+                (s.id, getattr(s.title, desk.language), s.count, s.roles or "any", s.hours, s.sessions or "all")
+                for s in definition.team.seats
+            ],
+        )
+    output.next(f"deelname enrolment list {view.id}", f"deelname report programme {view.id}")
+
+
+@command(
+    app,
+    "withdraw",
+    examples=['deelname programme withdraw ruimte --reason-nl "Te weinig deelnemers." --reason-en "Too few people."'],
+)
+def withdraw(
+    desk: Desk,
+    programme: Id,
+    reason_nl: Annotated[str | None, typer.Option(help="Why, in Dutch; goes into the mails.")] = None,
+    reason_en: Annotated[str | None, typer.Option(help="Why, in English.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Withdraw a programme: its sessions are cancelled and everybody enrolled is told."""
+    if (reason_nl is None) != (reason_en is None):
+        raise Failure("A reason needs both languages.", "Give --reason-nl and --reason-en, or neither.", code=2)
+    desk.confirm(f"Withdraw {programme} and mail everybody who is enrolled?", yes)
+    reason = Text(nl=reason_nl, en=reason_en) if reason_nl and reason_en else None
+    with desk.connect() as connection:
+        result = connection.do(
+            "registration", "programme", "withdraw", WithdrawProgramme(programme=programme, reason=reason), Published
+        )
+    if desk.output.as_json:
+        desk.output.json(result)
+    desk.output.say(f"✓ {result.id}: {', '.join(result.facts) or 'was withdrawn already'}")
+
+
+def _remarks(document: Document[Programme]) -> list[str]:
+    """What the contract allows but an organiser would want to know."""
+    programme = document.value
+    remarks = [
+        f"{document.place('sessions', number)}: session {session.id} has neither a date nor a 'period'"
+        for number, session in enumerate(programme.sessions)
+        if not session.start and not session.period
+    ]
+    starts = [instant(session.start) for session in programme.sessions if session.start]
+    closes = programme.enrolment.closes
+    if closes and starts and instant(closes) > min(starts):
+        remarks.append(f"{document.place('enrolment', 'closes')}: enrolment closes after the first session has begun")
+    if programme.enrolment.capacity is None and programme.enrolment.waiting_list:
+        remarks.append(f"{document.place('enrolment', 'waiting_list')}: a waiting list without a capacity stays empty")
+    if closes is None:
+        remarks.append(f"{document.place('enrolment')}: enrolment never closes ('closes' is not given)")
+    return remarks
+
+
+def _located(document: Document[Programme], error: ProblemError) -> Failure:
+    """A service's complaint about a file, with the lines it is about."""
+    problem = error.problem
+    lines = []
+    for fault in problem.errors:
+        path = [int(part) if part.isdigit() else part for part in (fault.field or "").split(".")]
+        place = document.place(*(path[1:] if path[0] == "programme" else path))
+        lines.append(f"  {document.path}:{place}: {fault.detail}")
+    head = f"{document.path} was refused: {problem.detail or problem.title}"
+    return Failure("\n".join([head, *lines]), "Correct it and publish again.", code=REFUSED, problem=problem)
+
+
+def _when(session: Occasion, desk: Desk) -> str:
+    if session.start and session.end:
+        return f"{moment(session.start)}–{session.end:%H:%M}"
+    return getattr(session.period, desk.language) if session.period else "not known yet"
+
+
+def _where(session: Occasion) -> str:
+    if session.venue:
+        return f"{session.venue.name}, {session.venue.address}"
+    return "online" if session.online else "–"

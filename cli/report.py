@@ -1,0 +1,270 @@
+"""``deelname report``: what came of programmes and themes, as a table, JSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from cli.desk import Desk, command, group
+from contracts.base import OrganisationKind, Title
+from contracts.commands import RebuildReport, RebuiltReport
+from contracts.queries import (
+    CountRow,
+    Counts,
+    Everything,
+    Participation,
+    ParticipationQuestion,
+    ProgrammeQuestion,
+    ProgrammeReport,
+    ProgrammeReportList,
+    ThemeQuestion,
+    ThemeReport,
+)
+
+app = group("Reports: who took part, who never did, and what a theme has reached.")
+
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else on standard output.")]
+_COUNTS = ("Confirmed", "Waiting", "Withdrawn", "Refused", "People")
+_REBUILD_PATIENCE = 600.0
+
+
+class Heading(StrEnum):
+    """What participation can be counted by."""
+
+    THEME = "theme"
+    ORGANISER = "organiser"
+    PROVINCE = "province"
+    MUNICIPALITY = "municipality"
+
+
+@command(app, "programmes", examples=["deelname report programmes", "deelname report programmes --csv > report.csv"])
+def programmes(desk: Desk, as_csv: AsCsv = False) -> None:
+    """All programmes: enrolments by status, people confirmed, mails."""
+    with desk.connect() as connection:
+        answer = connection.ask("reporting", "programme", "list", Everything(), ProgrammeReportList)
+    if desk.output.as_json:
+        desk.output.json(answer)
+        return
+    rows = [
+        (row.programme, getattr(row.title, desk.language), *_counts(row.counts), row.mails_sent, row.mails_failed)
+        for row in answer.programmes
+    ]
+    columns = ("Programme", "Title", *_COUNTS, "Mails", "Failed")
+    _show(desk, "Programmes", columns, rows, as_csv=as_csv, empty="Nothing to report yet.")
+
+
+@command(
+    app, "programme", examples=["deelname report programme gezinsaanpak-2023", "deelname report programme x --json"]
+)
+def programme(
+    desk: Desk,
+    id_: Annotated[str, typer.Argument(metavar="PROGRAMME", help="The programme's id.")],
+    as_csv: AsCsv = False,
+) -> None:
+    """One programme: units and people by status, refusals by reason, organisations, provinces, roles, days, mails."""
+    with desk.connect() as connection:
+        found = connection.ask("reporting", "programme", "get", ProgrammeQuestion(programme=id_), ProgrammeReport)
+    output = desk.output
+    if output.as_json:
+        output.json(found)
+        return
+    if as_csv:
+        rows = [("organisation", row.key, _name(desk, row), *_counts(row.counts)) for row in found.organisations]
+        rows += [("province", row.key, _name(desk, row), *_counts(row.counts)) for row in found.provinces]
+        rows += [("role", row.key, _name(desk, row), *_counts(row.counts)) for row in found.roles]
+        rows += [("seat", row.seat, _title(desk, row.title, row.seat), *_counts(row.counts)) for row in found.seats]
+        _csv(("Heading", "Key", "Name", *_COUNTS), rows)
+        return
+    state = ", withdrawn" if found.withdrawn else ""
+    output.say(f"{getattr(found.title, desk.language)} ({found.programme}, {found.kind}{state})", "bold")
+    counts = found.counts
+    unit = "teams" if found.per == "team" else "units"
+    output.table(
+        "",
+        ["", "Confirmed", "Waiting", "Withdrawn", "Refused"],
+        [
+            (unit, counts.units_confirmed, counts.units_waiting, counts.units_withdrawn, counts.units_refused),
+            ("people", counts.people_confirmed, counts.people_waiting, counts.people_withdrawn, counts.people_refused),
+        ],
+    )
+    if found.refusals:
+        output.table(
+            "Refused because",
+            ["Rule", "Refusals", "For example"],
+            [(row.rule, row.refusals, getattr(row, desk.language)) for row in found.refusals],
+        )
+    for title, counted in (
+        ("By organisation", found.organisations),
+        ("By province", found.provinces),
+        ("By role", found.roles),
+    ):
+        if counted:
+            output.table(title, ["", *_COUNTS], [(_name(desk, row), *_counts(row.counts)) for row in counted])
+    if found.seats:
+        output.table(
+            "By seat",
+            ["Seat", "People", "Planned hours"],
+            [(_title(desk, row.title, row.seat), row.people, row.hours) for row in found.seats],
+        )
+    output.table(
+        "By day",
+        ["Day", "Requested", "Confirmed", "Waiting", "Refused", "Promoted", "Withdrawn"],
+        [(d.day, d.requested, d.confirmed, d.waiting, d.refused, d.promoted, d.withdrawn) for d in found.days],
+        empty="No enrolments yet.",
+    )
+    output.table(
+        f"Mails: {found.mails_sent} sent, {found.mails_failed} failed",
+        ["Purpose", "Sent", "Failed"],
+        [(row.purpose, row.sent, row.failed) for row in found.mails],
+        empty="No mails yet.",
+    )
+
+
+@command(
+    app,
+    "participation",
+    examples=["deelname report participation --by province", "deelname report participation --by theme --kind library"],
+)
+def participation(
+    desk: Desk,
+    by: Annotated[Heading, typer.Option(help="What to count by.")],
+    key: Annotated[str | None, typer.Option(help="Only this theme, organiser, province or municipality.")] = None,
+    kind: Annotated[OrganisationKind | None, typer.Option(help="Only organisations of this kind.")] = None,
+    as_csv: AsCsv = False,
+) -> None:
+    """Across programmes: which organisations took part, and which never did."""
+    question = ParticipationQuestion.model_validate({"by": by.value, "key": key, "kind": kind})
+    with desk.connect() as connection:
+        answer = connection.ask("reporting", "participation", "get", question, Participation)
+    if desk.output.as_json:
+        desk.output.json(answer)
+        return
+    if as_csv:
+        _csv(
+            (by.value.capitalize(), "Organisation", "Name", "Municipality", "Took part"),
+            [
+                (row.key, organisation.id, organisation.name, organisation.municipality or "", took)
+                for row in answer.rows
+                for took, organisations in (("yes", row.took_part), ("no", row.never_took_part))
+                for organisation in organisations
+            ],
+        )
+        return
+    desk.output.table(
+        f"Participation by {by.value}",
+        [by.value.capitalize(), "Programmes", "People", "Took part", "Never did", "Who never did"],
+        [
+            (
+                _title(desk, row.title, row.name),
+                len(row.programmes),
+                row.counts.people_confirmed,
+                len(row.took_part),
+                len(row.never_took_part),
+                _shortened([organisation.name for organisation in row.never_took_part]),
+            )
+            for row in answer.rows
+        ],
+        empty="Nothing to report yet.",
+    )
+
+
+@command(app, "theme", examples=["deelname report theme vluchtelingen-integratie --language nl"])
+def theme(
+    desk: Desk, id_: Annotated[str, typer.Argument(metavar="THEME", help="The theme's id.")], as_csv: AsCsv = False
+) -> None:
+    """A theme: per municipality and goal, how many programmes, organisations and people."""
+    with desk.connect() as connection:
+        found = connection.ask("reporting", "theme", "get", ThemeQuestion(theme=id_), ThemeReport)
+    if desk.output.as_json:
+        desk.output.json(found)
+        return
+    if as_csv:
+        places = [(row.municipality, row.goals) for row in found.municipalities] + [("(elsewhere)", found.elsewhere)]
+        _csv(
+            ("Municipality", "Goal", "Programmes", "Organisations", "People"),
+            [(place, c.goal, c.programmes, c.organisations, c.people) for place, cells in places for c in cells],
+        )
+        return
+    desk.output.say(getattr(found.title, desk.language), "bold")
+    desk.output.table(
+        "Goals", ["Goal", "", "People"], [(g.key, _name(desk, g), g.counts.people_confirmed) for g in found.goals]
+    )
+    rows = [
+        (row.municipality, *(cell.people for cell in row.goals), row.whole.organisations, row.whole.people)
+        for row in found.municipalities
+    ]
+    rows.append(
+        (
+            "(elsewhere)",
+            *(cell.people for cell in found.elsewhere),
+            found.whole_elsewhere.organisations,
+            found.whole_elsewhere.people,
+        )
+    )
+    desk.output.table(
+        "People reached per municipality and goal",
+        ["Municipality", *(goal.key for goal in found.goals), "Organisations", "People"],
+        rows,
+    )
+
+
+@command(app, "rebuild", examples=["deelname report rebuild"])
+def rebuild(desk: Desk) -> None:
+    """Fold all facts again into a fresh database and swap it in; mails nothing."""
+    with desk.connect() as connection, desk.output.notes.status("Folding all facts again…"):
+        result = connection.do(
+            "reporting", "report", "rebuild", RebuildReport(), RebuiltReport, patience=_REBUILD_PATIENCE
+        )
+    if desk.output.as_json:
+        desk.output.json(result)
+        return
+    same = "identical, byte for byte" if result.identical else "DIFFERENT from what was there"
+    desk.output.say(f"✓ {result.facts} facts in {result.seconds:.2f} s; the report is {same}.")
+    desk.output.say(f"  digest {result.digest}", "dim")
+
+
+def _counts(counts: Counts) -> tuple[int, int, int, int, int]:
+    return (
+        counts.units_confirmed,
+        counts.units_waiting,
+        counts.units_withdrawn,
+        counts.units_refused,
+        counts.people_confirmed,
+    )
+
+
+def _name(desk: Desk, row: CountRow) -> str:
+    return _title(desk, row.title, row.name)
+
+
+def _title(desk: Desk, title: Title | None, otherwise: str) -> str:
+    return getattr(title, desk.language) if title else otherwise
+
+
+def _shortened(names: Sequence[str], shown: int = 6) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def _show(
+    desk: Desk, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, as_csv: bool, empty: str
+) -> None:
+    if as_csv:
+        _csv(columns, rows)
+    else:
+        desk.output.table(title, columns, rows, empty=empty)
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write CSV that no spreadsheet takes for a formula (a leading = + - @ gains an apostrophe)."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(
+            f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value for value in row
+        )

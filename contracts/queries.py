@@ -34,7 +34,7 @@ class ProgrammeStanding(Message):
     title: Title
     withdrawn: bool
     open: bool = Field(description="Whether a request that comes now would be in time.")
-    capacity: int | None
+    capacity: int | None = None
     confirmed: int
     waiting: int
     version: int
@@ -299,7 +299,7 @@ class ProgrammeReport(Message):
     kind: ProgrammeKind
     withdrawn: bool
     per: Literal["person", "team"] = Field(default="person", description="What a unit is.")
-    capacity: int | None
+    capacity: int | None = None
     counts: Counts
     refusals: tuple[ReasonRow, ...]
     organisations: tuple[CountRow, ...]

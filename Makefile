@@ -53,8 +53,9 @@ tests: $(DEVELOPMENT_STAMP) ## the tests alone; ARGS="tests/contracts -k subject
 bench: $(DEVELOPMENT_STAMP) ## measure the four paths beside raw probes of the same durability
 	$(BIN)/python -m tests.bench $(ARGS)
 
-schemas: $(DEVELOPMENT_STAMP) ## write the JSON Schemas anew; the tests compare them
+schemas: $(DEVELOPMENT_STAMP) ## write the JSON Schemas and AsyncAPI documents anew; the tests compare them
 	$(BIN)/python -m contracts.schemas
+	$(BIN)/python -m tests.workspace.asyncapi
 
 install: $(RUN_STAMP) ## what running needs, into .venv
 

@@ -16,6 +16,7 @@ from contracts.queries import (
     ThemeQuestion,
     ThemeReport,
 )
+from contracts.subjects import query
 from contracts.theme import Theme
 from services.chassis.commands import Call
 from services.chassis.state import State
@@ -53,7 +54,7 @@ class Reports:
         """
         report = await asyncio.to_thread(domain.programme_report, self._state, id_)
         if report is None:
-            raise ProblemError(not_found("programme", id_, "A list of all is at ask.reporting.programme.list."))
+            raise ProblemError(not_found("programme", id_, f"All of them: {query('reporting', 'programme', 'list')}."))
         return report
 
     async def participation(self, question: ParticipationQuestion) -> Participation:

@@ -108,8 +108,7 @@ class Projection(Folded):
 
     async def check_writable(self) -> None:
         """As ``Database.check_writable``, of the database in use."""
-        async with self.still:
-            await self.database.check_writable()
+        await self.database.check_writable()
 
     async def close(self) -> None:
         """Close the database, when what is being stored is stored."""

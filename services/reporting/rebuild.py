@@ -18,6 +18,7 @@ from time import perf_counter
 
 import structlog
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from contracts.commands import RebuiltReport
 from contracts.problem import Problem, ProblemError, problem_type
@@ -84,16 +85,24 @@ class Rebuild:
         path = projection.database.path
         discard_leftovers(path)
         fresh = _Fresh(await self._heads())
-        with _few_collections():
+        database = await Database.open(_beside(path), store.MIGRATIONS)
+        try:
             async with _readers(self._connection, fresh):
-                await self._reach(fresh, fresh.limits)
+                with _few_collections():
+                    await self._reach(fresh, fresh.limits)
+                    await _fill(database, fresh)
                 await projection.reach(fresh.positions, _LIVE_PATIENCE)
                 async with projection.still:
+                    # What came meanwhile is little, so that the live reader stands still for a moment only.
                     await fresh.allow(projection.positions)
                     await self._reach(fresh, fresh.limits)
                     before = projection.state if projection.positions == fresh.positions else None
-                    await _fill(_beside(path), fresh)
+                    await _fill(database, fresh)
+                    await database.close()
+                    await asyncio.to_thread(_synchronise, _beside(path))
                     await _swap(projection, fresh)
+        finally:
+            await database.close()
         seconds = perf_counter() - started
         after = await asyncio.to_thread(digest, fresh.state)
         identical = before is not None and await asyncio.to_thread(digest, before) == after
@@ -103,7 +112,17 @@ class Rebuild:
 
     async def _heads(self) -> dict[str, int]:
         jetstream = self._connection.jetstream(timeout=5)
-        return {stream: int((await jetstream.stream_info(stream)).state.last_seq) for stream in store.STREAMS}
+        try:
+            return {stream: int((await jetstream.stream_info(stream)).state.last_seq) for stream in store.STREAMS}
+        except NatsError as error:
+            raise ProblemError(
+                Problem(
+                    type=problem_type("broker-unwell"),
+                    title="The broker does not say how long the logs are",
+                    status=503,
+                    detail=f"It answered: {str(error) or type(error).__name__}. The old reports stay; try again later.",
+                )
+            ) from None
 
     async def _reach(self, fresh: _Fresh, positions: Mapping[str, int]) -> None:
         if not await fresh.reach(positions, self._patience):
@@ -190,14 +209,10 @@ def _beside(path: Path) -> Path:
     return path.with_name(path.name + ".rebuild")
 
 
-async def _fill(path: Path, fresh: _Fresh) -> None:
-    database = await Database.open(path, store.MIGRATIONS)
-    try:
-        await database.run(lambda connection: store.fill(connection, fresh.state, fresh.positions))
-    finally:
-        await database.close()
-    await asyncio.to_thread(_synchronise, path)
-    fresh.state = fresh.state.settled()
+async def _fill(database: Database, fresh: _Fresh) -> None:
+    state, positions = fresh.state, dict(fresh.positions)
+    await database.run(lambda connection: store.fill(connection, state, positions))
+    fresh.state = state.settled()
 
 
 async def _swap(projection: Projection, fresh: _Fresh) -> None:

@@ -119,24 +119,29 @@ async def connect(
         credentials["nkeys_seed"] = str(nkey_seed_file)
     elif user is not None:
         credentials |= {"user": user, "password": password}
-    await connection.connect(
-        url.split(","),
-        name=name,
-        inbox_prefix=inbox_prefix(name),
-        max_reconnect_attempts=-1,
-        # nats-py types whole seconds and takes any number.
-        reconnect_time_wait=0.25,  # type: ignore[arg-type]
-        connect_timeout=2,
-        # A broker that stopped answering is noticed after three of these, not after four minutes.
-        ping_interval=10,
-        # Nothing is buffered while disconnected: what raised an error must not be stored later behind our back.
-        pending_size=0,
-        error_cb=failed,
-        disconnected_cb=disconnected,
-        reconnected_cb=reconnected,
-        closed_cb=closed,
-        **credentials,
-    )
+    try:
+        await connection.connect(
+            url.split(","),
+            name=name,
+            inbox_prefix=inbox_prefix(name),
+            max_reconnect_attempts=-1,
+            # nats-py types whole seconds and takes any number.
+            reconnect_time_wait=0.25,  # type: ignore[arg-type]
+            connect_timeout=2,
+            # A broker that stopped answering is noticed after three of these, not after four minutes.
+            ping_interval=10,
+            # Nothing is buffered while disconnected: what raised an error must not be stored later behind our back.
+            pending_size=0,
+            error_cb=failed,
+            disconnected_cb=disconnected,
+            reconnected_cb=reconnected,
+            closed_cb=closed,
+            **credentials,
+        )
+    except BaseException:
+        # nats-py leaves the socket open when its error callback raises.
+        await connection.close()
+        raise
     established = True
     return connection
 
@@ -195,7 +200,7 @@ class GuardedPull:
             if self._failures == 0:
                 _log.warning("fetching failed", error=str(error) or type(error).__name__)
             self._failures += 1
-            await asyncio.sleep(min(0.1 * 2 ** min(self._failures, 6), 5.0) * random.uniform(0.5, 1.0))  # noqa: S311
+            await asyncio.sleep(min(0.1 * 2 ** min(self._failures, 6), 2.0) * random.uniform(0.5, 1.0))  # noqa: S311
             raise NatsTimeout from error
         self._failures = 0
         return messages

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
+
+from services.chassis.broker import faststream_broker, inbox_prefix
+from services.chassis.intake import Delivery, take_in
+from tests.chassis.conftest import until
+from tests.conftest import Broker
+
+QUEUE = "INTAKE_TEST"
+SUBJECT = "intake.test.enrolment.request"
+
+Handler = Callable[[Delivery], Awaitable[None]]
+
+
+@pytest.fixture
+async def queue(connection: Client) -> str:
+    await _make_queue(connection)
+    return QUEUE
+
+
+async def _make_queue(connection: Client, ack_wait: float = 30) -> None:
+    jetstream = connection.jetstream()
+    await jetstream.add_stream(
+        StreamConfig(name=QUEUE, subjects=["intake.test.>"], retention=RetentionPolicy.WORK_QUEUE)
+    )
+    await jetstream.add_consumer(
+        QUEUE,
+        ConsumerConfig(
+            durable_name="registration",
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ack_wait,
+            max_deliver=-1,
+            max_ack_pending=64,
+            filter_subject="intake.test.>",
+        ),
+    )
+
+
+def intake(broker: Broker, handler: Handler, **options: Any) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def open() -> Any:
+        faststream = faststream_broker(broker.url, "registration")
+        take_in(
+            faststream,
+            stream=QUEUE,
+            durable="registration",
+            subject="intake.test.>",
+            handler=handler,
+            inbox=inbox_prefix("registration"),
+            **options,
+        )
+        await faststream.start()
+        try:
+            yield
+        finally:
+            await faststream.stop()
+
+    return open()
+
+
+async def _left(connection: Client) -> int:
+    return int((await connection.jetstream(timeout=1).stream_info(QUEUE)).state.messages)
+
+
+async def _nothing_left(connection: Client) -> bool:
+    return await _left(connection) == 0
+
+
+async def test_every_message_is_handled_and_let_go(broker: Broker, connection: Client, queue: str) -> None:
+    deliveries: list[Delivery] = []
+
+    async def handler(delivery: Delivery) -> None:
+        deliveries.append(delivery)
+
+    for number in range(200):
+        await connection.jetstream().publish(SUBJECT, b"%d" % number, headers={"trace": "t"})
+    async with intake(broker, handler):
+        await until(lambda: _nothing_left(connection))
+    assert [delivery.body for delivery in deliveries] == [b"%d" % number for number in range(200)]
+    first = deliveries[0]
+    assert (first.subject, first.stream, first.sequence, first.attempt) == (SUBJECT, QUEUE, 1, 1)
+    assert first.headers == {"trace": "t"}
+    assert abs(datetime.now(UTC) - first.stored) < timedelta(minutes=1)
+
+
+async def test_bodies_reach_the_handler_as_they_came(broker: Broker, connection: Client, queue: str) -> None:
+    bodies = [b"2", b"", b"not json", b"\xff\x00", b'{"a": 1}', b"x" * 300_000]
+    handled: list[bytes] = []
+
+    async def handler(delivery: Delivery) -> None:
+        handled.append(delivery.body)
+
+    for body in bodies:
+        await connection.jetstream().publish(SUBJECT, body)
+    async with intake(broker, handler):
+        await until(lambda: _nothing_left(connection))
+    assert handled == bodies
+
+
+async def test_a_message_comes_again_until_its_handler_could_do_its_work(
+    broker: Broker, connection: Client, queue: str
+) -> None:
+    attempts: list[int] = []
+
+    async def handler(delivery: Delivery) -> None:
+        attempts.append(delivery.attempt)
+        # While the handler cannot do its work the message stays in the broker.
+        assert await _left(connection) == 1
+        if len(attempts) < 3:
+            raise OSError("disk full")
+
+    await connection.jetstream().publish(SUBJECT, b"{}")
+    async with intake(broker, handler):
+        await until(lambda: _nothing_left(connection))
+    assert attempts == [1, 2, 3]
+
+
+async def test_a_failing_message_holds_up_no_other_and_is_not_tried_hotly(
+    broker: Broker, connection: Client, queue: str
+) -> None:
+    handled: list[bytes] = []
+    failures = 0
+
+    async def handler(delivery: Delivery) -> None:
+        nonlocal failures
+        if delivery.body == b"bad":
+            failures += 1
+            raise RuntimeError("database locked")
+        handled.append(delivery.body)
+
+    await connection.jetstream().publish(SUBJECT, b"bad")
+    async with intake(broker, handler):
+        for number in range(50):
+            await connection.jetstream().publish(SUBJECT, b"%d" % number)
+        await until(lambda: len(handled) == 50)
+        await until(lambda: failures >= 2)
+        assert failures < 5
+    assert await _left(connection) == 1
+
+
+async def test_a_message_whose_process_was_killed_is_delivered_again(broker: Broker, connection: Client) -> None:
+    await _make_queue(connection, ack_wait=1)
+    await connection.jetstream().publish(SUBJECT, b"{}")
+    program = f"""
+import asyncio, os, signal
+from services.chassis.broker import faststream_broker, inbox_prefix
+from services.chassis.intake import take_in
+
+async def handler(delivery):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    faststream = faststream_broker({broker.url!r}, "registration")
+    take_in(faststream, stream={QUEUE!r}, durable="registration", subject="intake.test.>", handler=handler,
+            inbox=inbox_prefix("registration"))
+    await faststream.start()
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=os.getcwd())
+    assert await asyncio.wait_for(process.wait(), 20) == -signal.SIGKILL
+    attempts: list[int] = []
+
+    async def handler(delivery: Delivery) -> None:
+        attempts.append(delivery.attempt)
+
+    async with intake(broker, handler, ack_wait=1):
+        await until(lambda: _nothing_left(connection))
+    assert attempts == [2]
+
+
+async def test_a_long_job_keeps_its_message_and_a_hanging_one_loses_it(broker: Broker, connection: Client) -> None:
+    await _make_queue(connection, ack_wait=1)
+    attempts: dict[bytes, int] = {}
+    proceed = asyncio.Event()
+
+    async def handler(delivery: Delivery) -> None:
+        attempts[delivery.body] = delivery.attempt
+        if delivery.attempt == 1:
+            await proceed.wait()
+
+    await connection.jetstream().publish(SUBJECT, b"job")
+    async with intake(broker, handler, ack_wait=1, patience=2, batch_size=1):
+        begun = asyncio.get_running_loop().time()
+        async with intake(broker, handler, ack_wait=1):
+            # A second consumer process gets the message only when the first has lost patience with its own handler.
+            await until(lambda: attempts.get(b"job") == 2)
+        assert asyncio.get_running_loop().time() - begun > 2
+        proceed.set()
+
+
+async def test_intake_goes_on_after_the_broker_was_killed(broker: Broker, connection: Client, queue: str) -> None:
+    handled: list[bytes] = []
+
+    async def handler(delivery: Delivery) -> None:
+        handled.append(delivery.body)
+
+    async with intake(broker, handler):
+        await connection.jetstream().publish(SUBJECT, b"1")
+        await until(lambda: handled == [b"1"])
+        await asyncio.to_thread(broker.restart)
+        await until(lambda: connection.is_connected)
+        await connection.jetstream().publish(SUBJECT, b"2")
+        await until(lambda: _nothing_left(connection))
+    assert handled == [b"1", b"2"]
+
+
+async def test_a_vanished_queue_is_waited_for_without_haste(broker: Broker, connection: Client, queue: str) -> None:
+    handled: list[bytes] = []
+
+    async def handler(delivery: Delivery) -> None:
+        handled.append(delivery.body)
+
+    requests = 0
+
+    async def count(_: Any) -> None:
+        nonlocal requests
+        requests += 1
+
+    async with intake(broker, handler):
+        await until(lambda: _nothing_left(connection))
+        await connection.subscribe("$JS.API.CONSUMER.MSG.NEXT.>", cb=count)
+        await connection.jetstream().delete_stream(QUEUE)
+        await until(lambda: requests >= 1)
+        begun, asked = asyncio.get_running_loop().time(), requests
+        await until(lambda: requests >= asked + 2)
+        assert asyncio.get_running_loop().time() - begun > 0.2
+        await _make_queue(connection)
+        await connection.jetstream().publish(SUBJECT, b"1")
+        await until(lambda: handled == [b"1"])
+
+
+async def test_a_header_that_asks_for_a_reply_elsewhere_is_not_obeyed(
+    broker: Broker, connection: Client, queue: str
+) -> None:
+    async def handler(delivery: Delivery) -> None:
+        return None
+
+    forged = await connection.subscribe("log.>")
+    await connection.jetstream().publish(SUBJECT, b"{}", headers={"reply_to": "log.registration.p.a.b"})
+    async with intake(broker, handler):
+        await until(lambda: _nothing_left(connection))
+    await connection.flush()
+    assert forged.pending_msgs == 0

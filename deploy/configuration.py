@@ -151,11 +151,10 @@ def _account(
         for identity in access.identities
         if identity.account == account.name
     ]
-    exports = _exports(account.name, access)
-    if exports:
-        lines["exports"] = exports
-    if account.imports:
-        lines["imports"] = [_import(item) for item in account.imports]
+    lines["exports"] = _exports(account.name, access)
+    lines["imports"] = [_import(item) for item in account.imports] + [
+        {"stream": {"account": _Bare(account.hears_from), "subject": subject}} for subject in account.hears
+    ]
     mappings = {item.subject: item.within for item in account.imports if item.within}
     if mappings:
         lines["mappings"] = mappings
@@ -186,10 +185,17 @@ def _exports(account: str, access: Access) -> list[dict[str, object]]:
             if item.account == account:
                 importers.setdefault(item.subject, []).append(other.name)
                 answers[item.subject] = item.answers
-    return [
+    services: list[dict[str, object]] = [
         {"service": subject, "response_type": _Bare(answers[subject]), "accounts": [_Bare(name) for name in names]}
         for subject, names in importers.items()
     ]
+    deliveries: list[dict[str, object]] = [
+        {"stream": subject, "accounts": [_Bare(other.name)]}
+        for other in access.accounts
+        if other.hears_from == account
+        for subject in other.hears
+    ]
+    return services + deliveries
 
 
 def _import(item: Import) -> dict[str, object]:

@@ -8,8 +8,10 @@ Three thoughts shape it:
 * A client chooses the reply subject of every request, and the server stores its answer there if a stream listens
   (``reply = log.registration.…`` forges a fact). A publish permission cannot stop that, an account can: whoever is not
   trusted with a stream lives in an account without one and reaches the few subjects it needs by a service import. The
-  server then answers in the asker's own account. So each partner has an account of its own, and so have the staff.
-* Whoever may create a push consumer chooses where its messages go. Staff and partners get no such right at all.
+  server then answers in the asker's own account. So each partner has an account of its own, and so have the staff and
+  each service. With the streams live only those who declare them, and registration's user that takes intake in.
+* Whoever may create a push consumer chooses where its messages go (nats-server#8274), an argument-less command among
+  the places. Only the two readers of the logs may, and where the logs are nobody listens but those two readers.
 * Every client sees answers under its own inbox prefix alone.
 """
 
@@ -23,7 +25,12 @@ from enum import StrEnum
 from contracts import subjects
 
 APPLICATION = "APP"
+"""The logs and the contacts; no service is in it."""
+REGISTRATION = "REGISTRATION"
+NOTIFICATIONS = "NOTIFICATIONS"
+REPORTING = "REPORTING"
 PARTNERS = "PARTNERS"
+"""What partners sent and were answered; no partner is in it."""
 STAFF = "STAFF"
 SYSTEM = "SYS"
 
@@ -89,11 +96,17 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A closed space of subjects. ``streams`` says that streams may live in it."""
+    """
+    A closed space of subjects. ``streams`` says that streams may live in it.
+
+    ``hears`` are the subjects on which consumers of the account ``hears_from`` may deliver to this one.
+    """
 
     name: str
     streams: bool = False
     imports: tuple[Import, ...] = ()
+    hears: tuple[str, ...] = ()
+    hears_from: str = APPLICATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +148,9 @@ def access(partners: Iterable[str]) -> Access:
     return Access(
         accounts=(
             Account(APPLICATION, streams=True),
+            Account(REGISTRATION, imports=_REGISTRATION_IMPORTS),
+            Account(NOTIFICATIONS, imports=_NOTIFICATIONS_IMPORTS, hears=(_own_inbox("notifications"),)),
+            Account(REPORTING, imports=_REPORTING_IMPORTS, hears=(_own_inbox("reporting"),)),
             Account(PARTNERS, streams=True),
             Account(STAFF, imports=_STAFF_IMPORTS),
             *(Account(partner_account(name), imports=_partner_imports(name)) for name in names),
@@ -171,26 +187,30 @@ def _own_inbox(name: str) -> str:
     return f"_INBOX_{name.replace('-', '_')}.>"
 
 
-def _reads_by_consumer(stream: str) -> tuple[str, ...]:
-    """
-    What nats-py's ordered consumer asks for: the stream's state, a short-lived consumer, its flow control.
+def _within(subject: str) -> str:
+    """What a subject of the JetStream interface is called on its way to the application's account."""
+    return f"application.{subject.removeprefix('$JS.API.').lower()}"
 
-    The request to create names the consumer and its filter in the subject, or neither.
-    """
+
+def _asks_of(subject: str, answers: Answers = Answers.ONE) -> Import:
+    return Import(subject, APPLICATION, answers, within=_within(subject))
+
+
+def _reads_by_consumer(stream: str) -> tuple[Import, ...]:
+    """What an ordered consumer takes: the stream's state, a short-lived consumer without a name, its flow control."""
     return (
-        f"$JS.API.STREAM.INFO.{stream}",
-        f"$JS.API.CONSUMER.CREATE.{stream}",
-        f"$JS.API.CONSUMER.CREATE.{stream}.>",
-        f"$JS.API.CONSUMER.INFO.{stream}.*",
-        f"$JS.API.CONSUMER.DELETE.{stream}.*",
-        f"$JS.FC.{stream}.>",
+        _asks_of(f"$JS.API.STREAM.INFO.{stream}"),
+        _asks_of(f"$JS.API.CONSUMER.CREATE.{stream}"),
+        Import(f"$JS.FC.{stream}.>", APPLICATION),
     )
 
 
-def _reads_contacts() -> tuple[str, ...]:
+def _writes(log: str, stream: str) -> tuple[Import, ...]:
+    """What the relay takes: it writes the log, and asks the stream, and nobody else, how far it is."""
     return (
-        f"$JS.API.STREAM.INFO.{CONTACTS_STREAM}",
-        f"$JS.API.DIRECT.GET.{CONTACTS_STREAM}.{CONTACTS_KEYS}",
+        Import(log, APPLICATION),
+        _asks_of(f"$JS.API.STREAM.INFO.{stream}"),
+        _asks_of(f"$JS.API.STREAM.MSG.GET.{stream}"),
     )
 
 
@@ -198,15 +218,13 @@ def _serves(service: str) -> tuple[str, ...]:
     return (subjects.commands_of(service), subjects.queries_of(service), _own_inbox(service))
 
 
-def _relays(service: str) -> tuple[str, ...]:
-    """The relay writes the log and asks the stream, and nobody else, how far it is."""
-    stream = subjects.log_stream(service)
-    return (
-        subjects.log_subjects(service),
-        f"$JS.API.STREAM.INFO.{stream}",
-        f"$JS.API.STREAM.MSG.GET.{stream}",
-    )
+def _may_ask(imports: tuple[Import, ...]) -> tuple[str, ...]:
+    """The server checks a permission after the mapping as well as before."""
+    return tuple(item.subject for item in imports) + tuple(item.within for item in imports if item.within)
 
+
+_CONTACTS_STATE = f"$JS.API.STREAM.INFO.{CONTACTS_STREAM}"
+_ONE_CONTACT = f"$JS.API.DIRECT.GET.{CONTACTS_STREAM}.{CONTACTS_KEYS}"
 
 _ANSWERS = ("_R_.>",)
 """
@@ -216,39 +234,43 @@ Where a service answers: the reply subjects that the server makes up for request
 the server remember every message that a fast reader gets.
 """
 
+_REGISTRATION_IMPORTS = (
+    *_writes(subjects.log_subjects("registration"), subjects.log_stream("registration")),
+    Import(CONTACTS_KEYS, APPLICATION),
+    _asks_of(_CONTACTS_STATE),
+    Import(_ONE_CONTACT, APPLICATION),
+)
+
 _REGISTRATION = Identity(
     name="registration",
-    account=APPLICATION,
-    publish=(
-        *_ANSWERS,
-        *_relays("registration"),
-        CONTACTS_KEYS,
-        *_reads_contacts(),
-        f"$JS.API.STREAM.INFO.{subjects.log_stream('notifications')}",
-    ),
+    account=REGISTRATION,
+    publish=(*_ANSWERS, *_may_ask(_REGISTRATION_IMPORTS)),
     subscribe=_serves("registration"),
+)
+
+_NOTIFICATIONS_IMPORTS = (
+    *_writes(subjects.log_subjects("notifications"), subjects.log_stream("notifications")),
+    *_reads_by_consumer(subjects.log_stream("registration")),
+    _asks_of(_CONTACTS_STATE),
+    Import(_ONE_CONTACT, APPLICATION),
 )
 
 _NOTIFICATIONS = Identity(
     name="notifications",
-    account=APPLICATION,
-    publish=(
-        *_ANSWERS,
-        *_relays("notifications"),
-        *_reads_by_consumer(subjects.log_stream("registration")),
-        *_reads_contacts(),
-    ),
+    account=NOTIFICATIONS,
+    publish=(*_ANSWERS, *_may_ask(_NOTIFICATIONS_IMPORTS)),
     subscribe=_serves("notifications"),
+)
+
+_REPORTING_IMPORTS = (
+    *_reads_by_consumer(subjects.log_stream("registration")),
+    *_reads_by_consumer(subjects.log_stream("notifications")),
 )
 
 _REPORTING = Identity(
     name="reporting",
-    account=APPLICATION,
-    publish=(
-        *_ANSWERS,
-        *_reads_by_consumer(subjects.log_stream("registration")),
-        *_reads_by_consumer(subjects.log_stream("notifications")),
-    ),
+    account=REPORTING,
+    publish=(*_ANSWERS, *_may_ask(_REPORTING_IMPORTS)),
     subscribe=_serves("reporting"),
 )
 
@@ -279,21 +301,14 @@ _TOPOLOGY_PARTNERS = Identity(
 
 _READABLE_BY_STAFF = tuple(subjects.log_stream(service) for service in ("registration", "notifications"))
 
+_ACCOUNT_OF = {"registration": REGISTRATION, "notifications": NOTIFICATIONS, "reporting": REPORTING}
+
 _STAFF_IMPORTS = (
-    *(Import(subjects.commands_of(service), APPLICATION) for service in SERVICES),
-    *(Import(subjects.queries_of(service), APPLICATION) for service in SERVICES),
+    *(Import(subjects.commands_of(service), account) for service, account in _ACCOUNT_OF.items()),
+    *(Import(subjects.queries_of(service), account) for service, account in _ACCOUNT_OF.items()),
     *(Import(f"$JS.API.DIRECT.GET.{stream}", APPLICATION, Answers.MANY) for stream in _READABLE_BY_STAFF),
-    *(
-        Import(f"$JS.API.STREAM.INFO.{stream}", APPLICATION, within=f"application.stream.info.{stream}")
-        for stream in _READABLE_BY_STAFF
-    ),
+    *(_asks_of(f"$JS.API.STREAM.INFO.{stream}") for stream in _READABLE_BY_STAFF),
 )
-
-
-def _may_ask(imports: tuple[Import, ...]) -> tuple[str, ...]:
-    """The server checks a permission after the mapping as well as before."""
-    return tuple(item.subject for item in imports) + tuple(item.within for item in imports if item.within)
-
 
 _STAFF = Identity(
     name="staff",

@@ -45,7 +45,17 @@ def test_only_registration_and_notifications_touch_contacts() -> None:
     assert touching == {"registration", "notifications"}
 
 
-def test_nobody_but_the_system_lives_where_the_streams_are() -> None:
-    for identity in access(["demo", "school-x"]).identities:
-        streams = identity.account in {"APP", "PARTNERS"}
-        assert streams == (identity.name not in {"demo", "school-x", "staff"})
+def test_with_the_streams_live_only_who_declares_them_and_who_takes_intake_in() -> None:
+    table = access(["demo", "school-x"])
+    with_streams = {account.name for account in table.accounts if account.streams}
+    assert {identity.name for identity in table.identities if identity.account in with_streams} == {
+        "topology",
+        "topology_partners",
+        "registration_intake",
+    }
+
+
+def test_everybody_else_is_alone_in_an_account() -> None:
+    table = access(["demo", "school-x"])
+    alone = [identity.account for identity in table.identities if identity.account not in {"APP", "PARTNERS"}]
+    assert len(alone) == len(set(alone)) == 6

@@ -343,6 +343,7 @@ class TestRegistration:
             "$JS.API.STREAM.DELETE.LOG_REGISTRATION",
             "$JS.API.STREAM.DELETE.KV_contacts",
             "$JS.API.CONSUMER.CREATE.KV_contacts",
+            "$JS.API.CONSUMER.CREATE.LOG_REGISTRATION",
         ],
     )
     async def test_may_not_publish(self, registration: Visitor, subject: str) -> None:
@@ -391,6 +392,8 @@ class TestNotifications:
             # It decides what is in this stream: a consumer on it would send its own words anywhere.
             "$JS.API.CONSUMER.CREATE.LOG_NOTIFICATIONS",
             "$JS.API.CONSUMER.CREATE.LOG_NOTIFICATIONS.spy",
+            "$JS.API.CONSUMER.CREATE.LOG_REGISTRATION.durable",
+            "$JS.API.CONSUMER.DELETE.LOG_REGISTRATION.of-reporting",
         ],
     )
     async def test_may_not_publish(self, notifications: Visitor, subject: str) -> None:
@@ -441,6 +444,105 @@ class TestReporting:
             "$JS.API.CONSUMER.CREATE.LOG_REGISTRATION", json.dumps(ask).encode(), timeout=5
         )
         assert "error" in json.loads(reply.data)
+
+
+class TestReaders:
+    """Notifications and reporting, each as if it were broken into: may it write where it only reads?"""
+
+    @pytest.fixture(params=["notifications", "reporting"])
+    async def reader(self, request: pytest.FixtureRequest, closed_broker: RunningBroker) -> AsyncIterator[Visitor]:
+        async with visit(closed_broker, request.param) as visitor:
+            yield visitor
+
+    async def _point_a_consumer_at(self, reader: Visitor, deliver_subject: str, **more: object) -> dict[str, Any]:
+        ask = {
+            "stream_name": "LOG_REGISTRATION",
+            "config": {"deliver_subject": deliver_subject, "ack_policy": "none", "idle_heartbeat": 10**8, **more},
+        }
+        reply = await reader.connection.request(
+            "$JS.API.CONSUMER.CREATE.LOG_REGISTRATION", json.dumps(ask).encode(), timeout=5
+        )
+        result: dict[str, Any] = json.loads(reply.data)
+        return result
+
+    async def _follows(self, reader: Visitor) -> None:
+        """The control: a consumer pointed at where the reader listens delivers."""
+        inbox = reader.connection.new_inbox()
+        subscription = await reader.connection.subscribe(inbox)
+        assert "error" not in await self._point_a_consumer_at(reader, inbox)
+        assert (await subscription.next_msg(timeout=5)).subject.startswith("log.registration.")
+
+    @pytest.mark.parametrize(
+        ("forged", "stream"),
+        [
+            ("log.registration.p.enrolment.confirmed", "LOG_REGISTRATION"),
+            ("log.notifications._.mail.sent", "LOG_NOTIFICATIONS"),
+            ("$KV.contacts.someone", "KV_contacts"),
+        ],
+    )
+    async def test_cannot_have_the_broker_write_through_the_reply_subject(
+        self, reader: Visitor, state_of: StateOf, forged: str, stream: str
+    ) -> None:
+        before = (await state_of(stream)).last_seq
+        for subject in ("$JS.API.STREAM.INFO.LOG_REGISTRATION", "$JS.API.CONSUMER.CREATE.LOG_REGISTRATION"):
+            await reader.connection.publish(subject, b"", reply=forged)
+        await reader.connection.jsm().stream_info("LOG_REGISTRATION")
+        assert (await state_of(stream)).last_seq == before
+
+    async def test_could_have_done_so_where_the_streams_are(
+        self, closed_broker: RunningBroker, state_of: StateOf
+    ) -> None:
+        """The proof that the attack above is real."""
+        before = (await state_of("LOG_NOTIFICATIONS")).last_seq
+        async with visit(closed_broker, "topology") as owner:
+            await owner.connection.publish("$JS.API.STREAM.INFO.KV_contacts", b"", reply="log.notifications.a.b.c")
+            await owner.connection.jsm().stream_info("KV_contacts")
+        assert (await state_of("LOG_NOTIFICATIONS")).last_seq == before + 1
+
+    @pytest.mark.parametrize(
+        ("forged", "stream"),
+        [
+            ("log.registration.p.enrolment.confirmed", "LOG_REGISTRATION"),
+            ("log.notifications._.mail.sent", "LOG_NOTIFICATIONS"),
+            ("$KV.contacts.someone", "KV_contacts"),
+            ("$JS.API.STREAM.PURGE.KV_contacts", "KV_contacts"),
+            ("$JS.API.STREAM.DELETE.KV_contacts", "KV_contacts"),
+        ],
+    )
+    async def test_cannot_write_by_pointing_a_consumer_at_a_stream(
+        self, reader: Visitor, registration: Visitor, state_of: StateOf, forged: str, stream: str
+    ) -> None:
+        log = registration.connection.jetstream()
+        await log.publish("log.registration.p.enrolment.confirmed", b"{}")
+        await log.publish("$KV.contacts.someone", b"{}")
+        before = (await state_of(stream)).last_seq, (await state_of(stream)).messages
+
+        for more in ({}, {"headers_only": True}):
+            await self._point_a_consumer_at(reader, forged, **more)
+        await self._follows(reader)
+
+        assert ((await state_of(stream)).last_seq, (await state_of(stream)).messages) == before
+
+    @pytest.mark.parametrize("headers_only", [False, True])
+    async def test_cannot_command_a_service_by_pointing_a_consumer_at_it(
+        self, reader: Visitor, registration: Visitor, staff: Visitor, headers_only: bool
+    ) -> None:
+        """An empty message would be an argument-less command."""
+        heard: list[bytes] = []
+
+        async def answer(message: Msg) -> None:
+            heard.append(message.data)
+            if message.reply.startswith("_R_"):
+                await registration.connection.publish(message.reply, b"done")
+
+        await registration.connection.subscribe("do.registration.retention.run", cb=answer)
+        await registration.connection.jetstream().publish("log.registration.p.enrolment.confirmed", b"{}")
+
+        await self._point_a_consumer_at(reader, "do.registration.retention.run", headers_only=headers_only)
+        await self._follows(reader)
+
+        await staff.connection.request("do.registration.retention.run", b"of staff", timeout=5)
+        assert heard == [b"of staff"]
 
 
 async def test_nobody_comes_in_without_a_password(closed_broker: RunningBroker) -> None:

@@ -48,7 +48,7 @@ class Invitation:
     """What the calendar of one attendee is told about one session.
 
     `off` says, of a CANCEL, that the session is off for everybody; without it only this attendee is taken out.
-    `description` may have several lines; `join` and `page` are shown only if they are http(s) addresses.
+    `description` may have several lines; `reminder` is what the alarm says, the summary if empty; `join` and `page` are shown only if they are http(s) addresses.
     """
 
     method: Method
@@ -63,6 +63,7 @@ class Invitation:
     off: bool = False
     join: str | None = None
     join_label: str = "Online"
+    reminder: str = ""
     page: str | None = None
 
 
@@ -108,7 +109,7 @@ def write(invitation: Invitation) -> bytes:
     ]
     if request:
         lines += ["BEGIN:VALARM", "ACTION:DISPLAY", "TRIGGER:-PT30M"]
-        lines += [f"DESCRIPTION:{escape(line(invitation.summary)) or '-'}", "END:VALARM"]
+        lines += [f"DESCRIPTION:{escape(line(invitation.reminder or invitation.summary)) or '-'}", "END:VALARM"]
     lines += ["END:VEVENT", "END:VCALENDAR"]
     return (f"{_HEAD}METHOD:{invitation.method}\r\n{TIME_ZONE}").encode("ascii") + b"".join(map(fold, lines))
 

@@ -243,7 +243,8 @@ class Renderer:
             attendee=Address(letter.recipient.name, letter.recipient.mailbox),
             off=isinstance(occasion, SessionCancelled),
             join=session["join"] if session["clickable"] else None,
-            join_label=view["labels"]["join_link"],
+            join_label=view["labels"]["join"],
+            reminder=title,
             page=view["page"],
         )
 

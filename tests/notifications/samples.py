@@ -1,0 +1,145 @@
+"""One person's mails over the life of a year track, in Dutch and in English: what the golden files are made of."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+from services.notifications import message
+from services.notifications.letters import (
+    Address,
+    Calendar,
+    Confirmation,
+    Contact,
+    Invite,
+    Language,
+    Letter,
+    Occasion,
+    Online,
+    Place,
+    Programme,
+    ProgrammeCancelled,
+    Promotion,
+    Purpose,
+    Recipient,
+    Refusal,
+    Session,
+    SessionCancelled,
+    SessionMoved,
+    Slot,
+    TeamIncomplete,
+    Venue,
+    Waiting,
+    Withdrawn,
+    WithdrawnInvite,
+)
+from services.notifications.rendering import Rendered, Renderer
+
+SENDER = Address("Deelname", "deelname@deelname.example")
+PUBLIC_URL = "https://deelname.example"
+DOMAIN = "deelname.example"
+GOUDA = Venue("Bibliotheek Gouda", "Agnietenstraat 100, Gouda")
+TEAMS = Online("https://teams.microsoft.com/l/meetup-join/19%3ameeting_Zq?context=%7b%22Tid%22%7d&x=1")
+FIRST_MAIL = datetime(2023, 3, 2, 9, 14, tzinfo=UTC)
+
+
+def at(month: int, day: int, hour: int, minute: int = 0, *, year: int = 2023) -> datetime:
+    """An instant by its hour in UTC: in the summer of 2023, two hours behind the clock in Amsterdam."""
+    return datetime(year, month, day, hour, minute, tzinfo=UTC)
+
+
+def slot(month: int, day: int, begin: int, end: int, place: Place | None = GOUDA) -> Slot:
+    return Slot(at(month, day, begin), at(month, day, end), place)
+
+
+KICK_OFF = Session("kick-off", "Kick-off", slot(5, 23, 13, 14, TEAMS))
+WORK_1 = Session("werksessie-1", "Werksessie 1 – Interne samenwerking", slot(6, 20, 8, 11), lunch=True)
+WORK_1_MOVED = Session("werksessie-1", "Werksessie 1 – Interne samenwerking", slot(6, 27, 12, 14, TEAMS))
+WORK_2 = Session("werksessie-2", "Werksessie 2 – Externe samenwerking", slot(9, 19, 8, 11), lunch=True)
+WRAP_UP = Session("wrap-up", "Digitale wrap-up", Slot(place=Online()))
+SESSIONS = (KICK_OFF, WORK_1, WORK_2, WRAP_UP)
+PROGRAMME = Programme(
+    id="gezinsaanpak-2023",
+    title="Werktraject gezinsaanpak",
+    organisers=("BiSC", "Probiblio"),
+    description=(
+        "In dit werktraject bereidt je bibliotheek zich in ongeveer twaalf maanden voor op de gezinsaanpak.\n\n"
+        "Per bibliotheek nemen twee medewerkers deel: één collega Jeugd & Educatie en één collega Basisvaardigheden."
+    ),
+    content=Contact("Katja Voorbeeld", "katja@bisc.example", "030 123 45 67"),
+    enrolment=Contact("Aanmeldpunt BiSC", "aanmelden@bisc.example"),
+)
+CALENDAR = Calendar("werksessie-1.0191.1@deelname.example", 0, FIRST_MAIL, FIRST_MAIL)
+MOVED = Calendar(CALENDAR.uid, 1, FIRST_MAIL + timedelta(days=30), FIRST_MAIL)
+CANCELLED = Calendar(CALENDAR.uid, 2, FIRST_MAIL + timedelta(days=60), FIRST_MAIL)
+RECIPIENTS: dict[Language, Recipient] = {
+    "nl": Recipient("Zoë de Wit", "zoe@bibliotheek-zeist.example", "nl"),
+    "en": Recipient("Sam Baker", "sam@bibliotheek-zeist.example", "en"),
+}
+REASONS: dict[Language, tuple[str, ...]] = {
+    "nl": ("De inschrijving is gesloten op 8 mei 2023.", "Dit programma is voor bibliotheken in Utrecht."),
+    "en": ("Enrolment closed on 8 May 2023.", "This programme is for libraries in Utrecht."),
+}
+
+
+def occasions(language: Language) -> Iterator[tuple[Occasion, datetime]]:
+    """Every occasion of the life cycle in its order, with the time of its mail."""
+    first = FIRST_MAIL
+    yield Confirmation(SESSIONS), first
+    yield Invite(WORK_1, CALENDAR), CALENDAR.stamp
+    yield SessionMoved(WORK_1_MOVED, WORK_1.slot, MOVED), MOVED.stamp
+    yield SessionCancelled(WORK_1_MOVED, CANCELLED), CANCELLED.stamp
+    yield WithdrawnInvite(WORK_1_MOVED, CANCELLED), CANCELLED.stamp
+    yield Withdrawn((KICK_OFF, WORK_2)), first + timedelta(days=61)
+    yield Waiting(3), first
+    yield Promotion((KICK_OFF,)), first + timedelta(days=5)
+    yield Refusal(REASONS[language]), first
+    yield TeamIncomplete(("Manager",) if language == "nl" else ("Manager", "Basic skills"), at(5, 8, 15)), first
+    yield ProgrammeCancelled((WORK_2,), "Te weinig bibliotheken doen mee." if language == "nl" else None), first
+
+
+@cache
+def renderer() -> Renderer:
+    return Renderer(SENDER, PUBLIC_URL)
+
+
+def letter(occasion: Occasion, language: Language = "nl", programme: Programme = PROGRAMME) -> Letter:
+    return Letter(
+        recipient=RECIPIENTS[language],
+        programme=programme,
+        occasion=occasion,
+        organisation="Bibliotheek Zeist",
+        seat="Jeugd & Educatie" if language == "nl" else "Youth & Education",
+        role="Educatiespecialist" if language == "nl" else "Education specialist",
+    )
+
+
+def render(occasion: Occasion, language: Language = "nl") -> Rendered:
+    return renderer().render(letter(occasion, language))
+
+
+def identifier(purpose: Purpose, language: Language) -> str:
+    return message.message_id(f"{purpose}-{language}", RECIPIENTS[language].mailbox, DOMAIN)
+
+
+def life_cycle() -> Iterator[tuple[str, Letter, Rendered, bytes]]:
+    """Name, letter, words and bytes of every mail, threaded as the service threads them."""
+    languages: tuple[Language, ...] = ("nl", "en")
+    for language in languages:
+        thread: list[str] = []
+        for number, (occasion, date) in enumerate(occasions(language), start=1):
+            sample = letter(occasion, language)
+            rendered = renderer().render(sample)
+            own = identifier(occasion.purpose, language)
+            previous = thread[-1] if rendered.calendar and thread else None
+            raw = message.compose(
+                rendered,
+                sample,
+                sender=SENDER,
+                message_id=own,
+                date=date,
+                in_reply_to=previous,
+                references=thread if rendered.calendar else (),
+            )
+            if number == 1 or rendered.calendar:
+                thread.append(own)
+            yield f"{number:02}-{occasion.purpose}.{language}", sample, rendered, raw

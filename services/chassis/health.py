@@ -24,6 +24,10 @@ class Follower(Protocol):
     def lag(self) -> int:
         """How many messages it is behind."""
 
+    @property
+    def position(self) -> int:
+        """The last message that it has dealt with: exact, while ``lag`` is as far as known."""
+
 
 class Writable(Protocol):
     """A database, or what stands in front of one."""
@@ -68,7 +72,8 @@ class Health:
         ready = bool(findings["database"])
         for kind, followers in (("relays", self._relays), ("readers", self._readers)):
             findings[kind] = {
-                name: {"following": each.following, "lag": each.lag} for name, each in sorted(followers.items())
+                name: {"following": each.following, "lag": each.lag, "position": each.position}
+                for name, each in sorted(followers.items())
             }
             ready = ready and all(each.following for each in followers.values())
         ready = ready and all(each.lag <= self._most_lag for each in self._readers.values())

@@ -117,6 +117,11 @@ class Reader:
         return max(0, self._head - self._position)
 
     @property
+    def position(self) -> int:
+        """The last message that was applied."""
+        return self._position
+
+    @property
     def following(self) -> bool:
         """Whether a consumer is open and gives signs of life."""
         return self._following

@@ -146,6 +146,11 @@ class Relay:
         return max(0, self._head - self._copied)
 
     @property
+    def position(self) -> int:
+        """The last entry that is known to be in the stream."""
+        return self._copied
+
+    @property
     def following(self) -> bool:
         """Whether the last attempt to copy succeeded."""
         return self._following

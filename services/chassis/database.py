@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 
 Result = TypeVar("Result")
 
 _CHECKPOINT_BYTES = 64 * 1024 * 1024
+_MOST_ROWS_A_STATEMENT = 256
 _MIGRATION = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
@@ -107,6 +108,27 @@ def in_transaction(connection: sqlite3.Connection, function: Callable[[sqlite3.C
             connection.execute("ROLLBACK")
         raise
     return result
+
+
+def insert_rows(connection: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]]) -> None:
+    """
+    Insert many rows with few statements.
+
+    ``executemany`` lets go of the interpreter's lock once a row, and each time the event loop's thread may keep it for
+    milliseconds: under load that was most of a commit's time (docs/performance.md). Powers of two keep the statements
+    few enough to stay prepared.
+
+    Args:
+        into: ``INSERT INTO table (column, …) VALUES``.
+        rows: each with a value for every column.
+    """
+    start = 0
+    while start < len(rows):
+        count = min(1 << (len(rows) - start).bit_length() - 1, _MOST_ROWS_A_STATEMENT)
+        part = rows[start : start + count]
+        values = f"({', '.join('?' * len(part[0]))})"
+        connection.execute(f"{into} {', '.join([values] * count)}", [value for row in part for value in row])
+        start += count
 
 
 def _configure(connection: sqlite3.Connection) -> None:

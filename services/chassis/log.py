@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.chassis.database import insert_rows
+
 SCHEMA = """
 CREATE TABLE {table} (
     position  INTEGER PRIMARY KEY,
@@ -80,7 +82,7 @@ class SqliteLog:
         columns = "position, programme, version, subject, body, id"
         # Only the table's name, checked above, is put into the text.
         self._read = f"SELECT {columns} FROM {table} WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
-        self._append = f"INSERT INTO {table} ({columns}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608
+        self._append = f"INSERT INTO {table} ({columns}) VALUES"
         self._head = f"SELECT coalesce(max(position), 0) FROM {table}"  # noqa: S608
         self._programme = f"SELECT {columns} FROM {table} WHERE programme = ? ORDER BY version"  # noqa: S608
         self._version = f"SELECT coalesce(max(version), 0) FROM {table} WHERE programme = ?"  # noqa: S608
@@ -105,7 +107,8 @@ class SqliteLog:
                 )
             versions[entry.programme] = entry.version
         try:
-            connection.executemany(
+            insert_rows(
+                connection,
                 self._append,
                 [(each.position, each.programme, each.version, each.subject, each.body, each.id) for each in entries],
             )

@@ -53,6 +53,10 @@ class BrokerDidNotStart(RuntimeError):  # noqa: N818 - it reads as what happened
     """The nats-server process ended, or did not accept a connection in time; the message ends with its own log."""
 
 
+class BrokerRefused(RuntimeError):  # noqa: N818 - it reads as what happened
+    """The running nats-server did not take a new configuration; the message ends with what it said."""
+
+
 @dataclass
 class EmbeddedBroker:
     """
@@ -100,10 +104,27 @@ class EmbeddedBroker:
             log.seek(start)
             return log.read()
 
-    def reload(self) -> None:
-        """Have the server read its configuration again (SIGHUP), as after adding a partner."""
-        if self.process and self.process.poll() is None:
+    def reload(self, timeout: float = 10.0) -> None:
+        """
+        Have the server read its configuration again, as after adding a partner, and return when it has.
+
+        It is told twice: after the first time the imports of an account that is new lead nowhere, seen in nats-server
+        2.15.1 ("no responders" for everything that the newcomer sends).
+
+        Raises:
+            BrokerRefused: the configuration is not valid, or holds what cannot change while the server runs; it goes
+                on with the one before.
+        """
+        for _ in range(2):
+            start_of_log = self.log.stat().st_size
+            if self.process is None or self.process.poll() is not None:
+                raise BrokerRefused("nats-server does not run, so it cannot read its configuration again")
             self.process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + timeout
+            while b"Reloaded server configuration" not in (said := self._log_since(start_of_log)):
+                if b"Failed to reload" in said or time.monotonic() > deadline:
+                    raise BrokerRefused(f"nats-server did not take its configuration:\n{said.decode(errors='replace')}")
+                time.sleep(0.01)
 
     def stop(self) -> None:
         """End the server as an operator would (SIGTERM) and wait for it."""

@@ -11,12 +11,15 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import nats
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.api import AckPolicy
 from nats.js.errors import APIError
 
 from deploy.broker import RunningBroker
+from tests.conftest import Broker
 from tests.deploy.conftest import Visitor, visit
 
 StateOf = Callable[[str], Any]
@@ -543,6 +546,18 @@ class TestReaders:
 
         await staff.connection.request("do.registration.retention.run", b"of staff", timeout=5)
         assert heard == [b"of staff"]
+
+
+async def test_in_a_shared_account_a_consumer_commands_whoever_listens_there(broker: Broker) -> None:
+    """Why the streams have accounts to themselves: on a plain server a heartbeat arrives as an empty command."""
+    connection = await nats.connect(broker.url)
+    await connection.jsm().add_stream(name="LOG", subjects=["log.>"])
+    service = await connection.subscribe("do.registration.retention.run")
+    await connection.jsm().add_consumer(
+        "LOG", deliver_subject="do.registration.retention.run", ack_policy=AckPolicy.NONE, idle_heartbeat=0.1
+    )
+    assert (await service.next_msg(timeout=5)).data == b""
+    await connection.close()
 
 
 async def test_nobody_comes_in_without_a_password(closed_broker: RunningBroker) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 from nats.aio.client import Client
 
 from deploy.embedded import EmbeddedBroker, free_port
@@ -16,6 +17,16 @@ from services.chassis.broker import connect
 from services.chassis.clock import Clock
 
 NOW = datetime(2023, 3, 2, 9, 14, tzinfo=UTC)
+
+
+def pytest_configure() -> None:
+    """Show log lines plainly: structlog's default traceback draws every local variable, which takes seconds."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )
 
 
 class Broker(EmbeddedBroker):

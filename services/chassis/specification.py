@@ -118,3 +118,8 @@ def _tidy(document: dict[str, Any]) -> None:
             channel["parameters"] = {name: {"description": f"The {name}."} for name in parameters}
     for message in document["components"]["messages"].values():
         message.pop("correlationId", None)
+    # FastStream keeps its subscribers in a set.
+    for holder in (document, document["components"]):
+        for name, section in holder.items():
+            if name not in {"info", "components"} and isinstance(section, dict):
+                holder[name] = dict(sorted(section.items()))

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from deploy.embedded import free_port
+from services.chassis.broker import connect
+from services.chassis.service import TaskEnded, periodic, run
+from tests.chassis.conftest import until
+from tests.conftest import Broker
+
+PROGRAM = """
+import asyncio
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from services.chassis.broker import faststream_broker
+from services.chassis.commands import Route, serve
+from services.chassis.database import Database
+from services.chassis.health import Health
+from services.chassis.journal import configure
+from services.chassis.service import main, run
+from services.chassis.web import application
+
+url, port, directory, mode = sys.argv[1:]
+
+
+async def start() -> None:
+    migrations = Path(directory) / "migrations"
+    migrations.mkdir()
+    database = await Database.open(Path(directory) / "service.db", migrations)
+    broker = faststream_broker(url, "service")
+    held = []
+    serve(broker, [Route("do.test.thing.request", BaseModel, None, held.append, "Ask.")])
+
+    async def fail() -> None:
+        await asyncio.sleep(0 if mode == "fail" else 3600)
+        raise RuntimeError("the task broke")
+
+    async def answer_what_was_taken() -> None:
+        for call in held:
+            await call.reply(b"done")
+
+    await run(
+        application("Test", "1", "A service.", Health(database)),
+        port=int(port),
+        brokers=[broker],
+        tasks={"endless": fail},
+        before_stop=[answer_what_was_taken],
+        after_stop=[database.close],
+    )
+
+
+configure("info", "test")
+main(start)
+"""
+
+
+async def _start(broker: Broker, port: int, directory: Path, mode: str) -> asyncio.subprocess.Process:
+    await asyncio.to_thread(directory.mkdir)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, broker.url, str(port), str(directory), mode, stdout=asyncio.subprocess.PIPE
+    )
+
+
+def _ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+async def _lines(process: asyncio.subprocess.Process) -> list[dict[str, object]]:
+    output, _ = await asyncio.wait_for(process.communicate(), 40)
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+async def test_a_service_stops_in_order_and_answers_what_it_took(
+    broker: Broker, tmp_path: Path, signal_: signal.Signals
+) -> None:
+    port = free_port()
+    process = await _start(broker, port, tmp_path / "service", "run")
+    await until(lambda: asyncio.to_thread(_ready, port), within=40)
+    connection = await connect(broker.url, "client")
+    request = asyncio.create_task(connection.request("do.test.thing.request", b"{}", timeout=10))
+    await connection.flush()
+    process.send_signal(signal_)
+    assert (await request).data == b"done"
+    lines = await _lines(process)
+    assert process.returncode == 0
+    assert [line["event"] for line in lines if str(line["event"]).startswith("service ")] == [
+        "service started",
+        "service stops",
+        "service stopped",
+    ]
+    assert all(line["service"] == "test" for line in lines)
+    await connection.close()
+
+
+async def test_a_task_that_dies_ends_the_process_with_a_clear_line(broker: Broker, tmp_path: Path) -> None:
+    process = await _start(broker, free_port(), tmp_path / "service", "fail")
+    lines = await _lines(process)
+    assert process.returncode == 1
+    [line] = [line for line in lines if line["event"] == "task failed"]
+    assert line["task"] == "endless"
+    assert line["level"] == "critical"
+    assert "the task broke" in json.dumps(line["exception"])
+
+
+async def test_a_task_that_returns_ends_the_service() -> None:
+    async def returns() -> None:
+        return None
+
+    with pytest.raises(ExceptionGroup) as failure:
+        await run(None, tasks={"short": returns})
+    assert failure.group_contains(TaskEnded, match="short")
+
+
+async def test_whatever_fails_what_was_opened_is_closed() -> None:
+    closed: list[str] = []
+
+    async def fails() -> None:
+        raise RuntimeError("broken")
+
+    async def close_badly() -> None:
+        raise OSError("cannot close")
+
+    async def close() -> None:
+        closed.append("database")
+
+    with pytest.raises(ExceptionGroup):
+        await run(None, tasks={"fails": fails}, after_stop=[close_badly, close])
+    assert closed == ["database"]
+
+
+async def test_a_taken_port_is_an_error_and_not_a_silent_exit() -> None:
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(OSError, match=r"(?i)in use"):
+        await run(FastAPI(), port=port)
+    server.close()
+
+
+async def test_periodic_work_goes_on_after_a_failure() -> None:
+    times = 0
+    stop = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal times
+        times += 1
+        if times == 3:
+            stop.set()
+        raise RuntimeError("this time")
+
+    async with asyncio.timeout(5):
+        await run(None, tasks={"work": periodic(0.01, work)}, stop=stop)
+    assert times >= 3
+
+
+def test_signals_are_ours_again_after_a_run() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    stop = asyncio.Event()
+    stop.set()
+    asyncio.run(run(None, stop=stop))
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from services.chassis.settings import CommonSettings
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in {
+        "NATS_URL": "nats://127.0.0.1:4222",
+        "NATS_NAME": "reporting",
+        "NATS_PASSWORD": "throw-away",
+        "DATA": "/var/lib/deelname",
+        "HTTP_PORT": "8080",
+        "NOW": "",
+    }.items():
+        monkeypatch.setenv(f"DEELNAME_{name}", value)
+    return monkeypatch
+
+
+def test_settings_come_from_the_environment(environment: pytest.MonkeyPatch) -> None:
+    settings = CommonSettings()
+    assert settings.data == Path("/var/lib/deelname")
+    assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8080)
+    assert settings.now is None
+    assert settings.nats_password is not None
+    assert settings.nats_password.get_secret_value() == "throw-away"
+
+
+def test_a_password_is_not_shown(environment: pytest.MonkeyPatch) -> None:
+    assert "throw-away" not in repr(CommonSettings())
+
+
+def test_settings_do_not_change(environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValidationError):
+        CommonSettings().http_port = 1  # type: ignore[misc]
+
+
+def test_what_is_missing_is_named(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("DEELNAME_DATA")
+    with pytest.raises(ValidationError, match="data"):
+        CommonSettings()

@@ -51,7 +51,7 @@ tests: $(DEVELOPMENT_STAMP) ## the tests alone; ARGS="tests/contracts -k subject
 	$(BIN)/pytest $(ARGS)
 
 bench: $(DEVELOPMENT_STAMP) ## measure the four paths beside raw probes of the same durability
-	$(BIN)/python -m tests.bench $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 schemas: $(DEVELOPMENT_STAMP) ## write the JSON Schemas and AsyncAPI documents anew; the tests compare them
 	$(BIN)/python -m contracts.schemas

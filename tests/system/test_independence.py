@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import zipfile
@@ -12,6 +14,8 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
+from deploy.embedded import free_port
+from deploy.local import LocalSystem, ServiceCommand
 from tests.workspace.members import LOCKS, MEMBERS, ROOT, Member
 
 SERVICES = ("registration", "notifications", "reporting")
@@ -98,12 +102,12 @@ def test_it_imports_whole(alone: tuple[str, Path]) -> None:
     """Every module, so that no import hides inside a file that starting does not reach."""
     service, python = alone
     code = (
-        "import importlib, pkgutil, contracts, services.chassis, services.{0} as own\n"
+        f"import importlib, pkgutil, contracts, services.chassis, services.{service} as own\n"
         "for package in (contracts, services.chassis, own):\n"
         "    for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
         "        if not module.name.endswith('__main__'):\n"
         "            importlib.import_module(module.name)\n"
-    ).format(service)
+    )
     done = run(python, code)
     assert done.returncode == 0, done.stderr
 
@@ -115,3 +119,24 @@ def test_the_other_services_are_not_there(alone: tuple[str, Path]) -> None:
         assert f"ModuleNotFoundError: No module named 'services.{other}'" in done.stderr
     for edge in ("cli", "deploy"):
         assert "ModuleNotFoundError" in run(python, f"import {edge}").stderr
+
+
+async def test_it_starts_alone_and_becomes_ready(alone: tuple[str, Path], tmp_path: Path) -> None:
+    """With a broker and nothing else: it waits for nobody's company."""
+    service, python = alone
+    command = ServiceCommand(service, (str(python), "-I", "-m", f"services.{service}"))
+    async with LocalSystem(tmp_path / "data", free_ports(5), services=(command,)) as system:
+        assert system.children[service].exit_code is None
+
+
+def free_ports(number: int) -> int:
+    """The first of so many neighbouring ports that nothing listens on."""
+    while True:
+        base = free_port()
+        with contextlib.ExitStack() as held:
+            try:
+                for port in range(base, base + number):
+                    held.enter_context(socket.create_server(("127.0.0.1", port)))
+            except (OSError, OverflowError):
+                continue
+            return base

@@ -29,7 +29,7 @@ from services.registration.handlers import Handlers, programmes
 from services.registration.handlers.intake import Intake
 from services.registration.settings import MIGRATIONS, Settings
 from services.registration.web import router
-from services.registration.writer import Writer
+from services.registration.writer import Batch, Writer
 
 NAME = "registration"
 TITLE = "Deelname registration"
@@ -122,7 +122,12 @@ async def start(settings: Settings) -> None:
     )
     contacts = Contacts(connection, database)
     relay = Relay(connection, database, store.LOG, subjects.log_stream(NAME), before=contacts.copy)
-    writer = Writer(database, relay.wake)
+
+    def committed(batch: Batch) -> None:
+        contacts.know(batch.newcomers.values())
+        relay.wake()
+
+    writer = Writer(database, committed)
     broker = faststream_broker(
         settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file
     )

@@ -8,7 +8,7 @@ who reads the fact finds the person missing. Like the stream, the bucket can be 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nats.aio.client import Client
 
@@ -18,6 +18,7 @@ from services.chassis.database import Database
 from services.chassis.log import Entry
 from services.chassis.relay import publish_batch
 from services.registration import store
+from services.registration.store import Contact
 
 _PERSON = re.compile(rb'"person":"([^"]+)"')
 _ALWAYS = (".person.corrected", ".person.erased")
@@ -37,7 +38,13 @@ class Contacts:
         self._connection = connection
         self._database = database
         self._copied: set[str] = set()
+        self._newcomers: dict[str, Person] = {}
         self._behind = 0
+
+    def know(self, newcomers: Iterable[Contact]) -> None:
+        """Take note of people who were just committed, so that they need not be read from the database."""
+        if len(self._newcomers) < _REMEMBERED:
+            self._newcomers.update((newcomer.person, newcomer.contact) for newcomer in newcomers)
 
     async def copy(self, entries: Sequence[Entry]) -> None:
         """Bring the bucket up to date with everybody whom these entries name."""
@@ -48,9 +55,12 @@ class Contacts:
             self._copied.clear()
         wanted = self._named(entries)
         if wanted:
-            people = await self._database.run(lambda connection: store.contacts(connection, wanted))
+            people = {person: self._newcomers.pop(person) for person in wanted if person in self._newcomers}
+            unknown = [person for person in wanted if person not in people]
+            if unknown:
+                people |= await self._database.run(lambda connection: store.contacts(connection, unknown))
             await self._put(people)
-            for person in wanted:
+            for person in unknown:
                 if person not in people:
                     await self._purge(person)
             self._copied.update(wanted)
@@ -62,6 +72,9 @@ class Contacts:
             again = entry.subject.endswith(_ALWAYS)
             for match in _PERSON.findall(entry.body):
                 person = match.decode()
+                if again:
+                    # What stands in the database now, not what a newcomer was committed with.
+                    self._newcomers.pop(person, None)
                 if again or person not in self._copied:
                     wanted[person] = None
         return list(wanted)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -11,6 +12,7 @@ from typing import cast
 from contracts.base import Language, same_address
 from contracts.enrolment import Person
 from contracts.facts import NO_PROGRAMME, Fact, parse
+from services.chassis.database import insert_rows
 from services.chassis.log import SqliteLog
 from services.registration.domain import ProgrammeState, Registry, evolve, evolve_registry
 
@@ -96,10 +98,15 @@ def programmes_naming(connection: sqlite3.Connection, person: str) -> list[str]:
     return [programme for (programme,) in rows]
 
 
-def person_at(connection: sqlite3.Connection, address: str) -> str | None:
-    """The person with this address; case and white space do not count."""
-    row = connection.execute("SELECT person FROM people WHERE address = ?", (same_address(address),)).fetchone()
-    return None if row is None else cast("str", row[0])
+def people_at(connection: sqlite3.Connection, addresses: Iterable[str]) -> dict[str, str]:
+    """The persons with these addresses (in the form in which addresses are compared), for those that there are."""
+    # One row, and so one step of the statement: each step gives the interpreter's lock away (see insert_rows).
+    (found,) = connection.execute(
+        "SELECT json_group_object(address, person) FROM people WHERE address IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(addresses)),),
+    ).fetchone()
+    people: dict[str, str] = json.loads(found)
+    return people
 
 
 def contact(connection: sqlite3.Connection, person: str) -> Contact | None:
@@ -119,11 +126,16 @@ def contacts(connection: sqlite3.Connection, persons: Iterable[str]) -> dict[str
     return {person: row.contact for person, row in found.items() if row is not None}
 
 
-def add_person(connection: sqlite3.Connection, person: str, who: Person, now: datetime) -> None:
+def add_people(connection: sqlite3.Connection, newcomers: Iterable[Contact]) -> None:
     """Remember somebody new."""
-    connection.execute(
-        "INSERT INTO people (person, address, name, email, language, since) VALUES (?, ?, ?, ?, ?, ?)",
-        (person, same_address(who.email), who.name, who.email, who.language, now.isoformat()),
+    insert_rows(
+        connection,
+        "INSERT INTO people (person, address, name, email, language, since) VALUES",
+        [
+            (new.person, same_address(who.email), who.name, who.email, who.language, new.since.isoformat())
+            for new in newcomers
+            for who in (new.contact,)
+        ],
     )
 
 
@@ -147,14 +159,9 @@ def erase_person(connection: sqlite3.Connection, person: str) -> None:
     connection.execute("DELETE FROM people WHERE person = ?", (person,))
 
 
-def add_enrolment(
-    connection: sqlite3.Connection, enrolment: str, programme: str, source: str, request: str | None
-) -> None:
-    """Remember where a new enrolment belongs."""
-    connection.execute(
-        "INSERT INTO enrolments (enrolment, programme, source, request) VALUES (?, ?, ?, ?)",
-        (enrolment, programme, source, request),
-    )
+def add_enrolments(connection: sqlite3.Connection, made: Sequence[tuple[str, str, str, str | None]]) -> None:
+    """Remember where new enrolments belong: each with its id, programme, source and request."""
+    insert_rows(connection, "INSERT INTO enrolments (enrolment, programme, source, request) VALUES", made)
 
 
 def whereabouts(connection: sqlite3.Connection, enrolment: str) -> Whereabouts | None:

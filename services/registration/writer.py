@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
 
+from contracts.base import same_address
 from contracts.enrolment import Person
 from contracts.envelope import schema_name
 from contracts.facts import NAMES, NO_PROGRAMME, RegistrationFact
@@ -26,7 +27,7 @@ from services.chassis.identity import new_id
 from services.chassis.log import Entry
 from services.registration import store
 from services.registration.domain import ProgrammeState, Registry, evolve, evolve_registry
-from services.registration.store import Answer
+from services.registration.store import Answer, Contact
 
 SOURCE = "registration"
 LARGEST_BATCH = 512
@@ -85,21 +86,48 @@ class Memory:
     programmes: dict[str, ProgrammeState] = field(default_factory=dict)
     registry: Registry | None = None
     head: int | None = None
+    outcomes: int | None = None
+    """The last position among the outcomes."""
+    versions: dict[str, int] = field(default_factory=dict)
+    """How many outcomes each partner has had."""
 
     def forget(self) -> None:
         """Drop everything: it no longer is what the database says."""
         self.programmes.clear()
         self.registry = None
         self.head = None
+        self.outcomes = None
+        self.versions.clear()
 
 
 class Batch:
-    """What a piece of work sees and does inside the transaction that it shares with others."""
+    """
+    What a piece of work sees and does inside the transaction that it shares with others.
 
-    def __init__(self, connection: sqlite3.Connection, memory: Memory) -> None:
+    Rows are collected and written together: a statement a row would cost more than all decisions. ``connection`` is
+    for what has nothing to do with people and enrolments, ``settled`` for what has: it writes first.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, memory: Memory, addresses: Iterable[str] = ()) -> None:
         self.connection = connection
+        self.entries: list[Entry] = []
+        self.newcomers: dict[str, Contact] = {}
         self._memory = memory
-        self._entries: list[Entry] = []
+        self._unwritten: list[Contact] = []
+        self._enrolments: list[tuple[str, str, str, str | None]] = []
+        self._outcomes: list[Entry] = []
+        self._people_at: dict[str, str | None] = dict.fromkeys(addresses)
+        if self._people_at:
+            self._people_at.update(store.people_at(connection, self._people_at))
+
+    @property
+    def settled(self) -> sqlite3.Connection:
+        """The connection, with everything written that this batch has collected about people and enrolments."""
+        store.add_people(self.connection, self._unwritten)
+        store.add_enrolments(self.connection, self._enrolments)
+        self._unwritten.clear()
+        self._enrolments.clear()
+        return self.connection
 
     def programme(self, id_: str) -> ProgrammeState:
         """A programme as it stands, with what this batch has done to it; empty if it does not exist."""
@@ -117,6 +145,48 @@ class Batch:
             self._memory.registry = store.load_registry(self.connection)
         return self._memory.registry
 
+    def person_at(self, email: str) -> str | None:
+        """The person with this address; case and white space do not count."""
+        address = same_address(email)
+        if address not in self._people_at:
+            self._people_at[address] = store.people_at(self.settled, [address]).get(address)
+        return self._people_at[address]
+
+    def add_people(self, people: dict[str, Person], now: datetime) -> None:
+        """Remember newcomers."""
+        for person, who in people.items():
+            newcomer = Contact(person, who, now)
+            self._unwritten.append(newcomer)
+            self.newcomers[person] = newcomer
+            self._people_at[same_address(who.email)] = person
+
+    def correct_person(self, person: str, who: Person) -> None:
+        """Remember somebody differently."""
+        store.correct_person(self.settled, person, who)
+        self._people_at.clear()
+        self.newcomers.pop(person, None)
+
+    def erase_person(self, person: str) -> None:
+        """Forget who somebody is."""
+        store.erase_person(self.settled, person)
+        self._people_at.clear()
+        self.newcomers.pop(person, None)
+
+    def add_enrolment(self, enrolment: str, programme: str, source: str, request: str | None) -> None:
+        """Remember where a new enrolment belongs."""
+        self._enrolments.append((enrolment, programme, source, request))
+
+    def add_outcome(self, source: str, subject: str, id_: str, body: bytes) -> None:
+        """Answer a partner; the answer is written when the batch is."""
+        memory = self._memory
+        if memory.outcomes is None:
+            memory.outcomes = store.OUTCOMES.head(self.connection)
+        if source not in memory.versions:
+            memory.versions[source] = store.OUTCOMES.version(self.connection, source)
+        memory.outcomes += 1
+        memory.versions[source] += 1
+        self._outcomes.append(Entry(memory.outcomes, source, memory.versions[source], subject, body, id_))
+
     def record(
         self, state: ProgrammeState, facts: Sequence[RegistrationFact], now: datetime, cause: str | None = None
     ) -> ProgrammeState:
@@ -128,7 +198,7 @@ class Batch:
         if state.deadlines is not before:
             for enrolment in dict.fromkeys(getattr(fact, "enrolment", None) for fact in facts):
                 if enrolment is not None and before.get(enrolment) != state.deadlines.get(enrolment):
-                    store.set_deadline(self.connection, enrolment, state.id, state.deadlines.get(enrolment))
+                    store.set_deadline(self.settled, enrolment, state.id, state.deadlines.get(enrolment))
         self._memory.programmes[state.id] = state
         return state
 
@@ -140,15 +210,13 @@ class Batch:
             self._append(NO_PROGRAMME, registry.version, fact, now, cause)
         self._memory.registry = registry
 
-    def add_people(self, people: dict[str, Person], now: datetime) -> None:
-        """Remember newcomers."""
-        for person, who in people.items():
-            store.add_person(self.connection, person, who, now)
-
     def write(self) -> None:
-        """Append what came true to the log."""
-        if self._entries:
-            store.LOG.append(self.connection, self._entries)
+        """Write what has been collected."""
+        connection = self.settled
+        if self.entries:
+            store.LOG.append(connection, self.entries)
+        if self._outcomes:
+            store.OUTCOMES.append(connection, self._outcomes)
 
     def _append(self, programme: str, version: int, fact: RegistrationFact, now: datetime, cause: str | None) -> None:
         if self._memory.head is None:
@@ -166,7 +234,7 @@ class Batch:
             f'"position":{position},"version":{version},{because}"data":{fact.model_dump_json(exclude_none=True)}}}'
         )
         subject = fact_subject(SOURCE, type_, programme)
-        self._entries.append(Entry(position, programme, version, subject, body.encode(), id_))
+        self.entries.append(Entry(position, programme, version, subject, body.encode(), id_))
 
 
 Work = Callable[[Batch], Answer]
@@ -177,25 +245,38 @@ Work = Callable[[Batch], Answer]
 class _Waiting:
     work: Work
     key: Key | None
+    addresses: tuple[str, ...]
     then: Callable[[Answer], Awaitable[None]]
 
 
 class Writer:
     """Runs work in batches; :meth:`run` is the task that does it."""
 
-    def __init__(self, database: Database, wake: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, database: Database, committed: Callable[[Batch], None] = lambda _batch: None) -> None:
+        """``committed`` is told of every batch, on the event loop's thread, after its commit."""
         self._database = database
         self._memory = Memory()
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
-        self._wake = wake
+        self._committed = committed
 
-    def submit(self, work: Work, then: Callable[[Answer], Awaitable[None]], key: Key | None = None) -> None:
-        """Have work done; ``then`` is called with the answer after the commit."""
-        self._waiting.append(_Waiting(work, key, then))
+    def submit(
+        self,
+        work: Work,
+        then: Callable[[Answer], Awaitable[None]],
+        key: Key | None = None,
+        people: Iterable[Person] = (),
+    ) -> None:
+        """
+        Have work done; ``then`` is called with the answer after the commit.
+
+        ``people`` are those whom the work will look up by address: a batch looks up all of its people at once.
+        """
+        addresses = tuple(same_address(person.email) for person in people)
+        self._waiting.append(_Waiting(work, key, addresses, then))
         self._arrived.set()
 
-    async def perform(self, work: Work, key: Key | None = None) -> Answer:
+    async def perform(self, work: Work, key: Key | None = None, people: Iterable[Person] = ()) -> Answer:
         """Have work done and wait for the answer."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
@@ -203,7 +284,7 @@ class Writer:
             if not answered.done():
                 answered.set_result(answer)
 
-        self.submit(work, then, key)
+        self.submit(work, then, key, people)
         return await answered
 
     async def read(self, question: Callable[[Batch], Answer]) -> Answer:
@@ -218,7 +299,6 @@ class Writer:
             if not self._waiting:
                 self._arrived.clear()
             answers = await self._commit(taken)
-            self._wake()
             for waiting, answer in zip(taken, answers, strict=True):
                 await waiting.then(answer)
 
@@ -228,11 +308,15 @@ class Writer:
 
     async def _commit(self, taken: Sequence[_Waiting]) -> list[Answer]:
         try:
-            return await self._database.run(lambda connection: self._transact(connection, taken))
+            answers, batch = await self._database.run(lambda connection: self._transact(connection, taken))
         except Exception:
             if len(taken) == 1:
                 _log.exception("a request failed")
                 return [BROKEN]
+        else:
+            if batch is not None:
+                self._committed(batch)
+            return answers
         # One of them failed, or the commit did. Alone, each shows which: the others need not suffer for it.
         _log.warning("a batch was undone and is tried one by one", requests=len(taken))
         return [answer for waiting in taken for answer in await self._commit_one(waiting)]
@@ -240,12 +324,12 @@ class Writer:
     async def _commit_one(self, waiting: _Waiting) -> list[Answer]:
         return await self._commit([waiting])
 
-    def _transact(self, connection: sqlite3.Connection, taken: Sequence[_Waiting]) -> list[Answer]:
-        def decide_all(raw: sqlite3.Connection) -> list[Answer]:
-            batch = Batch(raw, self._memory)
+    def _transact(self, connection: sqlite3.Connection, taken: Sequence[_Waiting]) -> tuple[list[Answer], Batch | None]:
+        def decide_all(raw: sqlite3.Connection) -> tuple[list[Answer], Batch]:
+            batch = Batch(raw, self._memory, (address for waiting in taken for address in waiting.addresses))
             answers = [once(batch, waiting.key, waiting.work) for waiting in taken]
             batch.write()
-            return answers
+            return answers, batch
 
         try:
             return in_transaction(connection, decide_all)
@@ -254,7 +338,7 @@ class Writer:
             if len(taken) > 1:
                 raise
             _log.error("a request could not be stored", error=str(error))
-            return [TRY_AGAIN]
+            return [TRY_AGAIN], None
         except BaseException:
             self._memory.forget()
             raise

@@ -19,6 +19,7 @@ from contracts.facts import (
     ParticipantChanged,
     ParticipantReplaced,
     ParticipantWithdrawn,
+    ProgrammeCapacityRaised,
     ProgrammePublished,
     ProgrammeWithdrawn,
     RegistrationFact,
@@ -76,6 +77,9 @@ def _about_enrolment(state: ProgrammeState, definition: Programme, command: _Abo
         return ()
     if not enrolment.active:
         return Rejected("rejected", (reasons.not_active(),))
+    if state.withdrawn and not isinstance(command, WithdrawEnrolment | WithdrawParticipant):
+        # Nobody is invited to what does not take place.
+        return Rejected("rejected", (reasons.programme_withdrawn(),))
     match command:
         case WithdrawEnrolment():
             return _withdraw(state, enrolment, reasons.withdrawn_on_request(), command.now)
@@ -116,7 +120,9 @@ def _publish(state: ProgrammeState, command: PublishProgramme) -> Decision:
     if not facts:
         return ()
     measured = _measured_anew(state, new, command.now) if state.definition.team != new.team else ()
-    return _with_promotions(state, (*facts, *measured), command.now, reasons.capacity_raised)
+    raised = any(isinstance(fact, ProgrammeCapacityRaised) for fact in facts)
+    why = reasons.capacity_raised if raised else reasons.rules_changed
+    return _with_promotions(state, (*facts, *measured), command.now, why)
 
 
 def _measured_anew(state: ProgrammeState, new: Programme, now: datetime) -> tuple[RegistrationFact, ...]:
@@ -191,18 +197,17 @@ def _request(state: ProgrammeState, definition: Programme, command: RequestEnrol
 def _withdraw(state: ProgrammeState, enrolment: Enrolment, reason: Reason, now: datetime) -> Decision:
     before = "confirmed" if enrolment.status == "confirmed" else "waiting"
     withdrawn = EnrolmentWithdrawn(enrolment=enrolment.id, before=before, reason=reason)
-    return _with_promotions(state, (withdrawn,), now, reasons.unit_came_free)
+    return _with_promotions(state, (withdrawn,), now, reasons.unit_free)
 
 
 def _promote(state: ProgrammeState, enrolment: Enrolment) -> Decision:
     if enrolment.status != "waiting":
         return Rejected("rejected", (reasons.not_waiting(),))
-    if state.withdrawn:
-        return Rejected("rejected", (reasons.programme_withdrawn(),))
     if not state.fits(enrolment.units):
         return Rejected("rejected", (reasons.no_room(enrolment.units, state.free or 0),))
     place = state.place(enrolment.id) or 1
-    return (EnrolmentPromoted(enrolment=enrolment.id, reason=reasons.promoted_by_staff(place)),)
+    promoted = EnrolmentPromoted(enrolment=enrolment.id, reason=reasons.promoted_by_staff(place))
+    return (*waiting.jumped_by(state, enrolment), promoted)
 
 
 def _add(state: ProgrammeState, definition: Programme, enrolment: Enrolment, command: AddParticipant) -> Decision:
@@ -211,17 +216,15 @@ def _add(state: ProgrammeState, definition: Programme, enrolment: Enrolment, com
     more = units - enrolment.units
     broken = [
         *rules.broken_by_person(state, definition.enrolment.eligible, command.participant),
-        *rules.broken_by_seats(definition.team, people),
+        *rules.broken_by_seats(definition.team, people, command.participant),
     ]
-    if more == 0 and state.withdrawn:
-        broken.append(reasons.programme_withdrawn())
     if more > 0:
         # Who completes a team keeps to the team's deadline; a further unit keeps to the programme's.
         broken += rules.broken_by_time(state, definition.enrolment, command.now)
         broken += rules.broken_by_maximum(state, definition.enrolment, enrolment.organisation, more)
         if enrolment.status == "confirmed" and not state.fits(more):
             broken.append(reasons.no_room(more, state.free or 0))
-        elif enrolment.status == "confirmed" and state.waiting:
+        elif any(enrolment.status == "confirmed" or number > enrolment.number for number in state.waiting):
             broken.append(reasons.others_wait())
         capacity = definition.enrolment.capacity
         if capacity is not None and units > capacity:
@@ -242,7 +245,7 @@ def _change(definition: Programme, enrolment: Enrolment, command: ChangeParticip
     people = tuple(new if one.person == new.person else one for one in enrolment.participants)
     broken = [
         *rules.broken_by_roles(definition.enrolment.eligible, [new]),
-        *rules.broken_by_seats(definition.team, people),
+        *rules.broken_by_seats(definition.team, people, new),
     ]
     if broken:
         return Rejected("rejected", tuple(broken))
@@ -259,7 +262,7 @@ def _replace(
     people = tuple(new if one.person == command.person else one for one in enrolment.participants)
     broken = [
         *rules.broken_by_person(state, definition.enrolment.eligible, new),
-        *rules.broken_by_seats(definition.team, people),
+        *rules.broken_by_seats(definition.team, people, new),
     ]
     if broken:
         return Rejected("rejected", tuple(broken))
@@ -278,7 +281,7 @@ def _withdraw_participant(
     units = rules.units_of(definition, people)
     withdrawn = ParticipantWithdrawn(enrolment=enrolment.id, person=command.person, units=units)
     measured = _measured(definition, enrolment, people, command.now)
-    return _with_promotions(state, (withdrawn, *measured), command.now, reasons.unit_came_free)
+    return _with_promotions(state, (withdrawn, *measured), command.now, reasons.unit_free)
 
 
 def _let_deadlines_pass(state: ProgrammeState, now: datetime) -> Decision:
@@ -292,4 +295,4 @@ def _let_deadlines_pass(state: ProgrammeState, now: datetime) -> Decision:
         facts.append(EnrolmentWithdrawn(enrolment=id_, before=before, reason=reasons.deadline_passed(deadline)))
     if not facts:
         return ()
-    return _with_promotions(state, facts, now, reasons.unit_came_free)
+    return _with_promotions(state, facts, now, reasons.unit_free)

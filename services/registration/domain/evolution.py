@@ -67,7 +67,8 @@ def evolve(state: ProgrammeState, fact: Message) -> ProgrammeState:
         case ProgrammePublished():
             return replace(state, definition=fact.programme)
         case ProgrammeWithdrawn():
-            return replace(state, withdrawn=True)
+            # No team need become complete any more for what does not take place.
+            return replace(state, withdrawn=True, deadlines=HashTrieMap())
         case _ if state.definition is not None:
             return replace(state, definition=_redefined(state.definition, fact))
         case _:
@@ -170,7 +171,7 @@ def _moved(
 
 def _changed(state: ProgrammeState, enrolment: Enrolment) -> ProgrammeState:
     deadlines = state.deadlines
-    if enrolment.active and enrolment.complete_by is not None:
+    if enrolment.active and enrolment.complete_by is not None and not state.withdrawn:
         deadlines = deadlines.insert(enrolment.id, enrolment.complete_by)
     elif enrolment.id in deadlines:
         deadlines = deadlines.remove(enrolment.id)

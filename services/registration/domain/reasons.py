@@ -232,12 +232,21 @@ def withdrawn_on_request() -> Reason:
     return Reason(rule="on-request", nl="De deelname is op verzoek ingetrokken.", en="It was withdrawn on request.")
 
 
-def unit_came_free(place: int) -> Reason:
-    """Promotion because somebody gave a unit back."""
+def unit_free(place: int) -> Reason:
+    """Promotion because somebody gave a unit back, or because who stood in the way no longer waits."""
     return Reason(
         rule="unit-free",
-        nl=f"Er kwam een plaats vrij; deze aanmelding was nummer {place} op de wachtlijst en past.",
-        en=f"A place came free; this request was number {place} on the waiting list and fits.",
+        nl=f"Er is een plaats vrij; deze aanmelding was nummer {place} op de wachtlijst en past.",
+        en=f"A place is free; this request was number {place} on the waiting list and fits.",
+    )
+
+
+def rules_changed(place: int) -> Reason:
+    """Promotion because the waiting list's policy or freeze is another."""
+    return Reason(
+        rule="rules-changed",
+        nl=f"De regels zijn gewijzigd; deze aanmelding was nummer {place} op de wachtlijst en past nu.",
+        en=f"The rules were changed; this request was number {place} on the waiting list and fits now.",
     )
 
 
@@ -256,6 +265,15 @@ def promoted_by_staff(place: int) -> Reason:
         rule="by-staff",
         nl=f"De organisatie van het programma heeft deze aanmelding (nummer {place}) een plaats gegeven.",
         en=f"The programme's organisers gave this request (number {place}) a place.",
+    )
+
+
+def others_given_precedence() -> Reason:
+    """Pass-over because staff promoted somebody further behind."""
+    return Reason(
+        rule="by-staff",
+        nl="De organisatie van het programma heeft een aanmelding verderop in de wachtlijst voor laten gaan.",
+        en="The programme's organisers let a request further down the waiting list go first.",
     )
 
 
@@ -295,6 +313,15 @@ def no_room(units: int, free: int) -> Reason:
         rule="full",
         nl=f"Hiervoor is {nl} nodig en er is ruimte voor {free}.",
         en=f"This needs {en} and there is room for {free}.",
+    )
+
+
+def reserved() -> Reason:
+    """Units are free, but those who wait come first and the waiting list takes nobody any more."""
+    return Reason(
+        rule="full",
+        nl="De vrije plaatsen zijn voor wie al op de wachtlijst staat; de wachtlijst is gesloten.",
+        en="The free places are for those who are waiting already; the waiting list is closed.",
     )
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from contracts.enrolment import MissingSeat, Participant, Reason
 from contracts.organisation import Organisation
 from contracts.programme import Eligibility, EnrolmentRules, Programme, TeamRule, instant
-from services.registration.domain import reasons
+from services.registration.domain import reasons, waiting
 from services.registration.domain.commands import RequestEnrolment
 from services.registration.domain.state import ProgrammeState
 
@@ -97,13 +97,21 @@ def broken_by_person(state: ProgrammeState, eligible: Eligibility, participant: 
     return [*broken_by_roles(eligible, [participant]), *_broken_by_persons(state, [participant])]
 
 
-def broken_by_seats(team: TeamRule | None, people: Sequence[Participant]) -> list[Reason]:
-    """Whether everybody sits where the team rule lets them."""
+def broken_by_seats(
+    team: TeamRule | None, people: Sequence[Participant], only: Participant | None = None
+) -> list[Reason]:
+    """
+    Whether everybody sits where the team rule lets them, or ``only`` this one of them.
+
+    Who changes one seat answers for that one: after a change of the team rule the others may sit wrongly for a while,
+    and each of them must be able to move.
+    """
+    judged = people if only is None else (only,)
     if team is None:
-        return [reasons.seat_unknown(seat, ()) for seat in sorted({person.seat for person in people if person.seat})]
+        return [reasons.seat_unknown(seat, ()) for seat in sorted({person.seat for person in judged if person.seat})]
     seats = {seat.id: seat for seat in team.seats}
     broken: dict[Reason, None] = {}
-    for participant in people:
+    for participant in judged:
         if participant.seat is None:
             broken[reasons.seat_required(seats)] = None
         elif (seat := seats.get(participant.seat)) is None:
@@ -112,7 +120,7 @@ def broken_by_seats(team: TeamRule | None, people: Sequence[Participant]) -> lis
             broken[reasons.seat_role(seat.id, participant.role, seat.roles)] = None
     taken = Counter(participant.seat for participant in people)
     for seat in team.seats:
-        if taken[seat.id] > seat.count:
+        if taken[seat.id] > seat.count and (only is None or only.seat == seat.id):
             broken[reasons.seat_taken(seat.id, seat.count)] = None
     return list(broken)
 
@@ -162,4 +170,6 @@ def _broken_by_capacity(state: ProgrammeState, rules: EnrolmentRules, units: int
         return [reasons.larger_than_capacity(units, rules.capacity)]
     if rules.waiting_list is None and not state.fits(units):
         return [reasons.full(rules.capacity)]
+    if rules.waiting_list is None and not waiting.may_come_in_at_once(state, units)[0]:
+        return [reasons.reserved()]
     return []

@@ -85,7 +85,8 @@ class Handlers:
             body = call.parse(model)
             work = make(body, self._clock())
             key = Key(STAFF, body.id, digest(body, model.__name__)) if body.id else None
-            self._writer.submit(work, answering(call), key)
+            people = [asking.person for asking in body.participants] if isinstance(body, RequestEnrolment) else []
+            self._writer.submit(work, answering(call), key, people)
 
         return handle
 

@@ -65,7 +65,7 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
         if isinstance(decision, Rejected):
             return answers.rejected(decision)
         batch.add_people(newcomers, arrival.now)
-        store.add_enrolment(batch.connection, enrolment, state.id, arrival.source, arrival.request)
+        batch.add_enrolment(enrolment, state.id, arrival.source, arrival.request)
         state = batch.record(state, decision, arrival.now, arrival.request)
         made = decision[-1]
         if isinstance(made, EnrolmentRefused):
@@ -119,7 +119,7 @@ def change_participant(
         wanted = had.model_copy(update={"seat": seat or had.seat, "role": role or had.role})
         if newcomer is None:
             return domain.ChangeParticipant(enrolment, wanted, arrival.now), {}
-        known = store.person_at(batch.connection, newcomer.email)
+        known = batch.person_at(newcomer.email)
         somebody = wanted.model_copy(update={"person": known or candidate})
         command = domain.ReplaceParticipant(enrolment, had.person, somebody, arrival.now)
         return command, {} if known else {candidate: newcomer}
@@ -177,20 +177,20 @@ def _find(batch: Batch, body: EnrolmentReference | EnrolmentCommand, arrival: Ar
             detail="Name the enrolment: either 'enrolment', its id, or 'request', the id of the message that made it.",
         )
     if body.enrolment is not None:
-        found = store.whereabouts(batch.connection, body.enrolment)
+        found = store.whereabouts(batch.settled, body.enrolment)
     else:
-        found = store.whereabouts_of_request(batch.connection, arrival.source, body.request or "")
+        found = store.whereabouts_of_request(batch.settled, arrival.source, body.request or "")
     if found is None or not arrival.may_touch(found.source):
         return not_found("enrolment", body.enrolment or body.request or "", "The outcome of its request names its id.")
     return found
 
 
 def _participant(batch: Batch, enrolment: str, person: str | None, email: str | None) -> Participant | None:
-    whereabouts = store.whereabouts(batch.connection, enrolment)
+    whereabouts = store.whereabouts(batch.settled, enrolment)
     if whereabouts is None:
         return None
     stands = batch.programme(whereabouts.programme).enrolments.get(enrolment)
-    wanted = person or (store.person_at(batch.connection, email) if email else None)
+    wanted = person or (batch.person_at(email) if email else None)
     return stands.participant(wanted) if stands and wanted else None
 
 
@@ -203,7 +203,7 @@ def _participants(
     participants = []
     for one, who, candidate in zip(asking, people, candidates, strict=True):
         address = same_address(who.email)
-        person = by_address.get(address) or store.person_at(batch.connection, who.email)
+        person = by_address.get(address) or batch.person_at(who.email)
         if person is None:
             person = candidate
             newcomers[person] = who

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from contracts.base import Identity, Message
 from contracts.commands import EnrolmentResult
-from contracts.enrolment import EnrolmentRequest
+from contracts.enrolment import EnrolmentRequest, Person
 from contracts.envelope import Envelope, schema_name
 from contracts.intake import (
     INTAKE,
@@ -35,7 +35,6 @@ from contracts.problem import Fault, Problem, ProblemError, invalid, problem_typ
 from contracts.subjects import outcome, parse_intake_subject
 from services.chassis.identity import new_id
 from services.chassis.intake import Delivery
-from services.chassis.log import Entry
 from services.registration import store
 from services.registration.handlers import enrolments
 from services.registration.handlers.enrolments import Arrival
@@ -87,7 +86,7 @@ class Intake:
             _append_outcome(batch, read, delivery, answer, now)
             return answer
 
-        answer = await self._writer.perform(answered)
+        answer = await self._writer.perform(answered, people=_people(read.data))
         if answer.status >= 500:
             raise NotStored(delivery.sequence)
         self._outcomes_changed()
@@ -128,6 +127,16 @@ def _work_for(read: _Read, arrival: Arrival) -> Work:
             return enrolments.withdraw_participant(data, arrival, person=None, email=data.email)
         case _:
             raise TypeError(f"no work for {type(read.data).__name__}")
+
+
+def _people(data: Message | None) -> Iterable[Person]:
+    match data:
+        case EnrolmentRequest(participants=participants):
+            return [asking.person for asking in participants]
+        case AddParticipantRequest(participant=asking):
+            return [asking.person]
+        case _:
+            return []
 
 
 def _problem(name: str, title: str, detail: str, status: int = 422) -> Problem:
@@ -200,8 +209,6 @@ def _at(field: str, problem: Problem) -> Problem:
 
 
 def _append_outcome(batch: Batch, read: _Read, delivery: Delivery, answer: Answer, now: datetime) -> None:
-    position = store.OUTCOMES.head(batch.connection) + 1
-    version = store.OUTCOMES.version(batch.connection, read.source) + 1
     verdict, data = _outcome(read, delivery, answer)
     type_ = f"outcome.{verdict}.v1"
     envelope = Envelope[Message](
@@ -214,15 +221,9 @@ def _append_outcome(batch: Batch, read: _Read, delivery: Delivery, answer: Answe
         causationid=read.id,
         data=data,
     )
-    entry = Entry(
-        position=position,
-        programme=read.source,
-        version=version,
-        subject=outcome(read.source, "refused" if verdict == "refused" else "accepted"),
-        body=envelope.model_dump_json(exclude_none=True, serialize_as_any=True).encode(),
-        id=envelope.id,
-    )
-    store.OUTCOMES.append(batch.connection, [entry])
+    subject = outcome(read.source, "refused" if verdict == "refused" else "accepted")
+    body = envelope.model_dump_json(exclude_none=True, serialize_as_any=True).encode()
+    batch.add_outcome(read.source, subject, envelope.id, body)
 
 
 def _outcome(read: _Read, delivery: Delivery, answer: Answer) -> tuple[str, Message]:

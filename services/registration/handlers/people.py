@@ -24,8 +24,8 @@ def find(batch: Batch, person: str | None, email: str | None) -> store.Contact |
             status=422,
             detail="Name the person: either 'person', the id, or 'email', the address.",
         )
-    id_ = person or store.person_at(batch.connection, email or "")
-    known = store.contact(batch.connection, id_) if id_ else None
+    id_ = person or batch.person_at(email or "")
+    known = store.contact(batch.settled, id_) if id_ else None
     # The address is not repeated: problem details are logged.
     return known or not_found("person", person or "with this address")
 
@@ -53,7 +53,7 @@ def correct(body: CorrectPerson, now: datetime) -> Work:
         corrected = known.contact.model_copy(update=changes)
         if corrected == known.contact:
             return answers.result(PersonResult(person=known.person, result="unchanged"))
-        holder = store.person_at(batch.connection, corrected.email)
+        holder = batch.person_at(corrected.email)
         if holder not in (None, known.person):
             return problem_answer(
                 Problem(
@@ -63,7 +63,7 @@ def correct(body: CorrectPerson, now: datetime) -> Work:
                     detail=f"The address belongs to the person {holder}; two people can't share one.",
                 )
             )
-        store.correct_person(batch.connection, known.person, corrected)
+        batch.correct_person(known.person, corrected)
         batch.record_registry((PersonCorrected(person=known.person),), now, body.id)
         return answers.result(PersonResult(person=known.person, result="corrected"))
 
@@ -77,7 +77,7 @@ def erase(body: ErasePerson, now: datetime) -> Work:
         known = find(batch, body.person, body.email)
         if isinstance(known, Problem):
             return problem_answer(known)
-        store.erase_person(batch.connection, known.person)
+        batch.erase_person(known.person)
         batch.record_registry((PersonErased(person=known.person),), now, body.id)
         return answers.result(PersonResult(person=known.person, result="erased"))
 

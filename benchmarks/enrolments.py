@@ -1,0 +1,249 @@
+"""
+Enrolments per second to a committed reply, at 1, 64 and 256 in flight, beside a raw probe of the same durability.
+
+The probe is the least that could promise as much: one nats-py subscription, ``json.loads``, and a group commit with
+``synchronous=FULL`` of a row as large as an enrolment's fact, in one hop to the database's thread; the reply comes
+after the commit. It decides nothing, knows nobody and relays nothing. Both are processes of their own behind the same
+broker with the permissions of production, asked by the same client, in turn.
+
+    python -m benchmarks.enrolments [--seconds 3] [--rounds 3] [--profile]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from contracts.subjects import command
+from deploy.broker import RunningBroker, start_broker
+from deploy.embedded import free_port
+from deploy.identities import REGISTRATION_INTAKE
+from services.chassis.broker import connect
+from services.chassis.database import Database, in_transaction
+
+IN_FLIGHT = (1, 64, 256)
+PROBE = command("reporting", "probe", "store")
+"""The probe takes the place of reporting, which does not run here."""
+REQUEST = command("registration", "enrolment", "request")
+_FACT = b"x" * 620
+
+
+def main() -> None:
+    """Run the comparison and print its table."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--seconds", type=float, default=3.0, help="how long each measurement lasts")
+    arguments.add_argument("--rounds", type=int, default=3, help="how often both are measured in turn")
+    arguments.add_argument("--profile", action="store_true", help="profile registration and say what it does")
+    arguments.add_argument("--probe", nargs=3, metavar=("URL", "PASSWORD", "DIRECTORY"), help=argparse.SUPPRESS)
+    options = arguments.parse_args()
+    if options.probe:
+        asyncio.run(_probe(*options.probe))
+        return
+    with tempfile.TemporaryDirectory() as directory, start_broker(Path(directory) / "nats", ["demo"]) as broker:
+        profile = Path(directory) / "profile" if options.profile else None
+        with (
+            _registration(broker, Path(directory), profile) as service,
+            _probe_process(broker, Path(directory)) as probe,
+        ):
+            asyncio.run(_compare(broker, options.seconds, options.rounds, service.pid, probe.pid))
+        if profile:
+            import pstats  # noqa: PLC0415  # only where it is asked for
+
+            pstats.Stats(str(profile)).sort_stats("tottime").print_stats(35)
+
+
+async def _compare(broker: RunningBroker, seconds: float, rounds: int, service: int, probe: int) -> None:
+    connection = await nats.connect(broker.url("staff"), inbox_prefix=broker.inbox_prefix("staff").encode())
+    await _prepare(connection)
+    heading = f"{'a second':>9} {'p50 ms':>7} {'p99 ms':>7} {'CPU µs':>7}"
+    print(f"{'':>9}  {'registration':^33}  {'probe':^33}")
+    print(f"{'in flight':>9}  {heading}  {heading}  {'ratio':>5} {'of CPU':>6}")
+    people = iter(range(10**9))
+    for in_flight in IN_FLIGHT:
+        ours, theirs = [], []
+        for _ in range(rounds):
+            theirs.append(await _load(connection, PROBE, in_flight, seconds, people, probe))
+            ours.append(await _load(connection, REQUEST, in_flight, seconds, people, service))
+        ratio = statistics.median(mine.rate / other.rate for mine, other in zip(ours, theirs, strict=True))
+        cpu = statistics.median(other.cpu / mine.cpu for mine, other in zip(ours, theirs, strict=True))
+        middle = (sorted(ours)[rounds // 2], sorted(theirs)[rounds // 2])
+        columns = "  ".join(f"{one.rate:>9,.0f} {one.median:>7.2f} {one.slow:>7.2f} {one.cpu:>7.0f}" for one in middle)
+        print(f"{in_flight:>9}  {columns}  {ratio:>5.2f} {cpu:>6.2f}", flush=True)
+    await connection.close()
+
+
+async def _prepare(connection: Client) -> None:
+    contact = {"name": "Team", "email": "team@bench.example"}
+    programme = {
+        "id": "bench",
+        "kind": "meeting",
+        "title": {"nl": "Meting", "en": "Benchmark"},
+        "description": {"nl": "Meting", "en": "Benchmark"},
+        "organisers": ["bench"],
+        "content_contact": contact,
+        "enrolment_contact": contact,
+    }
+    organisation = {"id": "bench", "name": "Bench", "kind": "library", "province": "utrecht"}
+    for entity, verb, body in (
+        ("organisation", "register", {"organisations": [organisation]}),
+        ("programme", "publish", {"programme": programme}),
+    ):
+        reply = await connection.request(command("registration", entity, verb), json.dumps(body).encode(), timeout=10)
+        if reply.headers:
+            raise SystemExit(reply.data.decode())
+
+
+class Measured(NamedTuple):
+    """Requests a second, median and 99th percentile in milliseconds, and the server's CPU microseconds a request."""
+
+    rate: float
+    median: float
+    slow: float
+    cpu: float
+
+
+def _cpu_seconds(process: int) -> float:
+    """User and system time of a process so far (proc(5), fields 14 and 15)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _load(
+    connection: Client, subject: str, in_flight: int, seconds: float, people: Iterator[int], server: int
+) -> Measured:
+    durations: list[float] = []
+    end = time.perf_counter() + seconds
+
+    async def ask() -> None:
+        while (begun := time.perf_counter()) < end:
+            who = next(people)
+            person = {"name": f"Person {who}", "email": f"person-{who}@bench.example"}
+            body = json.dumps({"programme": "bench", "organisation": "bench", "participants": [{"person": person}]})
+            reply = await connection.request(subject, body.encode(), timeout=30)
+            if reply.headers:
+                raise SystemExit(reply.data.decode())
+            durations.append(time.perf_counter() - begun)
+
+    cpu = _cpu_seconds(server)
+    begun = time.perf_counter()
+    await asyncio.gather(*(ask() for _ in range(in_flight)))
+    rate = len(durations) / (time.perf_counter() - begun)
+    quantiles = statistics.quantiles(durations, n=100)
+    microseconds = (_cpu_seconds(server) - cpu) / len(durations) * 1e6
+    return Measured(rate, quantiles[49] * 1000, quantiles[98] * 1000, microseconds)
+
+
+@contextmanager
+def _registration(broker: RunningBroker, directory: Path, profile: Path | None) -> Iterator[subprocess.Popen[bytes]]:
+    port = free_port()
+    settings = {
+        "NATS_URL": broker.address,
+        "NATS_USER": "registration",
+        "NATS_PASSWORD": broker.passwords["registration"],
+        "DATA": str(directory / "registration"),
+        "HTTP_PORT": str(port),
+        "PARTNERS": "demo",
+        "PARTNERS_NATS_URL": broker.address,
+        "PARTNERS_NATS_USER": REGISTRATION_INTAKE,
+        "PARTNERS_NATS_PASSWORD": broker.passwords[REGISTRATION_INTAKE],
+        "LOG_LEVEL": "warning",
+    }
+    environment = os.environ | {f"DEELNAME_{name}": value for name, value in settings.items()}
+    profiler = ["-m", "cProfile", "-o", str(profile)] if profile else []
+    service = subprocess.Popen([sys.executable, *profiler, "-m", "services.registration"], env=environment)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health/ready", service)
+        yield service
+    finally:
+        service.terminate()
+        service.wait(timeout=30)
+
+
+def _wait_for(url: str, process: subprocess.Popen[Any]) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise SystemExit("the service ended before it was ready; its log stands above")
+        try:
+            urllib.request.urlopen(url).close()  # noqa: S310  # our own address
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.05)
+        else:
+            return
+    raise SystemExit(f"{url} did not answer 200")
+
+
+@contextmanager
+def _probe_process(broker: RunningBroker, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    arguments = [broker.address, broker.passwords["reporting"], str(directory / "probe")]
+    probe = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.enrolments", "--probe", *arguments], stdout=subprocess.PIPE
+    )
+    try:
+        if probe.stdout is None or not probe.stdout.readline():
+            raise SystemExit("the probe did not start")
+        yield probe
+    finally:
+        probe.terminate()
+        probe.wait(timeout=10)
+
+
+async def _probe(url: str, password: str, directory: str) -> None:
+    folder = Path(directory)
+    migrations = folder / "migrations"
+    migrations.mkdir(parents=True)
+    (migrations / "0001_log.sql").write_text(
+        "CREATE TABLE log (position INTEGER PRIMARY KEY, programme TEXT, version INTEGER, body BLOB,"
+        " UNIQUE (programme, version));"
+    )
+    database = await Database.open(folder / "probe.db", migrations)
+    connection = await connect(url, "reporting", "reporting", password)
+    waiting: list[Msg] = []
+    arrived = asyncio.Event()
+
+    async def take(message: Msg) -> None:
+        waiting.append(message)
+        arrived.set()
+
+    await connection.subscribe(PROBE, cb=take)
+    await connection.flush()
+    print("ready", flush=True)
+    position = 0
+    while True:
+        await arrived.wait()
+        arrived.clear()
+        taken, waiting[:] = list(waiting), []
+        rows = []
+        for message in taken:
+            json.loads(message.data)
+            position += 1
+            rows.append((position, "bench", position, _FACT))
+
+        def insert(raw: sqlite3.Connection, rows: list[tuple[int, str, int, bytes]] = rows) -> None:
+            in_transaction(raw, lambda inside: inside.executemany("INSERT INTO log VALUES (?, ?, ?, ?)", rows))
+
+        await database.run(insert)
+        for message in taken:
+            await connection.publish(message.reply, b'{"status":"confirmed"}')
+
+
+if __name__ == "__main__":
+    main()

@@ -89,4 +89,4 @@ class AnyLife(RuleBasedStateMachine):
 
 
 TestAnyLife = AnyLife.TestCase
-TestAnyLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnyLife.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -79,7 +79,7 @@ def demo(
     runner = _deploy("deploy.demo.runner")
     local = _deploy("deploy.local")
     try:
-        missed: list[str] = runner.run(data, port_base, once=once, desk=desk)
+        missed: list[str] = runner.run(data, port_base, once=once, output=desk.output)
     except (local.DidNotStart, runner.DemoFailed) as error:
         raise Failure(str(error), f"The logs are in {data / 'logs'}.", code=REFUSED) from None
     if missed:

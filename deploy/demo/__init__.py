@@ -1,0 +1,1 @@
+"""The five sample programmes, and what runs them: ``deelname demo``."""

@@ -12,7 +12,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -185,19 +185,37 @@ async def connect(url: str, inbox_prefix: str, **options: Any) -> Client:
 
 
 async def declare_at(
-    application_url: str, partners_url: str, partners: Iterable[str], options: Mapping[str, Any] | None = None
+    application_url: str,
+    partners_url: str,
+    partners: Iterable[str],
+    *,
+    application_seed: str | None = None,
+    partners_seed: str | None = None,
 ) -> Changes:
-    """Connect to both accounts, declare, and close: what ``python -m deploy.topology`` and the local mode do."""
+    """
+    Connect to both accounts, declare, and close: what ``python -m deploy.topology`` and the local mode do.
+
+    The seeds are paths of files that hold the nkeys of ``topology`` and ``topology_partners``; None when the addresses
+    hold passwords.
+
+    Raises:
+        TopologyConflict: see ``declare``.
+        nats.errors.Error: the broker does not answer, or does not let us in.
+    """
     prefix = access(()).identity(TOPOLOGY).inbox_prefix
-    application = await connect(application_url, prefix, **(options or {}))
+    application = await connect(application_url, prefix, **_key(application_seed))
     try:
-        partners_account = await connect(partners_url, prefix, **(options or {}))
+        partners_account = await connect(partners_url, prefix, **_key(partners_seed))
         try:
             return await declare(application, partners_account, partners)
         finally:
             await partners_account.close()
     finally:
         await application.close()
+
+
+def _key(seed: str | None) -> dict[str, Any]:
+    return {"nkeys_seed": seed} if seed else {}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -214,6 +232,16 @@ def main(arguments: list[str] | None = None) -> int:
         help="user topology_partners in account PARTNERS (default: DEELNAME_PARTNERS_NATS_URL)",
     )
     parser.add_argument(
+        "--application-seed",
+        default=os.environ.get("DEELNAME_NATS_NKEY_SEED_FILE"),
+        help="file with the nkey of topology (default: DEELNAME_NATS_NKEY_SEED_FILE)",
+    )
+    parser.add_argument(
+        "--partners-seed",
+        default=os.environ.get("DEELNAME_PARTNERS_NATS_NKEY_SEED_FILE"),
+        help="file with the nkey of topology_partners (default: DEELNAME_PARTNERS_NATS_NKEY_SEED_FILE)",
+    )
+    parser.add_argument(
         "--partners",
         default=os.environ.get("DEELNAME_PARTNERS", ""),
         help="comma-separated names (default: DEELNAME_PARTNERS)",
@@ -224,7 +252,15 @@ def main(arguments: list[str] | None = None) -> int:
     partners = [name.strip() for name in given.partners.split(",") if name.strip()]
     try:
         access(partners)
-        changes = asyncio.run(declare_at(given.application_url, given.partners_url, partners))
+        changes = asyncio.run(
+            declare_at(
+                given.application_url,
+                given.partners_url,
+                partners,
+                application_seed=given.application_seed,
+                partners_seed=given.partners_seed,
+            )
+        )
     except (TopologyConflict, ValueError, OSError, nats.errors.Error) as error:
         print(f"topology: {error}", file=sys.stderr)
         return 1

@@ -31,7 +31,7 @@ from deploy.local.processes import Backoff, Child
 from deploy.local.settings import Layout, Ports, endpoints, environment
 from deploy.topology import TopologyConflict
 
-READY_WITHIN = 30.0
+READY_WITHIN = 60.0
 """Seconds that a service may take from its start to being ready."""
 STOPPED_WITHIN = 20.0
 """Seconds that the services together may take to end what they have in hand."""

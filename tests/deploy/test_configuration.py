@@ -24,6 +24,7 @@ from deploy.configuration import (
 )
 from deploy.embedded import EmbeddedBroker, free_port, server_binary
 from deploy.identities import Access, access
+from deploy.topology import declare_at
 
 CHECKED_IN = Path(configuration.__file__).with_name("nats.conf")
 
@@ -106,7 +107,7 @@ def test_the_command_says_what_is_wrong_with_the_keys(tmp_path: Path, capsys: py
     assert "no credential for demo, notifications" in capsys.readouterr().err
 
 
-async def test_a_partner_comes_in_with_its_seed_and_with_no_other(tmp_path: Path) -> None:
+async def test_in_production_everybody_comes_in_with_a_seed(tmp_path: Path) -> None:
     """Production: the broker knows public keys alone."""
     table = access(["demo"])
     seeds = {identity.name: new_key() for identity in table.identities}
@@ -114,15 +115,24 @@ async def test_a_partner_comes_in_with_its_seed_and_with_no_other(tmp_path: Path
     file = tmp_path / "nats.conf"
     credentials = {name: PublicKey(public) for name, (_, public) in seeds.items()}
     file.write_text(render(table, credentials, Broker(tmp_path / "store", port=port)), encoding="utf-8")
-    seed_file = tmp_path / "demo.nk"
-    seed_file.write_bytes(seeds["demo"][0])
+    files = {name: tmp_path / f"{name}.nk" for name in seeds}
+    for name, (seed, _) in seeds.items():
+        files[name].write_bytes(seed)
     server = EmbeddedBroker(file, port, tmp_path / "nats.log")
     server.start()
+    address = f"nats://127.0.0.1:{port}"
     try:
-        connection = await nats.connect(
-            f"nats://127.0.0.1:{port}", nkeys_seed=str(seed_file), inbox_prefix=b"_INBOX_demo", allow_reconnect=False
+        await declare_at(
+            address,
+            address,
+            ["demo"],
+            application_seed=str(files["topology"]),
+            partners_seed=str(files["topology_partners"]),
         )
-        await connection.flush()
+        connection = await nats.connect(
+            address, nkeys_seed=str(files["demo"]), inbox_prefix=b"_INBOX_demo", allow_reconnect=False
+        )
+        assert (await connection.jetstream().publish("intake.demo.enrolment.request", b"{}")).stream == "INTAKE_DEMO"
         await connection.close()
     finally:
         server.stop()

@@ -38,6 +38,7 @@ CREATE TABLE positions (
 
 _HEARTBEAT = 0.5  # seconds between the broker's signs of life when there is nothing to deliver
 _SILENCE = 1.5  # seconds without any sign of life after which the consumer counts as gone
+_LONGEST_QUEUE = 30  # seconds that what the broker said may wait to be heard
 _TICK = 0.25
 _ROOM = 8  # batches that may wait here before flow control is held back
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -159,7 +160,9 @@ class Reader:
                 elif self._connection.stats["reconnects"] != reconnects or not self._connection.is_connected:
                     raise StartAgain("the connection to the broker broke")
                 elif consumer.silence > _SILENCE:
-                    raise StartAgain("the broker's consumer is gone")
+                    await self._hear_all()
+                    if consumer.silence > _SILENCE:
+                        raise StartAgain("the broker's consumer is gone")
                 if monotonic() - looked > 1:
                     await self._compare_with_stream(consumer)
                     looked = monotonic()
@@ -191,7 +194,17 @@ class Reader:
         self._head = int(info.state.last_seq)
         self._pause = _SHORTEST_PAUSE
         if self._head > self._position and consumer.idle > 1:
-            raise StartAgain(f"the stream is at {self._head}, nothing came")
+            await self._hear_all()
+            if consumer.idle > 1:
+                raise StartAgain(f"the stream is at {self._head}, nothing came")
+
+    async def _hear_all(self) -> None:
+        """
+        Wait until everything has been heard that the broker said so far.
+
+        While the loop does other work, or another reader of this connection is far behind, signs of life queue up.
+        """
+        await while_connected(self._connection, self._connection.flush(_LONGEST_QUEUE), _LONGEST_QUEUE)
 
     def _complain(self, complaint: str, error: Exception | None = None) -> None:
         """Once per cause, not once per attempt."""
@@ -226,8 +239,8 @@ class _Consumer:
 
     @property
     def idle(self) -> float:
-        """Seconds since the last message."""
-        return monotonic() - self._delivered
+        """Seconds since the broker could last have sent a message and did not."""
+        return 0.0 if self._waiting else monotonic() - self._delivered
 
     async def open(self, start: int) -> int:
         """Begin at sequence ``start``; returns the stream's last sequence."""
@@ -271,6 +284,8 @@ class _Consumer:
         """Let the broker send on, if it was held back and there is room again."""
         if self._held_back and len(self._waiting) < self._room:
             reply, self._held_back = self._held_back, ""
+            # While it was held back it could not send, however long the work on what it had sent took.
+            self._delivered = monotonic()
             await self._connection.publish(reply)
 
     async def close(self) -> None:

@@ -1,0 +1,462 @@
+"""Given facts, when somebody asks, then these numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from contracts import facts
+from contracts.base import Message, OrganisationKind, Province, Title
+from contracts.enrolment import Participant, Reason
+from contracts.facts import NO_PROGRAMME
+from contracts.organisation import Organisation
+from contracts.programme import Eligibility
+from contracts.queries import Counts, DayRow, MailRow, ProgrammeReport, Reached
+from contracts.theme import ThemeReference
+from services.chassis.state import State
+from services.reporting.domain import evolve, participation, programme_list, programme_report, theme_report
+from services.reporting.domain.participation import UnknownKey
+from tests.plausible import MEETING, TEAMS, PlausibleLogs, fact, logs, meeting, team_track, theme
+
+DAY = timedelta(days=1)
+NOON = datetime(2023, 3, 2, 11, 0, tzinfo=UTC)
+WITHDRAWN = Reason(rule="withdrawn", nl="Op verzoek.", en="On request.")
+FREE = Reason(rule="place-free", nl="Er kwam een plaats vrij.", en="A place came free.")
+
+
+def given_facts(*data: Message, programme: str = MEETING, time: datetime = NOON, state: State | None = None) -> State:
+    state = State() if state is None else state
+    for each in data:
+        outside = isinstance(each, facts.OrganisationRegistered | facts.OrganisationChanged | facts.ThemePublished)
+        state = evolve(state, fact(each, NO_PROGRAMME if outside else programme, time))
+    return state
+
+
+def published(programme: Any = None) -> facts.ProgrammePublished:
+    return facts.ProgrammePublished(programme=programme or meeting())
+
+
+def organisation(id_: str, **changes: Any) -> facts.OrganisationRegistered:
+    entry = {
+        "id": id_,
+        "name": id_.title(),
+        "kind": OrganisationKind.LIBRARY,
+        "province": Province.OVERIJSSEL,
+        "municipality": "Almelo",
+    }
+    return facts.OrganisationRegistered(organisation=Organisation.model_validate(entry | changes))
+
+
+def people(*ids: str, role: str | None = None, seat: str | None = None) -> tuple[Participant, ...]:
+    return tuple(Participant(person=id_, role=role, seat=seat) for id_ in ids)
+
+
+def confirmed(
+    id_: str, who: tuple[Participant, ...], at: str | None = None, units: int = 1
+) -> facts.EnrolmentConfirmed:
+    return facts.EnrolmentConfirmed(enrolment=id_, organisation=at, units=units, participants=who, source="biblionet")
+
+
+def waitlisted(id_: str, who: tuple[Participant, ...], at: str | None = None) -> facts.EnrolmentWaitlisted:
+    return facts.EnrolmentWaitlisted(
+        enrolment=id_, organisation=at, units=len(who), participants=who, source="biblionet", place=1
+    )
+
+
+def refused(id_: str, who: tuple[Participant, ...], *rules: str, at: str | None = None) -> facts.EnrolmentRefused:
+    return facts.EnrolmentRefused(
+        enrolment=id_,
+        organisation=at,
+        units=len(who),
+        participants=who,
+        source="biblionet",
+        reasons=tuple(Reason(rule=rule, nl=f"Nee ({id_}).", en=f"No ({id_}).") for rule in rules),
+    )
+
+
+def withdrawn(id_: str) -> facts.EnrolmentWithdrawn:
+    return facts.EnrolmentWithdrawn(enrolment=id_, before="confirmed", reason=WITHDRAWN)
+
+
+def report_of(state: State, programme: str = MEETING) -> ProgrammeReport:
+    report = programme_report(state, programme)
+    assert report is not None
+    return report
+
+
+def keys(rows: Iterable[Any]) -> list[str]:
+    return [row.key for row in rows]
+
+
+def names(mentions: Iterable[Any]) -> list[str]:
+    return [mention.id for mention in mentions]
+
+
+# A programme ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_programme_without_enrolments_shows_zeros() -> None:
+    report = report_of(given_facts(published()))
+    assert report.counts == Counts()
+    assert (report.organisations, report.days, report.mails) == ((), (), ())
+    assert report.capacity == 10
+
+
+def test_nobody_knows_a_programme_that_was_not_published() -> None:
+    assert programme_report(State(), MEETING) is None
+    assert programme_list(State()).programmes == ()
+
+
+def test_units_and_people_are_counted_by_status() -> None:
+    report = report_of(
+        given_facts(
+            published(),
+            confirmed("a", people("p1", "p2"), units=2),
+            waitlisted("b", people("p3")),
+            refused("c", people("p4", "p5", "p6"), "closed"),
+            confirmed("d", people("p7")),
+            withdrawn("d"),
+        )
+    )
+    assert report.counts == Counts(
+        units_confirmed=2,
+        units_waiting=1,
+        units_withdrawn=1,
+        units_refused=3,
+        people_confirmed=2,
+        people_waiting=1,
+        people_withdrawn=1,
+        people_refused=3,
+    )
+
+
+def test_who_is_promoted_waits_no_longer() -> None:
+    report = report_of(
+        given_facts(
+            published(),
+            waitlisted("a", people("p")),
+            facts.EnrolmentPromoted(enrolment="a", reason=FREE),
+        )
+    )
+    assert (report.counts.units_waiting, report.counts.units_confirmed) == (0, 1)
+
+
+def test_who_leaves_an_enrolment_that_goes_on_is_withdrawn_alone() -> None:
+    report = report_of(
+        given_facts(
+            published(),
+            confirmed("a", people("p1", "p2", role="manager"), units=2),
+            facts.ParticipantWithdrawn(enrolment="a", person="p2", units=1),
+        )
+    )
+    assert report.counts == Counts(units_confirmed=1, people_confirmed=1, units_withdrawn=1, people_withdrawn=1)
+    assert report.roles[0].counts == Counts(people_confirmed=1, people_withdrawn=1)
+
+
+def test_a_place_that_goes_from_hand_to_hand_withdraws_nobody() -> None:
+    report = report_of(
+        given_facts(
+            published(),
+            confirmed("a", people("p1", role="taalhuis")),
+            facts.ParticipantReplaced(enrolment="a", person="p1", participant=people("p2", role="manager")[0]),
+        )
+    )
+    assert report.counts == Counts(units_confirmed=1, people_confirmed=1)
+    assert keys(report.roles) == ["manager"]
+
+
+def test_a_refusal_counts_for_every_rule_it_names_and_keeps_the_first_sentence() -> None:
+    report = report_of(
+        given_facts(
+            published(), refused("a", people("p1", "p2"), "closed", "full"), refused("b", people("p3"), "closed")
+        )
+    )
+    closed, full = report.refusals
+    assert (closed.rule, closed.refusals, closed.units, closed.people) == ("closed", 2, 3, 3)
+    assert (full.rule, full.refusals, full.units, full.people) == ("full", 1, 2, 2)
+    assert (closed.nl, closed.en) == ("Nee (a).", "No (a).")
+
+
+def test_days_tell_what_came_in_and_what_became_of_it_later() -> None:
+    state = given_facts(published(), confirmed("a", people("p1")), waitlisted("b", people("p2")))
+    state = given_facts(
+        withdrawn("a"), facts.EnrolmentPromoted(enrolment="b", reason=FREE), state=state, time=NOON + DAY
+    )
+    assert report_of(state).days == (
+        DayRow(day="2023-03-02", requested=2, confirmed=1, waiting=1),
+        DayRow(day="2023-03-03", promoted=1, withdrawn=1),
+    )
+
+
+def test_the_registry_is_asked_when_the_report_is_made() -> None:
+    state = given_facts(published(), confirmed("a", people("p1"), "almelo"), confirmed("b", people("p2")))
+
+    before = report_of(state)
+    after = report_of(given_facts(organisation("almelo", name="Bibliotheek Almelo"), state=state))
+
+    assert [(row.key, row.name) for row in before.organisations] == [
+        ("almelo", "almelo (niet in het register)"),
+        ("_without-organisation", "zonder organisatie"),
+    ]
+    assert before.organisations[0].title == Title(nl="almelo (niet in het register)", en="almelo (not in the registry)")
+    assert keys(before.provinces) == ["_unregistered-organisation", "_without-organisation"]
+    assert [row.name for row in after.organisations] == ["Bibliotheek Almelo", "zonder organisatie"]
+    assert keys(after.provinces) == ["overijssel", "_without-organisation"]
+
+
+def test_seats_come_in_the_order_of_the_rule_with_the_hours_of_the_confirmed() -> None:
+    state = given_facts(
+        published(team_track()),
+        confirmed("a", (*people("p1", seat="jeugd"), *people("p2", seat="manager"))),
+        waitlisted("b", people("p3", seat="jeugd")),
+        programme=TEAMS,
+    )
+    report = report_of(state, TEAMS)
+    assert report.per == "team"
+    assert [(row.seat, row.people, row.hours) for row in report.seats] == [("jeugd", 1, 20), ("manager", 1, 3)]
+    assert report.seats[0].counts == Counts(people_confirmed=1, people_waiting=1)
+
+
+def test_a_seat_that_the_rule_lost_still_shows() -> None:
+    rule = team_track().team
+    assert rule is not None
+    state = given_facts(
+        published(team_track()),
+        confirmed("a", people("p1", seat="manager")),
+        facts.ProgrammeTeamRuleChanged(team=rule.model_copy(update={"seats": rule.seats[:1]})),
+        programme=TEAMS,
+    )
+    assert [(row.seat, row.people, row.hours) for row in report_of(state, TEAMS).seats] == [
+        ("jeugd", 0, 0),
+        ("manager", 1, None),
+    ]
+
+
+def test_changes_of_the_programme_show() -> None:
+    state = given_facts(
+        published(),
+        facts.ProgrammeDescribed(
+            title=Title(nl="Anders", en="Different"), description=meeting().description, kind=meeting().kind
+        ),
+        facts.ProgrammeCapacityRaised(before=10, after=None),
+        # Rules repeat the old capacity; capacity has facts of its own.
+        facts.ProgrammeRulesChanged(rules=meeting().enrolment, changed=("closes",)),
+        facts.ProgrammeWithdrawn(),
+    )
+    report = report_of(state)
+    assert (report.title.nl, report.capacity, report.withdrawn) == ("Anders", None, True)
+
+
+def test_mails_are_counted_by_purpose_and_a_retried_one_failed_no_longer() -> None:
+    def mail(id_: str, purpose: str) -> dict[str, str]:
+        return {"mail": id_, "purpose": purpose, "person": "p"}
+
+    state = given_facts(
+        published(),
+        facts.MailSent(**mail("m1", "confirmation")),
+        facts.MailFailed(**mail("m2", "confirmation"), cause="uncertain"),
+        facts.MailFailed(**mail("m3", "invite"), cause="refused"),
+        facts.MailFailed(**mail("m3", "invite"), cause="given-up"),
+        facts.MailSent(**mail("m2", "confirmation")),
+    )
+    report = report_of(state)
+    assert report.mails == (
+        MailRow(purpose="confirmation", sent=2, failed=0),
+        MailRow(purpose="invite", sent=0, failed=1),
+    )
+    assert (report.mails_sent, report.mails_failed) == (2, 1)
+
+
+# Who took part -------------------------------------------------------------------------------------------------------
+
+REGISTRY = (
+    organisation("almelo"),
+    organisation("zeist", province=Province.UTRECHT, municipality="Zeist"),
+    organisation("gemeente", kind=OrganisationKind.MUNICIPALITY),
+    organisation("organisation-0", kind=OrganisationKind.SUPPORT_ORGANISATION),
+)
+
+
+def test_who_could_have_taken_part_and_never_did_is_named() -> None:
+    libraries = meeting(eligible=Eligibility(kinds=(OrganisationKind.LIBRARY,)))
+    state = given_facts(*REGISTRY, published(libraries), confirmed("a", people("p"), "almelo"))
+    (row,) = participation(state, "organiser").rows
+    assert (row.key, row.name, row.programmes) == ("organisation-0", "Organisation-0", (MEETING,))
+    assert names(row.took_part) == ["almelo"]
+    assert names(row.never_took_part) == ["zeist"], "a municipality may not come, and the host does not visit itself"
+
+
+@pytest.mark.parametrize("status", ["waiting", "withdrawn", "refused"])
+def test_who_has_no_place_did_not_take_part(status: str) -> None:
+    happened = {
+        "waiting": (waitlisted("a", people("p"), "almelo"),),
+        "withdrawn": (confirmed("a", people("p"), "almelo"), withdrawn("a")),
+        "refused": (refused("a", people("p"), "closed", at="almelo"),),
+    }[status]
+    (row,) = participation(given_facts(REGISTRY[0], published(), *happened), "organiser").rows
+    assert (names(row.took_part), names(row.never_took_part)) == ([], ["almelo"])
+    assert getattr(row.counts, f"people_{status}") == 1
+
+
+def test_provinces_that_the_rules_leave_out_could_not_have_come() -> None:
+    only_utrecht = meeting(eligible=Eligibility(provinces=(Province.UTRECHT,)))
+    state = given_facts(*REGISTRY, published(only_utrecht))
+    (row,) = participation(state, "province").rows
+    assert (row.key, row.name, names(row.never_took_part)) == ("utrecht", "Utrecht", ["zeist"])
+
+
+def test_a_withdrawn_programme_counts_for_nothing() -> None:
+    state = given_facts(*REGISTRY, published(), confirmed("a", people("p"), "almelo"), facts.ProgrammeWithdrawn())
+    assert participation(state, "organiser").rows == ()
+    assert participation(state, "municipality").rows == ()
+
+
+def test_rows_by_municipality_come_in_order_and_those_without_one_last() -> None:
+    state = given_facts(
+        *REGISTRY,
+        organisation("zwervend", municipality=None),
+        published(),
+        confirmed("a", people("p1"), "zwervend"),
+        confirmed("b", people("p2"), "nergens-bekend"),
+        confirmed("c", people("p3")),
+    )
+    report = participation(state, "municipality")
+    assert keys(report.rows) == [
+        "Almelo",
+        "Zeist",
+        "_unregistered-organisation",
+        "_without-municipality",
+        "_without-organisation",
+    ]
+    assert names(report.rows[2].took_part) == ["nergens-bekend"]
+    assert report.rows[4].took_part == ()
+    assert report.rows[4].counts.people_confirmed == 1
+
+
+def test_one_row_and_one_kind_can_be_asked_for() -> None:
+    state = given_facts(*REGISTRY, published(), confirmed("a", people("p1"), "almelo"), confirmed("b", people("p2")))
+    report = participation(state, "municipality", "Almelo", OrganisationKind.MUNICIPALITY)
+    (row,) = report.rows
+    assert (names(row.took_part), names(row.never_took_part)) == ([], ["gemeente"])
+    assert row.counts == Counts()
+
+
+def test_a_key_that_nothing_has_is_told_with_those_that_there_are() -> None:
+    state = given_facts(*REGISTRY, published())
+    with pytest.raises(UnknownKey) as told:
+        participation(state, "municipality", "Amsterdam")
+    assert told.value.known == ("Almelo", "Zeist")
+
+
+def test_a_theme_without_programmes_has_a_row_and_an_unknown_theme_says_so() -> None:
+    belongs = meeting(themes=(ThemeReference(theme="nooit-gepubliceerd"),))
+    state = given_facts(facts.ThemePublished(theme=theme()), published(belongs))
+    assert [(row.key, row.name, row.programmes) for row in participation(state, "theme").rows] == [
+        ("nooit-gepubliceerd", "nooit-gepubliceerd (onbekend thema)", (MEETING,)),
+        ("vluchtelingen", "Vluchtelingen", ()),
+    ]
+
+
+# A theme -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_theme_says_per_municipality_and_goal_what_was_reached() -> None:
+    on_sharing = meeting("delen-1", themes=(ThemeReference(theme="vluchtelingen", goals=("delen",)),))
+    on_the_whole = meeting("geheel-1", themes=(ThemeReference(theme="vluchtelingen"),))
+    state = given_facts(facts.ThemePublished(theme=theme()), *REGISTRY)
+    state = given_facts(
+        published(on_sharing),
+        confirmed("a", people("p1", "p2"), "almelo", units=2),
+        waitlisted("b", people("p3"), "gemeente"),
+        confirmed("c", people("p4"), "zeist"),
+        programme="delen-1",
+        state=state,
+    )
+    # The same two people again, and one without an organisation.
+    state = given_facts(
+        published(on_the_whole),
+        confirmed("d", people("p1", "p2"), "almelo", units=2),
+        confirmed("e", people("p5")),
+        programme="geheel-1",
+        state=state,
+    )
+    report = theme_report(state, "vluchtelingen")
+    assert report is not None
+    almelo, hof = report.municipalities
+
+    assert [(cell.goal, cell.programmes, cell.organisations, cell.people) for cell in almelo.goals] == [
+        ("delen", 1, 1, 2),
+        ("leren", 0, 0, 0),
+    ]
+    assert almelo.whole == Reached(programmes=2, organisations=1, people=2)
+    assert (hof.municipality, hof.whole) == ("Hof van Twente", Reached())
+    assert [cell.people for cell in hof.goals] == [0, 0]
+    assert [(cell.goal, cell.people) for cell in report.elsewhere] == [("delen", 1), ("leren", 0)]
+    assert report.whole_elsewhere == Reached(programmes=2, organisations=1, people=2)
+    assert report.whole == Reached(programmes=2, organisations=2, people=4)
+    assert [(row.key, row.counts.people_confirmed, row.counts.people_waiting) for row in report.goals] == [
+        ("delen", 3, 1),
+        ("leren", 0, 0),
+    ]
+
+
+def test_a_municipality_is_itself_however_it_is_spelled() -> None:
+    belongs = meeting(themes=(ThemeReference(theme="vluchtelingen", goals=("delen",)),))
+    state = given_facts(
+        facts.ThemePublished(theme=theme()),
+        organisation("hof", municipality="Hof Van  Twente"),
+        published(belongs),
+        confirmed("a", people("p"), "hof"),
+    )
+    report = theme_report(state, "vluchtelingen")
+    assert report is not None
+    assert [row.whole.people for row in report.municipalities] == [0, 1]
+
+
+# Whatever happened ---------------------------------------------------------------------------------------------------
+
+
+@given(logs())
+@settings(max_examples=60, deadline=None)
+def test_the_parts_of_a_report_add_up_to_the_whole(grown: PlausibleLogs) -> None:
+    state = State()
+    for each in grown.registration + grown.notifications:
+        state = evolve(state, each)
+    for row in programme_list(state).programmes:
+        report = report_of(state, row.programme)
+        assert report.counts == row.counts
+        for parts in (report.organisations, report.provinces):
+            assert added(part.counts for part in parts) == report.counts
+        people_only = {name: count for name, count in report.counts.model_dump().items() if name.startswith("people")}
+        assert added(part.counts for part in report.roles).model_dump(include=set(people_only)) == people_only
+        if report.seats:
+            assert added(part.counts for part in report.seats).model_dump(include=set(people_only)) == people_only
+        entered = [each for each in grown.registration if each.subject == row.programme]
+        requests = [each for each in entered if isinstance(each.data, facts.Enrolled)]
+        assert sum(day.requested for day in report.days) == len(requests)
+        assert all(day.requested == day.confirmed + day.waiting + day.refused for day in report.days)
+
+
+def added(counts: Iterable[Counts]) -> Counts:
+    total = dict.fromkeys(Counts.model_fields, 0)
+    for each in counts:
+        for name, count in each.model_dump().items():
+            total[name] += count
+    return Counts(**total)
+
+
+@given(logs())
+@settings(max_examples=40, deadline=None)
+def test_nobody_took_part_and_never_did(grown: PlausibleLogs) -> None:
+    state = State()
+    for each in grown.registration:
+        state = evolve(state, each)
+    for by in ("theme", "organiser", "province", "municipality"):
+        report = participation(state, by)  # type: ignore[arg-type]  # one of the headings
+        assert len(keys(report.rows)) == len(set(keys(report.rows)))
+        for row in report.rows:
+            assert not set(names(row.took_part)) & set(names(row.never_took_part))

@@ -1,0 +1,120 @@
+"""A database of the service, people to mail, and a clock that the test sets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from contracts.enrolment import Person
+from services.chassis.database import Database
+from services.notifications import store
+from services.notifications.contacts import Absence, Contact, ContactsUnavailable
+from services.notifications.handlers import Desk, Planner
+from services.notifications.letters import Address
+from services.notifications.rendering import Renderer
+from services.notifications.sender import Sender
+from services.notifications.transport import Transport
+from tests.notifications.lives import START, Life, messages
+
+SENDER = Address("Deelname", "deelname@deelname.example")
+
+
+@dataclass
+class SetClock:
+    """Stands still until it is moved."""
+
+    now: datetime = START + timedelta(hours=1)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@dataclass
+class AddressBook:
+    """Contacts without a broker, for what is about something else; everybody is in it who was not erased."""
+
+    absent: dict[str, Absence] = field(default_factory=dict)
+    known: dict[str, Person] = field(default_factory=dict)
+    unavailable: bool = False
+    asked: int = 0
+
+    async def of(self, people: Collection[str]) -> Mapping[str, Contact]:
+        self.asked += 1
+        if self.unavailable:
+            raise ContactsUnavailable("test")
+        return {each: self.absent.get(each) or self.known.get(each) or someone(each) for each in people}
+
+
+def someone(person: str) -> Person:
+    return Person(name=f"{person.title()} de Wit", email=f"{person}@bibliotheek.example")
+
+
+@dataclass
+class Service:
+    """Everything of the service but the broker."""
+
+    database: Database
+    clock: SetClock
+    contacts: AddressBook
+    planner: Planner
+    renderer: Renderer
+
+    def sender(self, transport: Transport, fault_pause: float = 60) -> Sender:
+        return Sender(
+            self.database,
+            transport=transport,
+            contacts=self.contacts,
+            renderer=self.renderer,
+            clock=self.clock,
+            state=lambda: self.planner.state,
+            fault_pause=fault_pause,
+        )
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(
+            self.database,
+            state=lambda: self.planner.state,
+            contacts=self.contacts,
+            renderer=self.renderer,
+            clock=self.clock,
+        )
+
+    async def reads(self, life: Life) -> None:
+        """Everything in the log that was not read yet."""
+        position = await self.planner.position()
+        await self.planner.apply(messages(life.facts)[position:])
+
+    async def becomes(self, mail: str, status: str) -> None:
+        """A mail's status as if something had made it so."""
+        await self.database.transact(
+            lambda raw: raw.execute("UPDATE mails SET status = ? WHERE id = ?", (status, mail))
+        )
+
+    async def statuses(self) -> list[tuple[str, ...]]:
+        """Purpose, session, status of all mails, in the order of planning."""
+        found = await self.database.run(lambda raw: store.mails(raw, store.ALL))
+        return [(each.purpose, *((each.session,) if each.session else ()), each.status) for each in reversed(found)]
+
+
+@pytest.fixture(scope="session")
+def renderer() -> Renderer:
+    return Renderer(SENDER, "https://deelname.example")
+
+
+@pytest.fixture
+async def notifications(database_path: Path, renderer: Renderer) -> AsyncIterator[Service]:
+    """The service without a broker, on a real database."""
+    database = await Database.open(database_path, store.MIGRATIONS)
+    clock = SetClock()
+    planner = Planner(database, clock)
+    await planner.load()
+    yield Service(database, clock, AddressBook(), planner, renderer)
+    await database.close()

@@ -19,6 +19,7 @@ from nats.js.api import AckPolicy
 from nats.js.errors import APIError
 
 from deploy.broker import RunningBroker
+from services.chassis.relay import publish_batch
 from tests.conftest import Broker
 from tests.deploy.conftest import Visitor, visit
 
@@ -365,6 +366,16 @@ class TestRegistration:
     )
     async def test_may_not_publish_among_the_partners(self, intake: Visitor, subject: str) -> None:
         assert await intake.is_refused(subject)
+
+    @pytest.mark.parametrize(
+        ("subject", "stream"), [("log.registration.p.a.b", "LOG_REGISTRATION"), ("$KV.contacts.x", "KV_contacts")]
+    )
+    async def test_writes_in_atomic_batches(
+        self, registration: Visitor, state_of: StateOf, subject: str, stream: str
+    ) -> None:
+        before = (await state_of(stream)).last_seq
+        await publish_batch(registration.connection, [(subject, b"{}", {}) for _ in range(3)])
+        assert (await state_of(stream)).last_seq == before + 3
 
 
 class TestNotifications:

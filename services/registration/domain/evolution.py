@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Literal
 
 from rpds import HashTrieMap
@@ -42,14 +43,15 @@ from services.registration.domain.state import Enrolment, ProgrammeState
 
 def evolve(state: ProgrammeState, fact: Message) -> ProgrammeState:
     """The state after one more fact. A fact of a type that it does not know counts, and changes nothing else."""
-    state = replace(state, version=state.version + 1)
+    version = state.version + 1
+    if isinstance(fact, EnrolmentConfirmed):
+        return _came_in(state, version, fact, "confirmed")
+    if isinstance(fact, EnrolmentWaitlisted):
+        return _came_in(state, version, fact, "waiting")
+    state = replace(state, version=version)
     match fact:
-        case EnrolmentConfirmed():
-            return _came_in(state, fact, "confirmed")
-        case EnrolmentWaitlisted():
-            return _came_in(state, fact, "waiting")
         case EnrolmentRefused():
-            refused = replace(_made(state, fact, "refused"), reasons=fact.reasons)
+            refused = replace(_made(version, fact, "refused"), reasons=fact.reasons)
             return replace(state, enrolments=state.enrolments.insert(refused.id, refused))
         case EnrolmentPromoted():
             return _promoted(state, fact)
@@ -75,10 +77,10 @@ def evolve(state: ProgrammeState, fact: Message) -> ProgrammeState:
             return state
 
 
-def _made(state: ProgrammeState, fact: Enrolled, status: Literal["confirmed", "waiting", "refused"]) -> Enrolment:
+def _made(number: int, fact: Enrolled, status: Literal["confirmed", "waiting", "refused"]) -> Enrolment:
     return Enrolment(
         id=fact.enrolment,
-        number=state.version,
+        number=number,
         status=status,
         organisation=fact.organisation,
         units=fact.units,
@@ -91,13 +93,19 @@ def _made(state: ProgrammeState, fact: Enrolled, status: Literal["confirmed", "w
     )
 
 
-def _came_in(state: ProgrammeState, fact: Enrolled, status: Literal["confirmed", "waiting"]) -> ProgrammeState:
-    enrolment = _made(state, fact, status)
+def _came_in(
+    state: ProgrammeState, version: int, fact: Enrolled, status: Literal["confirmed", "waiting"]
+) -> ProgrammeState:
+    # What happens most is one copy of the state, not one for each thing that changes in it.
+    enrolment = _made(version, fact, status)
     persons = state.persons
     for participant in enrolment.participants:
         persons = persons.insert(participant.person, enrolment.id)
     return replace(
-        _changed(state, enrolment),
+        state,
+        version=version,
+        enrolments=state.enrolments.insert(enrolment.id, enrolment),
+        deadlines=_deadlines(state, enrolment),
         persons=persons,
         confirmed=state.confirmed + (enrolment.units if status == "confirmed" else 0),
         waiting=state.waiting.insert(enrolment.number, enrolment.id) if status == "waiting" else state.waiting,
@@ -170,12 +178,16 @@ def _moved(
 
 
 def _changed(state: ProgrammeState, enrolment: Enrolment) -> ProgrammeState:
-    deadlines = state.deadlines
+    enrolments = state.enrolments.insert(enrolment.id, enrolment)
+    return replace(state, enrolments=enrolments, deadlines=_deadlines(state, enrolment))
+
+
+def _deadlines(state: ProgrammeState, enrolment: Enrolment) -> HashTrieMap[str, datetime]:
     if enrolment.active and enrolment.complete_by is not None and not state.withdrawn:
-        deadlines = deadlines.insert(enrolment.id, enrolment.complete_by)
-    elif enrolment.id in deadlines:
-        deadlines = deadlines.remove(enrolment.id)
-    return replace(state, enrolments=state.enrolments.insert(enrolment.id, enrolment), deadlines=deadlines)
+        return state.deadlines.insert(enrolment.id, enrolment.complete_by)
+    if enrolment.id in state.deadlines:
+        return state.deadlines.remove(enrolment.id)
+    return state.deadlines
 
 
 def _counted(counts: HashTrieMap[str, int], organisation: str | None, units: int) -> HashTrieMap[str, int]:

@@ -91,7 +91,7 @@ def kind_not_eligible(kinds: Iterable[str]) -> Reason:
 
 def province_not_eligible(provinces: Iterable[str]) -> Reason:
     """The organisation is in a province that the programme is not for."""
-    names = [str(province).title() for province in provinces]
+    names = ["Fryslân" if province == "fryslan" else str(province).title() for province in provinces]
     return Reason(
         rule="province-not-eligible",
         nl=f"Dit programma is bedoeld voor organisaties in {_either(names, 'nl')}.",
@@ -151,10 +151,10 @@ def full(capacity: int) -> Reason:
 
 def larger_than_capacity(units: int, capacity: int) -> Reason:
     """The group could not fit even into the empty programme."""
-    nl, en = _units(capacity)
+    _, en = _units(capacity)
     return Reason(
         rule="larger-than-capacity",
-        nl=f"De aanmelding telt {units} plaatsen; het programma heeft er in totaal {nl}.",
+        nl=f"De aanmelding telt {units} plaatsen; het programma heeft er in totaal {capacity}.",
         en=f"The request takes {units} places; the programme has {en} in all.",
     )
 

@@ -58,7 +58,7 @@ def missed(result: Result) -> Iterator[str]:
     report = result.report
     for number, (wanted, got) in enumerate(zip(expected.answers, result.answers, strict=False), 1):
         if wanted != got:
-            yield f"message {number} of {result.sample.intake.name}: answered '{got}', not '{wanted}'"
+            yield f"message {number} of {result.sample.requests.name}: answered '{got}', not '{wanted}'"
     if len(expected.answers) != len(result.answers):
         yield f"{len(result.answers)} messages were answered, not {len(expected.answers)}"
     for status, count in expected.enrolments.model_dump().items():

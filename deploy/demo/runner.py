@@ -141,7 +141,7 @@ class _Story:
         self._clock = clock
         self._endpoints = endpoints
         self._output = output
-        self._answers: dict[Path, list[str]] = {sample.intake: [] for sample in everything}
+        self._answers: dict[Path, list[str]] = {sample.requests: [] for sample in everything}
         self._published: set[str] = set()
 
     async def tell(self) -> list[Result]:
@@ -154,7 +154,7 @@ class _Story:
             bar = progress.add_task("Loading the registry", total=len(acts) + messages + 1)
             registered = await self._desk.load_organisations(ORGANISATIONS)
             self._say(progress, bar, f"staff    {registered.registered} organisations are in the registry")
-            async with _partner(self._endpoints, [sample.intake for sample in self._samples]) as partner:
+            async with _partner(self._endpoints, [sample.requests for sample in self._samples]) as partner:
                 while (about := await partner.next()) or acts:
                     due = datetime.fromisoformat(about["time"]) if about else None
                     while acts and (due is None or acts[0][0] <= due):
@@ -191,7 +191,7 @@ class _Story:
     async def _result(self, sample: Sample) -> Result:
         return Result(
             sample,
-            tuple(self._answers[sample.intake]),
+            tuple(self._answers[sample.requests]),
             await self._desk.enrolments(sample.programme),
             await self._desk.facts(sample.programme),
             await self._desk.report(sample.programme),

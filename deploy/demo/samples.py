@@ -46,7 +46,7 @@ class Expected(_Strict):
     """
     What must come of a sample.
 
-    ``answers`` has the answer to each message of ``intake.jsonl``, in its order: how the enrolment stands, or
+    ``answers`` has the answer to each message of ``requests.jsonl``, in its order: how the enrolment stands, or
     ``refused`` with the rules or kinds of problem. ``reasons`` counts the rules by which enrolments were promoted and
     passed over; ``mails`` the mails sent by purpose.
     """
@@ -76,9 +76,9 @@ class Sample:
         return self.expected.programme
 
     @property
-    def intake(self) -> Path:
+    def requests(self) -> Path:
         """The partner's messages, one a line."""
-        return self.directory / "intake.jsonl"
+        return self.directory / "requests.jsonl"
 
     @property
     def begins(self) -> datetime:

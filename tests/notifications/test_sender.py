@@ -1,0 +1,483 @@
+"""Mails go out once, in order, and what is uncertain is said: against a real SMTP server and a real maildir."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from inspect import isawaitable
+from pathlib import Path
+from subprocess import PIPE, Popen
+from sys import executable
+from typing import Any
+
+import icalendar
+import pytest
+
+from contracts import facts
+from contracts.commands import RetryMail
+from contracts.enrolment import Person
+from contracts.queries import MailsQuestion, MailView
+from services.notifications import store
+from services.notifications.contacts import Absence
+from services.notifications.sender import BATCH, Sender
+from services.notifications.transport import Fault, Maildir, Outcome, Reply, Sent, Smtp, parse_transport
+from tests.notifications.conftest import Service
+from tests.notifications.lives import Life, confirmed, occasion, session, withdrawn
+
+JUNE, LATER = occasion("2023-06-20"), occasion("2023-06-27", venue="Bibliotheek Gouda")
+
+
+class MailServer:
+    """A mail server in a process of its own, and what it took."""
+
+    def __init__(self, directory: Path) -> None:
+        self._mails = directory / "taken.jsonl"
+        asked = json.dumps({"mails": str(self._mails)})
+        server = Path(__file__).with_name("smtp_server.py")
+        self.process = Popen([executable, str(server), asked], stdout=PIPE, text=True)
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self.port}"
+
+    @property
+    def taken(self) -> list[EmailMessage]:
+        lines = self._mails.read_text().splitlines() if self._mails.exists() else []
+        return [_parsed(b64decode(json.loads(line)["raw"])) for line in lines]
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def mail_server(tmp_path: Path) -> Iterator[MailServer]:
+    server = MailServer(tmp_path)
+    yield server
+    server.stop()
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Any]:
+    transport = parse_transport(url)
+    await transport.open()
+    try:
+        yield transport
+    finally:
+        await transport.close()
+
+
+@asynccontextmanager
+async def running(sender: Sender) -> AsyncIterator[Sender]:
+    task = asyncio.create_task(sender.run())
+    try:
+        yield sender
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait for what another task brings about."""
+    async with asyncio.timeout(20):
+        while not (await answer if isawaitable(answer := condition()) else answer):
+            await asyncio.sleep(0.01)
+
+
+async def all_have(notifications: Service, status: str, attempts: int) -> bool:
+    return {(each.status, each.attempts) for each in await mails(notifications)} == {(status, attempts)}
+
+
+def _parsed(raw: bytes) -> EmailMessage:
+    message = message_from_bytes(raw, policy=policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def calendars(mails: list[EmailMessage]) -> list[tuple[str, str, int]]:
+    """Method, UID and SEQUENCE of the mails that carry a calendar, as they were taken."""
+    found = []
+    for mail in mails:
+        for part in mail.walk():
+            if part.get_content_type() == "text/calendar":
+                payload = part.get_payload(decode=True)
+                assert isinstance(payload, bytes)
+                calendar = icalendar.Calendar.from_ical(payload)
+                event = calendar.walk("VEVENT")[0]
+                found.append((str(calendar["METHOD"]), str(event["UID"]), int(str(event["SEQUENCE"]))))
+    return found
+
+
+def life_with(*more: Any) -> Life:
+    life = Life(session("kick-off", JUNE), session("slot"))
+    for each in more:
+        life.happens(each)
+    return life
+
+
+async def mails(notifications: Service, **conditions: Any) -> list[MailView]:
+    found = await notifications.desk.mails(MailsQuestion(**conditions))
+    return list(reversed(found.mails))
+
+
+def lives_at(notifications: Service, person: str, email: str) -> None:
+    notifications.contacts.known[person] = Person(name="Noor de Wit", email=email)
+
+
+async def test_a_whole_life_reaches_the_mail_server_in_order(notifications: Service, mail_server: MailServer) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    async with opened(mail_server.url) as transport:
+        sender = notifications.sender(transport)
+        for what in (None, lambda: life.moves("kick-off", LATER, JUNE), lambda: life.happens(withdrawn("e1"))):
+            if what:
+                what()
+            await notifications.reads(life)
+            await sender.send_due()
+    assert {each[-1] for each in await notifications.statuses()} == {"sent"}
+    taken = mail_server.taken
+    assert len(taken) == 5
+    ((_, uid, _), *_) = calendars(taken)
+    assert calendars(taken) == [("REQUEST", uid, 0), ("REQUEST", uid, 1), ("CANCEL", uid, 2)]
+    by_id = {each["Message-ID"]: each for each in taken}
+    assert len(by_id) == 5
+    confirmation = next(each for each in taken if each["In-Reply-To"] is None)
+    invite, moved, cancel = [each for each in taken if calendars([each])]
+    assert invite["In-Reply-To"] == confirmation["Message-ID"]
+    assert moved["In-Reply-To"] == invite["Message-ID"]
+    assert moved["References"].split() == [confirmation["Message-ID"], invite["Message-ID"]]
+    assert cancel["In-Reply-To"] == moved["Message-ID"]
+
+
+async def test_mails_about_one_item_go_out_one_after_the_other(notifications: Service, mail_server: MailServer) -> None:
+    life = life_with(*(confirmed(f"e{n}", f"person{n}") for n in range(20)))
+    life.moves("kick-off", LATER, JUNE)
+    life.moves("kick-off", JUNE, LATER)
+    await notifications.reads(life)
+    async with opened(mail_server.url) as transport:
+        await notifications.sender(transport).send_due()
+    last: dict[str, int] = {}
+    for _, uid, sequence in calendars(mail_server.taken):
+        assert sequence == last.get(uid, -1) + 1
+        last[uid] = sequence
+    assert set(last.values()) == {2}
+    assert len(last) == 20
+
+
+async def test_more_than_a_batch_goes_out_whole_and_each_mail_once(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    life = life_with(*(confirmed(f"e{n}", f"person{n}") for n in range(BATCH)))
+    await notifications.reads(life)
+    async with opened(mail_server.url) as transport:
+        await notifications.sender(transport).send_due()
+        ids = [each["Message-ID"] for each in mail_server.taken]
+    assert len(ids) == len(set(ids)) == 2 * BATCH
+
+
+async def test_what_is_no_longer_true_is_dropped_with_the_reason(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    await notifications.reads(life_with(confirmed("e1", "noor"), withdrawn("e1")))
+    async with opened(mail_server.url) as transport:
+        await notifications.sender(transport).send_due()
+    assert [(each.purpose, each.status, each.answer) for each in await mails(notifications)][:2] == [
+        ("confirmation", "dropped", "the person is not enrolled any more"),
+        ("invite", "dropped", "the person is not invited to this session any more"),
+    ]
+    assert await notifications.statuses() == [
+        ("confirmation", "dropped"),
+        ("invite", "kick-off", "dropped"),
+        ("withdrawn", "sent"),
+        ("withdrawn-invite", "kick-off", "dropped"),
+    ]
+    assert (await mails(notifications))[-1].answer == "the invitation that this takes back never went out"
+
+
+async def test_a_refusal_for_now_is_tried_again_by_the_table_with_the_same_bytes(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    lives_at(notifications, "noor", "end.451@bibliotheek.example")
+    await notifications.reads(life_with(confirmed("e1", "noor")))
+    async with opened(mail_server.url) as transport:
+        sender = notifications.sender(transport)
+        await sender.send_due()
+        first = (await mails(notifications))[0]
+        assert (first.status, first.attempts) == ("planned", 1)
+        assert "451" in (first.answer or "")
+        assert 50 < (first.due_at - notifications.clock()).total_seconds() < 70
+        notifications.clock.forward(seconds=40)
+        await sender.send_due()
+        assert (await mails(notifications))[0].attempts == 1, "it is not due yet"
+        notifications.clock.forward(seconds=30)
+        await sender.send_due()
+        assert (await mails(notifications))[0].attempts == 2
+        for _ in range(9):
+            notifications.clock.forward(hours=14)
+            await sender.send_due()
+    given_up = (await mails(notifications))[0]
+    assert given_up.status == "failed"
+    assert (given_up.answer or "").startswith("given up: 451")
+    taken = mail_server.taken
+    assert len(taken) > 8
+    by_id: dict[str, set[bytes]] = {}
+    for each in taken:
+        by_id.setdefault(each["Message-ID"], set()).add(each.as_bytes())
+    assert [len(each) for each in by_id.values()] == [1, 1], "every attempt repeats the same bytes"
+
+
+async def test_an_invitation_is_given_up_when_the_session_begins(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    lives_at(notifications, "noor", "rcpt.450@bibliotheek.example")
+    soon = occasion("2023-03-02", 12, 14)
+    life = Life(session("kick-off", soon))
+    life.happens(confirmed("e1", "noor"))
+    await notifications.reads(life)
+    notifications.clock.forward(minutes=45)
+    async with opened(mail_server.url) as transport:
+        await notifications.sender(transport).send_due()
+    assert [each.status for each in await mails(notifications)] == ["planned", "failed"]
+
+
+async def test_an_address_that_does_not_exist_fails_for_good_and_gets_nothing_more(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    lives_at(notifications, "noor", "rcpt.550.5.1.1@bibliotheek.example")
+    life = life_with(confirmed("e1", "noor"), confirmed("e2", "sam"))
+    await notifications.reads(life)
+    async with opened(mail_server.url) as transport:
+        sender = notifications.sender(transport)
+        await sender.send_due()
+        life.moves("kick-off", LATER, JUNE)
+        await notifications.reads(life)
+        await sender.send_due()
+        noor = await mails(notifications, person="noor")
+        assert [(each.purpose, each.status) for each in noor] == [
+            ("confirmation", "failed"),
+            ("invite", "failed"),
+            ("session-moved", "failed"),
+        ]
+        assert noor[-1].attempts == 0
+        assert {each.status for each in await mails(notifications, person="sam")} == {"sent"}
+        lives_at(notifications, "noor", "noor@bibliotheek.example")
+        life.happens(facts.PersonCorrected(person="noor"), subject=facts.NO_PROGRAMME)
+        await notifications.reads(life)
+        await notifications.desk.retry(RetryMail(mail=noor[0].mail))
+        await sender.send_due()
+    assert mail_server.taken[-1]["To"] == "Noor de Wit <noor@bibliotheek.example>"
+
+
+async def test_an_answer_that_never_came_is_uncertain_until_a_person_decides(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    lives_at(notifications, "noor", "end.reset@bibliotheek.example")
+    life = life_with(confirmed("e1", "noor"))
+    await notifications.reads(life)
+    async with opened(mail_server.url) as transport:
+        sender = notifications.sender(transport)
+        await sender.send_due()
+        uncertain = await mails(notifications, status="uncertain")
+        assert len(uncertain) == 2
+        notifications.clock.forward(days=2)
+        await sender.send_due()
+        assert len(mail_server.taken) == 2, "nothing is guessed"
+        await notifications.desk.retry(RetryMail(mail=uncertain[0].mail))
+        await sender.send_due()
+    first, *_, again = mail_server.taken
+    assert again["Message-ID"] in (uncertain[0].message_id, first["Message-ID"])
+    assert [each.as_bytes() for each in mail_server.taken].count(again.as_bytes()) == 2
+
+
+async def test_what_a_crash_left_half_sent_is_uncertain_over_smtp(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    await half_sent(notifications)
+    async with opened(mail_server.url) as transport, running(notifications.sender(transport)):
+        await until(lambda: all_have(notifications, "uncertain", 1))
+    assert mail_server.taken == []
+    types = await notifications.database.run(lambda raw: [each.subject for each in store.LOG.read(raw, 0, 10)])
+    assert types == ["log.notifications.gezinsaanpak-2023.mail.failed"] * 2
+
+
+async def test_what_a_crash_left_half_sent_is_delivered_again_into_the_same_file(
+    notifications: Service, tmp_path: Path
+) -> None:
+    transport = Maildir(tmp_path / "mail")
+    await transport.open()
+    await half_sent(notifications, transport)
+    files = sorted((tmp_path / "mail/new").iterdir())
+    sender = notifications.sender(transport)
+    await sender.resolve_crash()
+    await sender.send_due()
+    assert {each.status for each in await mails(notifications)} == {"sent"}
+    assert sorted((tmp_path / "mail/new").iterdir()) == files
+    assert len(files) == 2
+
+
+async def half_sent(notifications: Service, transport: Maildir | None = None) -> None:
+    """As a kill -9 leaves it: ``sending`` is on disk, the mail may be out, the outcome was never stored."""
+
+    class Dying:
+        async def deliver(self, *arguments: Any, **_: Any) -> Outcome:
+            if transport:
+                await transport.deliver(*arguments)
+            return await asyncio.Future()
+
+    await notifications.reads(life_with(confirmed("e1", "noor")))
+    task = asyncio.create_task(notifications.sender(Dying()).send_due())  # type: ignore[arg-type]
+    await until(lambda: all_have(notifications, "sending", 1))
+    await until(lambda: transport is None or len(list((transport.path / "new").iterdir())) == 2)
+    for each in asyncio.all_tasks() - {asyncio.current_task()}:
+        each.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_server_that_refuses_us_stops_the_queue_and_burns_nobody(notifications: Service) -> None:
+    class Refusing:
+        """Refuses until it is repaired, as a server does whose password was changed."""
+
+        def __init__(self) -> None:
+            self.asked = 0
+            self.repaired = False
+
+        async def deliver(self, *_: Any, **__: Any) -> Outcome:
+            self.asked += 1
+            return Sent(Reply("taken", 250)) if self.repaired else Fault(Reply("authentication failed", 535, "5.7.8"))
+
+    transport = Refusing()
+    await notifications.reads(life_with(*(confirmed(f"e{n}", f"person{n}") for n in range(8))))
+    async with running(notifications.sender(transport, fault_pause=0.05)) as sender:  # type: ignore[arg-type]
+        await until(lambda: bool(sender.fault))
+        assert "535" in sender.fault
+        asked = transport.asked
+        await until(lambda: transport.asked >= asked + 2)
+        assert {(each.status, each.attempts) for each in await mails(notifications)} <= {("planned", 0), ("sending", 1)}
+        transport.repaired = True
+        await until(lambda: not sender.fault)
+        await until(lambda: all_have(notifications, "sent", 1))
+
+
+async def test_while_contacts_cannot_be_read_everything_waits_and_nothing_is_lost(
+    notifications: Service, tmp_path: Path
+) -> None:
+    transport = Maildir(tmp_path / "mail")
+    await transport.open()
+    notifications.contacts.unavailable = True
+    await notifications.reads(life_with(confirmed("e1", "noor")))
+    async with running(notifications.sender(transport)):
+        await until(lambda: notifications.contacts.asked >= 2)
+        assert [each[-1] for each in await notifications.statuses()] == ["planned", "planned"]
+        notifications.contacts.unavailable = False
+        await until(lambda: len(list((tmp_path / "mail/new").iterdir())) == 2)
+
+
+async def test_who_was_erased_is_not_mailed_and_who_is_not_known_yet_is_waited_for(
+    notifications: Service, tmp_path: Path
+) -> None:
+    transport = Maildir(tmp_path / "mail")
+    await transport.open()
+    notifications.contacts.absent = {"noor": Absence.ERASED, "sam": Absence.UNKNOWN}
+    await notifications.reads(life_with(confirmed("e1", "noor"), confirmed("e2", "sam")))
+    sender = notifications.sender(transport)
+    await sender.send_due()
+    assert {(each.person, each.status) for each in await mails(notifications)} == {
+        ("noor", "dropped"),
+        ("sam", "planned"),
+    }
+    del notifications.contacts.absent["sam"]
+    notifications.clock.forward(minutes=1)
+    await sender.send_due()
+    assert {each.status for each in await mails(notifications, person="sam")} == {"sent"}
+
+
+async def test_who_stays_unknown_is_given_up_after_a_day(notifications: Service, tmp_path: Path) -> None:
+    transport = Maildir(tmp_path / "mail")
+    await transport.open()
+    notifications.contacts.absent = {"noor": Absence.UNKNOWN}
+    await notifications.reads(life_with(confirmed("e1", "noor")))
+    notifications.clock.forward(hours=25)
+    await notifications.sender(transport).send_due()
+    assert {each.answer for each in await mails(notifications)} == {"nobody knows who the person is"}
+
+
+async def test_one_mail_that_cannot_be_written_stops_no_other(notifications: Service, tmp_path: Path) -> None:
+    transport = Maildir(tmp_path / "mail")
+    await transport.open()
+    lives_at(notifications, "noor", "ñoor@bibliotheek.example")
+    await notifications.reads(life_with(confirmed("e1", "noor"), confirmed("e2", "sam")))
+    await notifications.sender(transport).send_due()
+    noor, sam = await mails(notifications, person="noor"), await mails(notifications, person="sam")
+    assert {(each.status, each.answer) for each in noor} == {("failed", "cannot be written: UnusableAddress")}
+    assert {each.status for each in sam} == {"sent"}
+
+
+async def test_our_own_log_tells_of_every_mail_and_names_nobody(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    lives_at(notifications, "sam", "rcpt.550.5.1.1@bibliotheek.example")
+    life = life_with(confirmed("e1", "noor"), confirmed("e2", "sam"))
+    await notifications.reads(life)
+    async with opened(mail_server.url) as transport:
+        await notifications.sender(transport).send_due()
+    entries = await notifications.database.run(lambda raw: store.LOG.read(raw, 0, 100))
+    told = [facts.parse(each.body) for each in entries]
+    assert [each.position for each in told] == [each.version for each in told] == [1, 2, 3, 4]
+    assert sorted((each.type, each.data.model_dump()["person"]) for each in told) == [
+        ("mail.failed.v1", "sam"),
+        ("mail.failed.v1", "sam"),
+        ("mail.sent.v1", "noor"),
+        ("mail.sent.v1", "noor"),
+    ]
+    assert {each.subject for each in told} == {"gezinsaanpak-2023"}
+    assert {each.data.model_dump()["mail"] for each in told} == {each.id for each in life.mails}
+    for entry in entries:
+        assert b"bibliotheek.example" not in entry.body
+        assert b"de Wit" not in entry.body
+
+
+async def test_a_clock_that_jumps_ahead_makes_what_waits_due(notifications: Service, mail_server: MailServer) -> None:
+    lives_at(notifications, "noor", "rcpt.450@bibliotheek.example")
+    await notifications.reads(life_with(confirmed("e1", "noor")))
+    async with opened(mail_server.url) as transport, running(notifications.sender(transport)):
+        await until(lambda: all_have(notifications, "planned", 1))
+        notifications.clock.forward(hours=3)
+        await until(lambda: all_have(notifications, "planned", 2))
+
+
+async def test_a_mail_erased_between_writing_and_sending_stays_unsent(notifications: Service) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    await notifications.reads(life)
+    due = await notifications.database.run(lambda raw: store.due(raw, notifications.clock(), 10))
+    life.happens(facts.PersonErased(person="noor"), subject=facts.NO_PROGRAMME)
+    await notifications.reads(life)
+    written = [store.Written(each.ordinal, "<x@y>", "noor@x.example", b"raw") for each in due]
+    claimed = await notifications.database.transact(lambda raw: store.begin(raw, written, notifications.clock()))
+    assert claimed == set()
+    assert await notifications.database.run(lambda raw: raw.execute("SELECT * FROM archive").fetchall()) == []
+
+
+async def test_a_mail_answered_after_its_person_was_erased_keeps_no_address(notifications: Service) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    await notifications.reads(life)
+    now = notifications.clock()
+    due = await notifications.database.run(lambda raw: store.due(raw, now, 10))
+    written = [store.Written(each.ordinal, "<x@y>", "noor@x.example", b"raw") for each in due]
+    await notifications.database.transact(lambda raw: store.begin(raw, written, now))
+    life.happens(facts.PersonErased(person="noor"), subject=facts.NO_PROGRAMME)
+    await notifications.reads(life)
+    outcomes = [store.Outcome(each.ordinal, "sent", "250 <noor@x.example> taken") for each in due]
+    await notifications.database.transact(lambda raw: store.settle(raw, outcomes, [], now))
+    assert {(each.status, each.answer) for each in await mails(notifications)} == {("sent", None)}
+
+
+def test_an_smtp_setting_makes_an_smtp_transport() -> None:
+    assert isinstance(parse_transport("smtp://127.0.0.1:2525"), Smtp)

@@ -88,7 +88,7 @@ async def running(sender: Sender) -> AsyncIterator[Sender]:
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
     """Wait for what another task brings about."""
     async with asyncio.timeout(20):
-        while not (await answer if isawaitable(answer := condition()) else answer):
+        while not (await answer if isawaitable(answer := condition()) else answer):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from contracts import facts
@@ -54,7 +55,20 @@ def _on(*types: type[Message]) -> Callable[[AnyRule], AnyRule]:
 
 def day(time: datetime) -> str:
     """The day on which it is ``time`` in Amsterdam, as an ISO 8601 date."""
+    if _is_utc(time.tzinfo):
+        return _day_of_hour(time.year, time.month, time.day, time.hour)
     return time.astimezone(AMSTERDAM).date().isoformat()
+
+
+@lru_cache(maxsize=16)
+def _is_utc(zone: tzinfo | None) -> bool:
+    return zone is not None and zone.utcoffset(None) == timedelta(0)
+
+
+@lru_cache(maxsize=1024)
+def _day_of_hour(year: int, month: int, day: int, hour: int) -> str:
+    """Amsterdam has been whole hours ahead of UTC since 1940: within an hour of UTC its day does not change."""
+    return datetime(year, month, day, hour, tzinfo=UTC).astimezone(AMSTERDAM).date().isoformat()
 
 
 COUNTED = _RULES.keys()
@@ -172,14 +186,14 @@ def _change_enrolment(
 @_on(facts.EnrolmentPromoted)
 def _promoted(state: State, programme: str, data: facts.EnrolmentPromoted, time: datetime) -> State:
     return _change_enrolment(
-        state, programme, data.enrolment, lambda before: replace(before, status="confirmed", promoted=day(time))
+        state, programme, data.enrolment, lambda before: before._replace(status="confirmed", promoted=day(time))
     )
 
 
 @_on(facts.EnrolmentWithdrawn)
 def _withdrawn(state: State, programme: str, data: facts.EnrolmentWithdrawn, time: datetime) -> State:
     return _change_enrolment(
-        state, programme, data.enrolment, lambda before: replace(before, status="withdrawn", withdrawn=day(time))
+        state, programme, data.enrolment, lambda before: before._replace(status="withdrawn", withdrawn=day(time))
     )
 
 
@@ -189,7 +203,7 @@ def _participant_added(state: State, programme: str, data: facts.ParticipantAdde
         state,
         programme,
         data.enrolment,
-        lambda before: replace(before, participants=(*before.participants, data.participant), units=data.units),
+        lambda before: before._replace(participants=(*before.participants, data.participant), units=data.units),
     )
 
 
@@ -212,8 +226,7 @@ def _replace_participant(
     data: facts.ParticipantChanged | facts.ParticipantReplaced,
 ) -> State:
     def change(before: EnrolmentEntry) -> EnrolmentEntry:
-        return replace(
-            before,
+        return before._replace(
             participants=tuple(
                 data.participant if participant.person == person else participant for participant in before.participants
             ),
@@ -225,8 +238,7 @@ def _replace_participant(
 @_on(facts.ParticipantWithdrawn)
 def _participant_withdrawn(state: State, programme: str, data: facts.ParticipantWithdrawn, _: datetime) -> State:
     def change(before: EnrolmentEntry) -> EnrolmentEntry:
-        return replace(
-            before,
+        return before._replace(
             units=data.units,
             units_left=before.units_left + max(0, before.units - data.units),
             participants=tuple(each for each in before.participants if each.person != data.person),

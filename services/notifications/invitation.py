@@ -48,7 +48,8 @@ class Invitation:
     """What the calendar of one attendee is told about one session.
 
     `off` says, of a CANCEL, that the session is off for everybody; without it only this attendee is taken out.
-    `description` may have several lines; `reminder` is what the alarm says, the summary if empty; `join` and `page` are shown only if they are http(s) addresses.
+    `description` may have several lines; `reminder` is what the alarm says, the summary if empty; `join` and `page` are
+    shown only if they are http(s) addresses.
     """
 
     method: Method

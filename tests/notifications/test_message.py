@@ -1,5 +1,6 @@
 """The bytes of a mail: what every mail program expects, and nothing that a typed name could turn them into."""
 
+import email
 import email.header
 import email.policy
 import email.quoprimime
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.notifications import message
@@ -280,13 +281,17 @@ def test_no_text_whatsoever_adds_a_header_or_a_recipient(
 
 
 @given(NAMES)
+@example("0" * 29 + "é" * 40)
 def test_a_name_and_a_subject_are_read_back_as_they_were_but_for_control_characters(text: str) -> None:
     wanted = shortened(line(text), message.LONGEST_NAME)
     sample = replace(letter(Confirmation(SESSIONS)), recipient=Recipient(text, "noor@x.example"))
-    mail = composed(Rendered(wanted, "", ""), sample)
+    raw = raw_mail(Rendered(wanted, "", ""), sample)
 
-    assert mail["Subject"] == wanted
-    assert mail["To"].addresses[0].display_name == wanted
+    assert parsed(raw)["Subject"] == wanted
+    # The header parser of Python 3.11 puts a space between the encoded words of a name, against RFC 2047 §6.2.
+    name, address = parseaddr(email.message_from_bytes(raw)["To"])
+    assert str(email.header.make_header(email.header.decode_header(name))) == wanted
+    assert address == "noor@x.example"
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1))

@@ -236,6 +236,15 @@ def test_one_session_and_several_are_told_apart(language: Language, one: str, ma
     ).text
 
 
+@pytest.mark.parametrize(("language", "words"), [("nl", "De datum hoor je nog van ons."), ("en", "you know the date")])
+def test_a_confirmation_without_any_session_promises_no_list(language: Language, words: str) -> None:
+    for occasion in (Confirmation(()), Promotion(())):
+        text = render(occasion, language).text
+        assert words in text
+        assert "Hieronder" not in text
+        assert "below" not in text
+
+
 def test_times_are_those_of_the_netherlands_in_summer_and_in_winter() -> None:
     winter = Session("w", "Werksessie 3", Slot(at(11, 16, 9), at(11, 16, 12), GOUDA))
 

@@ -240,6 +240,24 @@ async def test_a_reader_stops_at_once_when_it_is_told_to(connection: Client, str
             await task
 
 
+def test_what_is_known_already_is_left_out_of_a_mixed_delivery() -> None:
+    applied: list[int] = []
+
+    async def apply(messages: Sequence[Message]) -> None:
+        applied.extend(message.position for message in messages)
+
+    async def position() -> int:
+        return 4
+
+    async def play() -> None:
+        reader = Reader(Client(), STREAM, position=position, apply=apply)
+        reader._position = await position()
+        await reader._hand_over([Message(each, "log.test.p.a.b", b"") for each in (3, 4, 5, 6)])
+
+    asyncio.run(play())
+    assert applied == [5, 6]
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     stored=st.integers(0, 5),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
@@ -154,11 +155,14 @@ async def test_a_log_behind_the_stream_is_never_copied_over_it(
     restored = await Database.open(tmp_path / "backup.db", migrations)
     await append(restored, 1, 20)
     relay = Relay(connection, restored, LOG, stream)
-    async with running(relay.run()):
-        await append(restored, 21, 40)
-        relay.wake()
-        await _asked(connection)
-        assert not relay.following
+    with structlog.testing.capture_logs() as journal:
+        async with running(relay.run()):
+            await append(restored, 21, 40)
+            relay.wake()
+            await _asked(connection)
+            assert not relay.following
+    [line] = [line for line in journal if line["log_level"] == "error"]
+    assert "is it an old backup?" in line["reason"]
     await restored.close()
     assert await stored(connection) == copies(50)
 
@@ -179,12 +183,19 @@ async def test_a_strangers_message_stops_the_relay_even_when_the_numbers_fit(
     assert (await stored(connection))[3:] == [(4, b"forged")]
 
 
-async def test_a_purged_stream_stops_the_relay(connection: Client, database: Database, stream: str) -> None:
+@pytest.mark.parametrize("loss", ["everything", "one in the middle"])
+async def test_a_stream_that_lost_messages_stops_the_relay(
+    connection: Client, database: Database, stream: str, loss: str
+) -> None:
     await append(database, 1, 5)
     relay = Relay(connection, database, LOG, stream)
     async with running(relay.run()):
         await until_stored(connection, 5)
-        await connection.jetstream().purge_stream(stream)
+        await until(lambda: relay.following)
+        if loss == "everything":
+            await connection.jetstream().purge_stream(stream)
+        else:
+            await connection.jetstream().delete_msg(stream, 3)
         await until(lambda: not relay.following)
 
 
@@ -221,6 +232,10 @@ async def test_large_facts_go_in_batches_that_the_broker_can_take(
     async with running(relay.run()):
         await until_stored(connection, 12)
     assert [body for _, body in await stored(connection)] == [entry.body for entry in large]
+    for position in range(1, 13):
+        headers = (await connection.jetstream().get_msg(stream, seq=position)).headers or {}
+        # Two of these are 420,000 bytes, three would be more than a batch may have.
+        assert int(headers.get("Nats-Batch-Sequence", 1)) <= 2
 
 
 async def test_a_batch_is_stored_whole_or_not_at_all(connection: Client, stream: str) -> None:

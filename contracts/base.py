@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -23,6 +22,8 @@ class Message(BaseModel):
 
 def _printable(text: str) -> str:
     """Refuse control and format characters: a line break in a name is how headers are forged."""
+    if text.isprintable():
+        return text
     for character in text:
         if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
             raise ValueError("must not contain control characters or line breaks")
@@ -115,4 +116,4 @@ def same_address(address: str) -> str:
 
     RFC 5321 §2.4 lets a host tell local parts apart by case; no library's mail host does, and people type either.
     """
-    return re.sub(r"\s+", "", address).casefold()
+    return "".join(address.split()).casefold()

@@ -99,7 +99,8 @@ def read(path: Path, model: type[Model], what: str) -> Document[Model]:
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=True, include_input=True)
         mistakes = sorted(
-            (_mistake(tree, model, item) for item in details), key=lambda m: (m.place.line, m.place.column)
+            (_mistake(tree, model, item) for item in without_echoes(details)),
+            key=lambda m: (m.place.line, m.place.column),
         )
         raise Mistakes(path, what, mistakes) from None
     return Document(path, value, tree)
@@ -187,6 +188,17 @@ def _mistake(tree: Any, model: type[BaseModel], item: ErrorDetails) -> Mistake:
             message = item["msg"].removeprefix("Value error, ")
             shown = _shown(item.get("input"))
             return Mistake(place, field, message[:1].lower() + message[1:] + shown)
+
+
+def without_echoes(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out 'too short' of a list whose only trouble is that its members failed: they are named themselves."""
+    places = [item["loc"] for item in details]
+    return [
+        item
+        for item in details
+        if item["type"] != "too_short"
+        or not any(len(place) > len(item["loc"]) and place[: len(item["loc"])] == item["loc"] for place in places)
+    ]
 
 
 def _shown(value: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from cli.document import content, fields_at
+from cli.document import content, fields_at, without_echoes
 from contracts import subjects
 from contracts.envelope import Envelope, UnknownData
 from contracts.intake import INTAKE, LARGEST
@@ -122,7 +122,7 @@ def _complaints(adapter: TypeAdapter[Any], value: object, prefix: str = "") -> l
         return [
             f"{'.'.join(str(part) for part in ((prefix,) if prefix else ()) + item['loc'])}: "
             + ("is missing" if item["type"] == "missing" else item["msg"].removeprefix("Value error, "))
-            for item in error.errors(include_url=False, include_input=False)
+            for item in without_echoes(error.errors(include_url=False, include_input=False))
         ]
     return []
 

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, TypeAdapter
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -76,10 +77,20 @@ class Output:
         if not cells:
             self.say(empty or "Nothing yet.", "dim")
             return
-        table = Table(title=escape(title) or None, title_justify="left", title_style="bold", header_style="bold")
+        table = Table(
+            title=escape(title) or None,
+            title_justify="left",
+            title_style="bold",
+            header_style="bold",
+            box=SIMPLE_HEAD,
+            pad_edge=False,
+        )
         for number, column in enumerate(columns):
             numeric = all(row[number].removesuffix(" h").isdigit() or row[number] in {"", "–"} for row in cells)
-            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+            # The first column is what one copies into the next command: it stays in one piece.
+            table.add_column(
+                column, justify="right" if numeric else "left", overflow="fold", no_wrap=number == 0 and not numeric
+            )
         for row in cells:
             table.add_row(*(_coloured(text) for text in row))
         self.screen.print(table)

@@ -108,10 +108,10 @@ class StaffDesk:
             if view.status in {"confirmed", "waiting"} and view.complete_by and view.complete_by <= now
         ]
 
-    async def unfinished(self) -> str:
-        """What is still under way, in words; empty when every fact has been mailed about and counted."""
-        head = (await self._log(LogQuestion(limit=1))).head
-        notifications, reporting = await self._health("notifications"), await self._health("reporting")
+    async def unmailed(self) -> str:
+        """What is still under way, in words; empty when every fact has been mailed about."""
+        head = await self._head()
+        notifications = await self._health("notifications")
         if (at := notifications["readers"][subjects.log_stream("registration")]["position"]) < head:
             return f"notifications has read {at} of {head} facts"
         waiting = Counter(
@@ -119,10 +119,17 @@ class StaffDesk:
         ).total()
         if waiting:
             return f"{waiting} mails are still to be sent"
-        mailed = await self._health("notifications")
-        copied = mailed["relays"][subjects.log_stream("notifications")]
+        return ""
+
+    async def uncounted(self) -> str:
+        """Likewise; empty when every fact and every mail has been counted."""
+        if left := await self.unmailed():
+            return left
+        head = await self._head()
+        copied = (await self._health("notifications"))["relays"][subjects.log_stream("notifications")]
         if copied["lag"]:
             return "the log of notifications is not copied yet"
+        reporting = await self._health("reporting")
         for stream, goal in (
             (subjects.log_stream("registration"), head),
             (subjects.log_stream("notifications"), copied["position"]),
@@ -130,6 +137,9 @@ class StaffDesk:
             if (at := reporting["readers"][stream]["position"]) < goal:
                 return f"reporting has read {at} of {goal} in {stream}"
         return ""
+
+    async def _head(self) -> int:
+        return (await self._log(LogQuestion(limit=1))).head
 
     async def _log(self, question: LogQuestion) -> LogPiece:
         return await self._connection.request(subjects.query("registration", "log", "read"), question, LogPiece)

@@ -3,7 +3,7 @@
 
 The services' clock is a file. The runner moves it from moment to moment, lets staff publish and lets another process
 (``partner.py``), which knows only the wire contract, send what a partner sent. Before each move it waits until every
-fact has been mailed about and counted, as it would have been in the days between.
+fact has been mailed about, as it would have been in the days between.
 """
 
 from __future__ import annotations
@@ -172,21 +172,18 @@ class _Story:
                         name = about["id"] or f"line {about['line']} of {Path(about['file']).parent.name}"
                         self._say(progress, bar, f"partner  {name}: {answer}")
             progress.update(bar, description="Waiting for the last mails and counts")
-            await self._settle()
+            await _until(self._desk.uncounted, "the services did not catch up")
         self._clock.set(self._clock.moment + _AFTERWARDS)
         return [await self._result(sample) for sample in self._samples]
 
     async def _move_to(self, moment: datetime) -> None:
-        await self._settle()
+        await _until(self._desk.unmailed, "notifications did not catch up")
         self._clock.set(moment)
         await _until(self._nothing_overdue, "teams whose deadline has passed still have their places")
 
     async def _nothing_overdue(self) -> str:
         overdue = await self._desk.overdue(sorted(self._published), self._clock.moment)
         return f"overdue: {', '.join(overdue)}" if overdue else ""
-
-    async def _settle(self) -> None:
-        await _until(self._desk.unfinished, "the services did not catch up")
 
     async def _result(self, sample: Sample) -> Result:
         return Result(

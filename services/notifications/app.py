@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.metadata import version
+from typing import Any
 
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
@@ -17,7 +19,7 @@ from services.chassis.database import Database
 from services.chassis.health import Health
 from services.chassis.reader import Reader
 from services.chassis.relay import Relay
-from services.chassis.specification import Channel
+from services.chassis.specification import Channel, specification
 from services.notifications import store
 from services.notifications.contacts import Contacts
 from services.notifications.handlers import Archivist, Desk, Planner
@@ -28,6 +30,8 @@ from services.notifications.transport import parse_transport
 from services.notifications.web import application
 
 NAME = "notifications"
+TITLE = "Deelname notifications"
+DESCRIPTION = "Tells each person once. It reads the log of registration and writes a log of what became of each mail."
 OWN_STREAM = subjects.log_stream(NAME)
 _TIDY_EVERY = 3600.0
 
@@ -79,6 +83,12 @@ CHANNELS: tuple[Channel, ...] = tuple(
     for name, model in (("mail.sent.v1", MailSent), ("mail.failed.v1", MailFailed))
 )
 """What the service says without being asked."""
+
+
+def document() -> dict[str, Any]:
+    """The AsyncAPI 3 document of notifications."""
+    # Nothing is called: the table is only read.
+    return specification(TITLE, version("deelname-notifications"), DESCRIPTION, routes(Desk.__new__(Desk)), CHANNELS)
 
 
 async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:

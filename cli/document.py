@@ -100,7 +100,7 @@ def read(path: Path, model: type[Model], what: str) -> Document[Model]:
         details = error.errors(include_url=False, include_context=True, include_input=True)
         mistakes = sorted(
             (_mistake(tree, model, item) for item in without_echoes(details)),
-            key=lambda m: (m.place.line, m.place.column),
+            key=lambda mistake: (mistake.place.line, mistake.place.column),
         )
         raise Mistakes(path, what, mistakes) from None
     return Document(path, value, tree)

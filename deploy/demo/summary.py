@@ -95,7 +95,7 @@ def show(
         f"deelname report theme vluchtelingen-integratie --language nl{suffix}",
         f"deelname report participation --by province{suffix}",
         f"deelname enrolment list {last.sample.programme}{suffix}",
-        *((f"deelname enrolment show {promoted}{suffix}",) if promoted else ()),
+        *((f"deelname enrolment show {promoted}{suffix}",) if promoted and not once else ()),
         f"deelname mail list --programme {last.sample.programme}{suffix}",
         f"deelname log show --programme {last.sample.programme}{suffix}",
     )

@@ -13,6 +13,11 @@ ERROR_CODE_HEADER = "Nats-Service-Error-Code"
 MEDIA_TYPE = "application/problem+json"
 
 
+MOST_FAULTS = 100
+"""Faults that are told of one request: full of them, it must not make an answer larger than any message."""
+_LONGEST_FIELD = 200
+
+
 class Fault(Message):
     """One thing that is wrong: ``field`` is a path into the request, ``rule`` the rule of enrolment that failed."""
 
@@ -59,8 +64,8 @@ def invalid(error: ValidationError, what: str = "request") -> Problem:
         status=422,
         detail=f"{error.error_count()} field(s) are wrong; 'errors' says which and why.",
         errors=tuple(
-            Fault(field=".".join(str(part) for part in item["loc"]) or None, detail=_plain(item))
-            for item in error.errors(include_url=False, include_input=False, include_context=False)
+            Fault(field=".".join(str(part) for part in item["loc"])[:_LONGEST_FIELD] or None, detail=_plain(item))
+            for item in error.errors(include_url=False, include_input=False, include_context=False)[:MOST_FAULTS]
         ),
     )
 

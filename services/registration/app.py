@@ -120,6 +120,7 @@ async def start(settings: Settings) -> None:
     connection = await connect(
         settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file
     )
+    await database.run(store.prepare)
     contacts = Contacts(connection, database)
     relay = Relay(connection, database, store.LOG, subjects.log_stream(NAME), before=contacts.copy)
 
@@ -176,7 +177,7 @@ async def _partners(
         settings.partners_nats_nkey_seed_file,
     )
     connection = await connect(*address)
-    outcomes = Relay(connection, database, store.OUTCOMES, subjects.OUTCOMES_STREAM)
+    outcomes = Relay(connection, database, store.OUTCOMES, subjects.OUTCOMES_STREAM, forgets=True)
     intake = Intake(writer, clock, outcomes.wake)
     broker = faststream_broker(*address)
     for source in settings.partners:

@@ -87,5 +87,6 @@ class Contacts:
             await publish_batch(self._connection, messages[start : start + _MOST_AT_ONCE])
 
     async def _purge(self, person: str) -> None:
-        headers = {"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
-        await self._connection.request(key_subject(person), b"", timeout=5, headers=headers)
+        await publish_batch(
+            self._connection, [(key_subject(person), b"", {"KV-Operation": "PURGE", "Nats-Rollup": "sub"})]
+        )

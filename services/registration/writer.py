@@ -3,7 +3,8 @@ The one writer of the log: it takes what waits, decides it in memory, commits it
 
 A batch is one hop to the database's thread and one transaction. States live on that thread alone. If a commit fails,
 nothing of the batch has happened: its states are thrown away, loaded again when they are needed, and everybody is told
-to try again.
+to try again. If one piece of work fails, the batch is done once more with a savepoint around each: the others must not
+suffer for it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from contracts.problem import Problem, problem_type
 from contracts.subjects import fact_subject
 from services.chassis.database import Database, in_transaction
 from services.chassis.identity import new_id
-from services.chassis.log import Entry
+from services.chassis.log import Entry, VersionConflict
 from services.registration import store
 from services.registration.domain import ProgrammeState, Registry, evolve, evolve_registry
 from services.registration.store import Answer, Contact
@@ -32,6 +33,26 @@ from services.registration.store import Answer, Contact
 SOURCE = "registration"
 LARGEST_BATCH = 512
 """Commands that share a transaction: enough that the fsync costs each of them nothing, few enough to answer soon."""
+MOST_WAITING = 10_000
+"""Pieces of work that may wait; whoever comes behind them is told to try again at once rather than in vain, later."""
+
+_ATTEMPTS = 3
+_OF_THE_DISK = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+"""SQLite's primary result codes that say nothing about the work and everything about where it would be stored."""
 
 _log = structlog.get_logger("registration.writer")
 
@@ -99,6 +120,15 @@ class Memory:
         self.outcomes = None
         self.versions.clear()
 
+    def copied(self) -> Memory:
+        """The same, to go back to; the states themselves are immutable."""
+        return Memory(dict(self.programmes), self.registry, self.head, self.outcomes, dict(self.versions))
+
+    def go_back_to(self, before: Memory) -> None:
+        """Be as a copy was."""
+        self.programmes, self.registry, self.head = before.programmes, before.registry, before.head
+        self.outcomes, self.versions = before.outcomes, before.versions
+
 
 class Batch:
     """
@@ -116,6 +146,7 @@ class Batch:
         self._unwritten: list[Contact] = []
         self._enrolments: list[tuple[str, str, str, str | None]] = []
         self._outcomes: list[Entry] = []
+        self._afterwards: list[Callable[[sqlite3.Connection], None]] = []
         self._people_at: dict[str, str | None] = dict.fromkeys(addresses)
         if self._people_at:
             self._people_at.update(store.people_at(connection, self._people_at))
@@ -195,7 +226,9 @@ class Batch:
         for fact in facts:
             state = evolve(state, fact)
             self._append(state.id, state.version, fact, now, cause)
-        if state.deadlines is not before:
+        if state.withdrawn and before:
+            store.forget_deadlines(self.connection, state.id)
+        elif state.deadlines is not before:
             for enrolment in dict.fromkeys(getattr(fact, "enrolment", None) for fact in facts):
                 if enrolment is not None and before.get(enrolment) != state.deadlines.get(enrolment):
                     store.set_deadline(self.settled, enrolment, state.id, state.deadlines.get(enrolment))
@@ -209,6 +242,43 @@ class Batch:
             registry = evolve_registry(registry, fact)
             self._append(NO_PROGRAMME, registry.version, fact, now, cause)
         self._memory.registry = registry
+
+    def afterwards(self, once_committed: Callable[[sqlite3.Connection], None]) -> None:
+        """Have something done when the batch is committed, outside of any transaction."""
+        self._afterwards.append(once_committed)
+
+    def committed(self) -> None:
+        """Do what was put off; that it fails changes nothing of what has come true."""
+        for once_committed in self._afterwards:
+            try:
+                once_committed(self.connection)
+            except sqlite3.Error:
+                _log.exception("what follows a commit failed")
+
+    def alone(self, waiting: _Waiting) -> Answer:
+        """Do one piece of work so that nothing of it remains if it fails."""
+        memory, newcomers = self._memory.copied(), dict(self.newcomers)
+        entries, outcomes, afterwards = len(self.entries), len(self._outcomes), len(self._afterwards)
+        self.settled.execute("SAVEPOINT alone")
+        try:
+            answer = once(self, waiting.key, waiting.work)
+            self.settled.execute("RELEASE alone")
+        except Exception as error:
+            if isinstance(error, VersionConflict) or _is_of_the_disk(error):
+                raise
+            _log.exception("a request failed")
+            self.connection.execute("ROLLBACK TO alone")
+            self.connection.execute("RELEASE alone")
+            self._memory.go_back_to(memory)
+            self.newcomers = newcomers
+            self._people_at.clear()
+            self._unwritten.clear()
+            self._enrolments.clear()
+            del self.entries[entries:]
+            del self._outcomes[outcomes:]
+            del self._afterwards[afterwards:]
+            return BROKEN
+        return answer
 
     def write(self) -> None:
         """Write what has been collected."""
@@ -238,7 +308,11 @@ class Batch:
 
 
 Work = Callable[[Batch], Answer]
-"""A piece of work: it runs on the database's thread and may be run again if the first transaction is undone."""
+"""
+A piece of work: it runs on the database's thread and may be run again if the first transaction is undone.
+
+What it raises is our fault and is answered with ``BROKEN``; what is wrong with a request, it answers itself.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,50 +372,71 @@ class Writer:
             taken, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
             if not self._waiting:
                 self._arrived.clear()
-            answers = await self._commit(taken)
+            answers, batch = await self._work_off(taken)
+            if batch is not None:
+                self._committed(batch)
             for waiting, answer in zip(taken, answers, strict=True):
-                await waiting.then(answer)
+                await _tell(waiting, answer)
+            refused, self._waiting = self._waiting[MOST_WAITING:], self._waiting[:MOST_WAITING]
+            for waiting in refused:
+                await _tell(waiting, TRY_AGAIN)
 
     async def finish(self) -> None:
         """Wait until everything that was submitted has been answered."""
         await self.perform(lambda _batch: Answer(204, b""))
 
-    async def _commit(self, taken: Sequence[_Waiting]) -> list[Answer]:
-        try:
-            answers, batch = await self._database.run(lambda connection: self._transact(connection, taken))
-        except Exception:
-            if len(taken) == 1:
-                _log.exception("a request failed")
-                return [BROKEN]
-        else:
-            if batch is not None:
-                self._committed(batch)
-            return answers
-        # One of them failed, or the commit did. Alone, each shows which: the others need not suffer for it.
-        _log.warning("a batch was undone and is tried one by one", requests=len(taken))
-        return [answer for waiting in taken for answer in await self._commit_one(waiting)]
+    async def _work_off(self, taken: Sequence[_Waiting]) -> tuple[list[Answer], Batch | None]:
+        return await self._database.run(lambda connection: self._commit(connection, taken))
 
-    async def _commit_one(self, waiting: _Waiting) -> list[Answer]:
-        return await self._commit([waiting])
+    def _commit(self, connection: sqlite3.Connection, taken: Sequence[_Waiting]) -> tuple[list[Answer], Batch | None]:
+        """On the database's thread: the answers to all of a batch, whatever happens, and the batch if it came true."""
+        careful = False
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._transact(connection, taken, careful)
+            except Exception as error:
+                self._memory.forget()
+                if isinstance(error, VersionConflict):
+                    # Somebody else wrote to the log since it was loaded; decided anew, it may go well.
+                    _log.warning("the log was changed by another hand", requests=len(taken), error=str(error))
+                elif careful or _is_of_the_disk(error):
+                    _log.error("a batch could not be stored", requests=len(taken), error=str(error))
+                    break
+                else:
+                    careful = True
+            except BaseException:
+                self._memory.forget()
+                raise
+        return [TRY_AGAIN] * len(taken), None
 
-    def _transact(self, connection: sqlite3.Connection, taken: Sequence[_Waiting]) -> tuple[list[Answer], Batch | None]:
+    def _transact(
+        self, connection: sqlite3.Connection, taken: Sequence[_Waiting], careful: bool
+    ) -> tuple[list[Answer], Batch]:
         def decide_all(raw: sqlite3.Connection) -> tuple[list[Answer], Batch]:
             batch = Batch(raw, self._memory, (address for waiting in taken for address in waiting.addresses))
-            answers = [once(batch, waiting.key, waiting.work) for waiting in taken]
+            if careful:
+                answers = [batch.alone(waiting) for waiting in taken]
+            else:
+                answers = [once(batch, waiting.key, waiting.work) for waiting in taken]
             batch.write()
             return answers, batch
 
-        try:
-            return in_transaction(connection, decide_all)
-        except sqlite3.Error as error:
-            self._memory.forget()
-            if len(taken) > 1:
-                raise
-            _log.error("a request could not be stored", error=str(error))
-            return [TRY_AGAIN], None
-        except BaseException:
-            self._memory.forget()
-            raise
+        answers, batch = in_transaction(connection, decide_all)
+        batch.committed()
+        return answers, batch
+
+
+async def _tell(waiting: _Waiting, answer: Answer) -> None:
+    try:
+        await waiting.then(answer)
+    except Exception:
+        # One answer that could not be given must not keep the others from theirs.
+        _log.exception("an answer could not be given")
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    # The lowest byte is the primary code (https://sqlite.org/rescode.html).
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _OF_THE_DISK
 
 
 def once(batch: Batch, key: Key | None, work: Work) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -24,22 +25,51 @@ def checked(person: Person, field: str) -> Person:
     Raises:
         ProblemError: mail can't go there; ``field`` names the address in the request.
     """
-    email = person.email
-    if _PLAIN.fullmatch(email) and email.index("@") <= _LONGEST_LOCAL_PART:
-        return person
-    try:
-        valid = validate_email(email, check_deliverability=False, allow_smtputf8=False, test_environment=True)
-    except EmailNotValidError as error:
+    return all_checked({field: person})[0]
+
+
+def all_checked(people: Mapping[str, Person]) -> list[Person]:
+    """
+    Everybody with the address as it goes on an envelope; the keys name the addresses in the request.
+
+    Raises:
+        ProblemError: mail can't go to some of them; each is named.
+    """
+    good: list[Person] = []
+    faults: list[Fault] = []
+    for field, person in people.items():
+        try:
+            email = _ascii(person.email)
+        except EmailNotValidError as error:
+            faults.append(Fault(field=field, detail=_without_address(str(error), person.email), rule="address"))
+        else:
+            good.append(person if email == person.email else person.model_copy(update={"email": email}))
+    if faults:
         raise ProblemError(
             Problem(
                 type=problem_type("invalid"),
                 title="The request is not valid",
                 status=422,
-                detail="1 field(s) are wrong; 'errors' says which and why.",
-                errors=(Fault(field=field, detail=_without_address(str(error), email), rule="address"),),
+                detail=f"{len(faults)} field(s) are wrong; 'errors' says which and why.",
+                errors=tuple(faults),
             )
-        ) from None
-    return person.model_copy(update={"email": valid.ascii_email or valid.normalized})
+        )
+    return good
+
+
+def on_the_envelope(email: str) -> str:
+    """An address in the form in which it would have been stored, to look somebody up by it."""
+    try:
+        return _ascii(email)
+    except EmailNotValidError:
+        return email
+
+
+def _ascii(email: str) -> str:
+    if _PLAIN.fullmatch(email) and email.index("@") <= _LONGEST_LOCAL_PART:
+        return email
+    valid = validate_email(email, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+    return valid.ascii_email or valid.normalized
 
 
 def _without_address(message: str, email: str) -> str:

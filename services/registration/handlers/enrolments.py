@@ -18,7 +18,7 @@ from services.registration.domain import Rejected, decide
 from services.registration.domain import commands as domain
 from services.registration.domain.reasons import no_such_participant
 from services.registration.handlers import answers
-from services.registration.handlers.addresses import checked
+from services.registration.handlers.addresses import all_checked, checked, on_the_envelope
 from services.registration.store import Answer
 from services.registration.writer import Batch, Work, problem_answer
 
@@ -41,9 +41,9 @@ class Arrival:
 def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
     """Ask for a place."""
     enrolment = arrival.new_id()
-    people = [
-        checked(asking.person, f"participants.{index}.person.email") for index, asking in enumerate(body.participants)
-    ]
+    people = all_checked(
+        {f"participants.{index}.person.email": asking.person for index, asking in enumerate(body.participants)}
+    )
     candidates = [arrival.new_id() for _ in people]
 
     def work(batch: Batch) -> Answer:
@@ -190,7 +190,7 @@ def _participant(batch: Batch, enrolment: str, person: str | None, email: str | 
     if whereabouts is None:
         return None
     stands = batch.programme(whereabouts.programme).enrolments.get(enrolment)
-    wanted = person or (batch.person_at(email) if email else None)
+    wanted = person or (batch.person_at(on_the_envelope(email)) if email else None)
     return stands.participant(wanted) if stands and wanted else None
 
 

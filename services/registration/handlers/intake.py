@@ -39,11 +39,15 @@ from services.registration import store
 from services.registration.handlers import enrolments
 from services.registration.handlers.enrolments import Arrival
 from services.registration.store import Answer
-from services.registration.writer import SOURCE, Batch, Key, Work, Writer, once, problem_answer
+from services.registration.writer import BROKEN, SOURCE, Batch, Key, Work, Writer, once, problem_answer
 
 _log = structlog.get_logger("registration.intake")
 
 _IDENTITY: TypeAdapter[str] = TypeAdapter(Identity)
+_KINDS = ", ".join(name.rsplit(".", 1)[0] for name in INTAKE)
+
+MOST_ATTEMPTS = 5
+"""Deliveries of a message that meets a fault of ours before it is answered with that: it must not wait for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,15 @@ class Intake:
             _append_outcome(batch, read, delivery, answer, now)
             return answer
 
+        def given_up(batch: Batch) -> Answer:
+            # Not under its id: once we are mended, the same message may be sent again and is decided then.
+            if not store.delivered(batch.connection, read.source, delivery.sequence, delivery.stored):
+                _append_outcome(batch, read, delivery, BROKEN, now)
+            return Answer(208, b"")
+
         answer = await self._writer.perform(answered, people=_people(read.data))
+        if answer == BROKEN and delivery.attempt >= MOST_ATTEMPTS:
+            answer = await self._writer.perform(given_up)
         if answer.status >= 500:
             raise NotStored(delivery.sequence)
         self._outcomes_changed()
@@ -144,7 +156,18 @@ def _problem(name: str, title: str, detail: str, status: int = 422) -> Problem:
 
 
 def _read(delivery: Delivery) -> _Read:
-    source, wanted = parse_intake_subject(delivery.subject)
+    try:
+        source, wanted = parse_intake_subject(delivery.subject)
+    except ValueError:
+        # Whoever may publish below their prefix may publish anything below it. The second word is the partner's.
+        return _Read(
+            delivery.subject.split(".")[1],
+            problem=_problem(
+                "wrong-subject",
+                "The subject is none of ours",
+                f"Send to intake.<source>.<entity>.<verb>, where the last two are one of: {_KINDS}.",
+            ),
+        )
     if len(delivery.body) > LARGEST:
         return _Read(
             source,
@@ -176,7 +199,10 @@ def _read_document(document: dict[str, object], source: str, wanted: str) -> _Re
         id_ = _IDENTITY.validate_python(document.get("id"), strict=True)
     except ValidationError as error:
         return _Read(source, problem=_at("id", invalid(error, "message")))
-    content = json.dumps([type_, document.get("data")], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    try:
+        content = json.dumps([type_, document.get("data")], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    except RecursionError:
+        return _Read(source, problem=_problem("not-json", "The message is nested too deeply", "Nest it less deeply."))
     read = _Read(source, id=id_, digest=hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest())
     model = INTAKE.get(type_) if isinstance(type_, str) else None
     if model is None:

@@ -10,7 +10,7 @@ from contracts.facts import PersonCorrected, PersonErased
 from contracts.problem import Problem, not_found, problem_type
 from services.registration import store
 from services.registration.handlers import answers
-from services.registration.handlers.addresses import checked
+from services.registration.handlers.addresses import checked, on_the_envelope
 from services.registration.store import Answer
 from services.registration.writer import Batch, Work, problem_answer
 
@@ -24,7 +24,7 @@ def find(batch: Batch, person: str | None, email: str | None) -> store.Contact |
             status=422,
             detail="Name the person: either 'person', the id, or 'email', the address.",
         )
-    id_ = person or batch.person_at(email or "")
+    id_ = person or batch.person_at(on_the_envelope(email or ""))
     known = store.contact(batch.settled, id_) if id_ else None
     # The address is not repeated: problem details are logged.
     return known or not_found("person", person or "with this address")
@@ -78,6 +78,7 @@ def erase(body: ErasePerson, now: datetime) -> Work:
         if isinstance(known, Problem):
             return problem_answer(known)
         batch.erase_person(known.person)
+        batch.afterwards(store.sweep)
         batch.record_registry((PersonErased(person=known.person),), now, body.id)
         return answers.result(PersonResult(person=known.person, result="erased"))
 

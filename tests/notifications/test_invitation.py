@@ -73,6 +73,19 @@ def ask_libical(question: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_an_absent_libical_fails_in_ci_and_is_skipped_with_advice_elsewhere(
+    ci: str, outcome: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = LIBICAL.read_text(encoding="utf-8").replace("libical.so.3", "libabsent.so.3")
+    (tmp_path / "libical.py").write_text(source, encoding="utf-8")
+    monkeypatch.setitem(globals(), "LIBICAL", tmp_path / "libical.py")
+    monkeypatch.setenv("CI", ci)
+
+    with pytest.raises(outcome, match=r"apt-get install .* libical3"):
+        ask_libical({"check": {}, "classify": {}})
+
+
 def test_libical_finds_nothing_to_object_to_in_any_mail_of_the_life_cycle() -> None:
     found = ask_libical({"check": calendars(), "classify": {}})["check"]
 

@@ -327,6 +327,7 @@ def _registration_intake(partners: tuple[str, ...]) -> Identity:
         publish=(
             subjects.outcomes(),
             f"$JS.API.STREAM.INFO.{subjects.OUTCOMES_STREAM}",
+            f"$JS.API.STREAM.MSG.GET.{subjects.OUTCOMES_STREAM}",
             *(f"$JS.API.CONSUMER.INFO.{stream}.{reader}" for stream in streams),
             *(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{reader}" for stream in streams),
             *(f"$JS.ACK.{stream}.{reader}.>" for stream in streams),

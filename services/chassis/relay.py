@@ -114,6 +114,7 @@ class Relay:
         database: the log's.
         log: what is copied.
         stream: exists already, allows atomic batches, keeps everything; nobody but relays publishes to it.
+        forgets: whether the stream lets go of old entries by itself (an age limit); a log's stream keeps everything.
         before: awaited with the entries before they are published, for what must be elsewhere first. May be called
             again for the same entries.
     """
@@ -125,6 +126,7 @@ class Relay:
         log: Log,
         stream: str,
         *,
+        forgets: bool = False,
         before: Callable[[Sequence[Entry]], Awaitable[None]] | None = None,
     ) -> None:
         self._connection = connection
@@ -132,6 +134,7 @@ class Relay:
         self._database = database
         self._log = log
         self._stream = stream
+        self._forgets = forgets
         self._before = before
         self._woken = asyncio.Event()
         self._head = 0
@@ -220,14 +223,16 @@ class Relay:
         )
         if sequence > self._head:
             raise StreamDiverged(f"the stream is at {sequence}, the log only at {self._head}: is it an old backup?")
-        if info.state.messages != sequence:
+        if info.state.messages != sequence and not self._forgets:
             raise StreamDiverged(f"of {sequence} facts the stream holds {info.state.messages}: was it purged?")
         if sequence:
             try:
                 message = await while_connected(self._connection, self._jetstream.get_msg(self._stream, seq=sequence))
             except NotFoundError:
-                raise StreamDiverged(f"the stream has lost message {sequence}") from None
-            if (message.headers or {}).get(_MESSAGE_ID) != expected[0].id:
+                if not self._forgets:
+                    raise StreamDiverged(f"the stream has lost message {sequence}") from None
+                message = None
+            if message is not None and (message.headers or {}).get(_MESSAGE_ID) != expected[0].id:
                 raise StreamDiverged(f"message {sequence} of the stream is not the fact at position {sequence}")
         self._created = info.created
         self._copied = sequence
@@ -235,7 +240,8 @@ class Relay:
     async def _look_after_stream(self) -> None:
         """A stream that was emptied or made anew would otherwise be noticed at the next fact only."""
         info = await while_connected(self._connection, self._jetstream.stream_info(self._stream))
-        if info.state.last_seq != self._copied or info.state.messages != self._copied or info.created != self._created:
+        lost = info.state.messages != self._copied and not self._forgets
+        if info.state.last_seq != self._copied or lost or info.created != self._created:
             await self._ask_stream()
 
     def _follows(self) -> None:

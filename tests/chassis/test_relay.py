@@ -260,3 +260,33 @@ async def _asked(connection: Client) -> None:
     for _ in range(2):
         await requests.next_msg(timeout=5)
     await requests.unsubscribe()
+
+
+async def test_a_stream_that_forgets_by_age_is_followed_on_from_its_last_number(
+    connection: Client, database: Database, stream: str
+) -> None:
+    """Answers to partners are kept for thirty days: what has gone by itself is not missing."""
+    await append(database, 1, 5)
+    async with running(Relay(connection, database, LOG, stream, forgets=True).run()):
+        await until_stored(connection, 5)
+    await connection.jetstream().purge_stream(stream)
+
+    relay = Relay(connection, database, LOG, stream, forgets=True)
+    await append(database, 6, 7)
+    async with running(relay.run()):
+        await until(lambda: relay.following and relay.lag == 0)
+    for position, body in copies(7)[5:]:
+        assert (await connection.jetstream().get_msg(stream, seq=position)).data == body
+
+
+async def test_a_log_that_was_purged_is_not_followed(connection: Client, database: Database, stream: str) -> None:
+    await append(database, 1, 5)
+    async with running(Relay(connection, database, LOG, stream).run()):
+        await until_stored(connection, 5)
+    await connection.jetstream().purge_stream(stream)
+
+    relay = Relay(connection, database, LOG, stream)
+    with structlog.testing.capture_logs() as logs:
+        async with running(relay.run()):
+            await until(lambda: any("purged" in str(line.get("reason")) for line in logs))
+    assert not relay.following

@@ -62,16 +62,16 @@ class Reporting:
             asyncio.create_task(reader.run()) for reader in readers(self.connection, self.projection).values()
         ]
 
-    async def publish(self, *facts: Fact) -> None:
+    async def publish(self, *facts: Fact, patience: float = 15) -> None:
         """Publish facts and wait until they are counted."""
         await publish(self.connection, facts)
-        await self.catch_up()
+        await self.catch_up(patience)
 
-    async def catch_up(self) -> None:
+    async def catch_up(self, patience: float = 15) -> None:
         """Wait until everything in the streams is counted."""
         jetstream = self.connection.jetstream()
         heads = {stream: (await jetstream.stream_info(stream)).state.last_seq for stream in map(log_stream, SERVICES)}
-        assert await self.projection.reach(heads, 10)
+        assert await self.projection.reach(heads, patience)
 
     async def stop(self) -> None:
         """Stop reading and close."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts import facts
@@ -31,7 +31,7 @@ def everything(state: State) -> dict[str, dict[str, object]]:
 
 
 @given(logs(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_prefix_and_then_the_rest_is_the_whole(grown: PlausibleLogs, data: st.DataObject) -> None:
     log = grown.registration + grown.notifications
     cut = data.draw(st.integers(0, len(log)))
@@ -46,7 +46,7 @@ def test_any_prefix_and_then_the_rest_is_the_whole(grown: PlausibleLogs, data: s
 
 
 @given(logs(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_how_the_two_logs_interleave_changes_nothing(grown: PlausibleLogs, data: st.DataObject) -> None:
     @st.composite
     def interleavings(draw: st.DrawFn) -> list[Fact]:
@@ -58,7 +58,7 @@ def test_how_the_two_logs_interleave_changes_nothing(grown: PlausibleLogs, data:
 
 
 @given(logs())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_fact_that_was_published_and_read_again_counts_the_same(grown: PlausibleLogs) -> None:
     log = grown.registration + grown.notifications
     read = [parse(subject_and_body(each)[1]) for each in log]
@@ -66,7 +66,7 @@ def test_a_fact_that_was_published_and_read_again_counts_the_same(grown: Plausib
 
 
 @given(logs())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_fact_touches_a_few_entities_however_long_the_log(grown: PlausibleLogs) -> None:
     state = State()
     for each in grown.registration + grown.notifications:

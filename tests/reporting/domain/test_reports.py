@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from contracts import facts
 from contracts.base import Message, OrganisationKind, Province, Title
-from contracts.enrolment import Participant, Reason
+from contracts.enrolment import Enrolled, Participant, Reason
 from contracts.facts import NO_PROGRAMME
 from contracts.organisation import Organisation
 from contracts.programme import Eligibility
@@ -421,7 +421,7 @@ def test_a_municipality_is_itself_however_it_is_spelled() -> None:
 
 
 @given(logs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_parts_of_a_report_add_up_to_the_whole(grown: PlausibleLogs) -> None:
     state = State()
     for each in grown.registration + grown.notifications:
@@ -436,7 +436,7 @@ def test_the_parts_of_a_report_add_up_to_the_whole(grown: PlausibleLogs) -> None
         if report.seats:
             assert added(part.counts for part in report.seats).model_dump(include=set(people_only)) == people_only
         entered = [each for each in grown.registration if each.subject == row.programme]
-        requests = [each for each in entered if isinstance(each.data, facts.Enrolled)]
+        requests = [each for each in entered if isinstance(each.data, Enrolled)]
         assert sum(day.requested for day in report.days) == len(requests)
         assert all(day.requested == day.confirmed + day.waiting + day.refused for day in report.days)
 
@@ -450,13 +450,13 @@ def added(counts: Iterable[Counts]) -> Counts:
 
 
 @given(logs())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_nobody_took_part_and_never_did(grown: PlausibleLogs) -> None:
     state = State()
     for each in grown.registration:
         state = evolve(state, each)
     for by in ("theme", "organiser", "province", "municipality"):
-        report = participation(state, by)  # type: ignore[arg-type]  # one of the headings
+        report = participation(state, by)
         assert len(keys(report.rows)) == len(set(keys(report.rows)))
         for row in report.rows:
             assert not set(names(row.took_part)) & set(names(row.never_took_part))

@@ -5,64 +5,46 @@ layout, so that the two can never say different things. The MJML layout is compi
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, get_args
-from urllib.parse import urlsplit
 
 from babel import Locale
 from jinja2 import FunctionLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from mjml import mjml2html
 
-from services.notifications import invitation
-from services.notifications.dates import LOCALES, day, hours, moment, weekday, when
-from services.notifications.hygiene import UnusableAddress, line, link, mailbox, paragraphs, shortened
+from services.notifications import invitation, views
+from services.notifications.dates import LOCALES, moment
+from services.notifications.hygiene import line, link, mailbox, paragraphs, shortened
 from services.notifications.letters import (
     Address,
     CalendarOccasion,
     Confirmation,
-    Contact,
     Invite,
     Language,
     Letter,
-    Online,
-    Place,
     ProgrammeCancelled,
     Promotion,
     Purpose,
     Refusal,
-    Session,
     SessionCancelled,
     SessionMoved,
-    Slot,
     TeamIncomplete,
-    Venue,
     Waiting,
     Withdrawn,
     WithdrawnInvite,
 )
+from services.notifications.views import View
 
 LONGEST_OUTPUT = 200_000
 """Characters of one part. A mail beyond this is a mistake in its input, and Gmail would clip it long before."""
 
-LONGEST_TITLE = 200
 LONGEST_SUMMARY_OF_PROGRAMME = 400
 
 _BLOCKS = ("subject", "preheader", "heading", "opening", "closing")
-_ONLINE_ROOMS = {
-    "teams.microsoft.com": "Teams",
-    "teams.live.com": "Teams",
-    "zoom.us": "Zoom",
-    "meet.google.com": "Google Meet",
-    "webex.com": "Webex",
-    "meet.jit.si": "Jitsi",
-    "bigbluebutton.org": "BigBlueButton",
-}
-
-View = Mapping[str, Any]
 
 
 class LetterTooLong(ValueError):  # noqa: N818  (reads as what is the matter)
@@ -161,17 +143,17 @@ class Renderer:
         language = letter.recipient.language
         programme = letter.programme
         occasion = letter.occasion
-        title = _title(programme.title)
+        title = views.title_of(programme.title)
         organisers = [name for organiser in programme.organisers if (name := line(organiser))]
         description = next(iter(paragraphs(programme.description)), "")
-        contacts = _contacts(programme.content, programme.enrolment, labels)
+        contacts = views.of_contacts(programme.content, programme.enrolment, labels)
         view: dict[str, Any] = {
             "language": language,
             "labels": labels,
             "plural": _plural(language),
             "sender": self.sender.mailbox,
-            "greeting": f"{labels['greeting']} {_title(letter.recipient.name)},",
-            "signature": _enumeration(organisers, labels["and"]) or self.sender.name,
+            "greeting": f"{labels['greeting']} {views.title_of(letter.recipient.name)},",
+            "signature": views.enumeration(organisers, labels["and"]) or self.sender.name,
             "footer": labels["footer"].replace("{programme}", title),
             "page": self._page(letter),
             "programme": {"title": title, "description": shortened(description, LONGEST_SUMMARY_OF_PROGRAMME)},
@@ -185,15 +167,15 @@ class Renderer:
         }
         match occasion:
             case Confirmation(sessions) | Promotion(sessions):
-                view["sessions"] = [_session(session, labels, language) for session in sessions]
+                view["sessions"] = [views.of_session(session, labels, language) for session in sessions]
                 dated = [session for session in sessions if session.slot.start is not None]
                 if dated:
-                    earliest = min(dated, key=_start)
+                    earliest = min(dated, key=views.start_of)
                     view["first"] = view["sessions"][sessions.index(earliest)]
-                view["details"] = _details(letter, labels)
+                view["details"] = views.of_capacity(letter, labels)
             case Waiting(place):
                 view["place"] = place
-                view["details"] = _details(letter, labels)
+                view["details"] = views.of_capacity(letter, labels)
             case Refusal(reasons):
                 view["points"] = [reason for text in reasons if (reason := line(text))]
             case TeamIncomplete(missing, deadline):
@@ -201,20 +183,20 @@ class Renderer:
                 view["deadline"] = moment(deadline, language)
             case ProgrammeCancelled(sessions, reason):
                 view["reason"] = line(reason or "")
-                view["sessions"] = [_session(session, labels, language, struck=True) for session in sessions]
+                view["sessions"] = [views.of_session(session, labels, language, struck=True) for session in sessions]
             case Withdrawn(sessions):
-                view["sessions"] = [_session(session, labels, language, brief=True) for session in sessions]
+                view["sessions"] = [views.of_session(session, labels, language, brief=True) for session in sessions]
             case SessionCancelled(session, _, postponed):
                 view["postponed"] = postponed
-                view["session"] = _session(session, labels, language, struck=True)
+                view["session"] = views.of_session(session, labels, language, struck=True)
             case WithdrawnInvite(session):
-                view["session"] = _session(session, labels, language, brief=True)
+                view["session"] = views.of_session(session, labels, language, brief=True)
             case Invite(session):
-                view["session"] = _session(session, labels, language)
-                view["details"] = _details(letter, labels)
+                view["session"] = views.of_session(session, labels, language)
+                view["details"] = views.of_capacity(letter, labels)
             case SessionMoved(session, before):
-                view["change"] = _change(before, session.slot)
-                view["session"] = _session(session, labels, language, before=before)
+                view["change"] = views.change_of(before, session.slot)
+                view["session"] = views.of_session(session, labels, language, before=before)
         if view["session"] is not None:
             view["sessions"] = [view["session"]]
             view["invitation"] = mailbox(letter.recipient.mailbox).lower() != self.sender.mailbox.lower()
@@ -291,119 +273,3 @@ def _plural(language: Language) -> Callable[[int, str, str], str]:
         return one if form(count) == "one" else other
 
     return plural
-
-
-def _title(text: str) -> str:
-    return shortened(line(text), LONGEST_TITLE)
-
-
-def _start(session: Session) -> Any:
-    return session.slot.start
-
-
-@lru_cache(maxsize=4096)
-def _where(place: Place | None, online: str, online_later: str) -> str:
-    match place:
-        case None:
-            return ""
-        case Venue(name, address):
-            return ", ".join(part for part in (line(name), line(address)) if part)
-        case Online(None) | Online(""):
-            return online_later
-        case Online(address):
-            room = _room(link(address))
-            return f"{online} ({room})" if room else online
-
-
-def _room(address: str | None) -> str | None:
-    host = urlsplit(address or "").hostname or ""
-    return next((room for domain, room in _ONLINE_ROOMS.items() if host == domain or host.endswith(f".{domain}")), None)
-
-
-def _join(place: Place | None) -> tuple[str, bool]:
-    """The link as it is shown, and whether it may be clicked: what is no web address is still told, as text."""
-    if not isinstance(place, Online) or not place.link:
-        return "", False
-    address = link(place.link)
-    return (address, True) if address else (line(place.link), False)
-
-
-def _session(
-    session: Session,
-    labels: View,
-    language: Language,
-    *,
-    struck: bool = False,
-    brief: bool = False,
-    before: Slot | None = None,
-) -> dict[str, Any]:
-    slot = session.slot
-    time = when(slot, language) or ""
-    where = _where(slot.place, labels["online"], labels["online_later"])
-    join, clickable = ("", False) if struck or brief else _join(slot.place)
-    was_when = (when(before, language) or "") if before else ""
-    was_where = _where(before.place, labels["online"], labels["online_later"]) if before else ""
-    moved, elsewhere = was_when not in ("", time), was_where not in ("", where)
-    rows = []
-    if moved:
-        rows.append(_row(labels["was_when"], was_when, struck=True))
-    rows.append(_row(labels["now_when" if moved else "when"], time or labels["no_date"], struck=struck))
-    if elsewhere:
-        rows.append(_row(labels["was_where"], was_where, struck=True))
-    if where:
-        rows.append(_row(labels["now_where" if elsewhere else "where"], where, struck=struck))
-    if join:
-        rows.append(_row(labels["join"], join, clickable=clickable))
-    if session.lunch and not struck and not brief:
-        rows.append(_row(labels["lunch"], labels["lunch_included"]))
-    return {
-        "title": _title(session.title),
-        "when": time,
-        "where": where,
-        "day": day(slot.start, language) if slot.start else "",
-        "weekday": weekday(slot.start, language) if slot.start else "",
-        "hours": hours(slot, language) or "",
-        "join": join,
-        "clickable": clickable,
-        "struck": struck,
-        "rows": rows,
-    }
-
-
-def _row(label: str, value: str, *, struck: bool = False, clickable: bool = False) -> View:
-    return {"label": label, "value": value, "struck": struck, "clickable": clickable}
-
-
-def _change(before: Slot, now: Slot) -> str:
-    if before.start is None or now.start is None or day(before.start, "nl") != day(now.start, "nl"):
-        return "day"
-    if (before.start, before.end) != (now.start, now.end):
-        return "time"
-    return "link" if isinstance(before.place, Online) and isinstance(now.place, Online) else "place"
-
-
-def _details(letter: Letter, labels: View) -> list[View]:
-    values = (("organisation", letter.organisation), ("seat", letter.seat), ("role", letter.role))
-    details = [_row(labels[name], line(value)) for name, value in values if value and line(value)]
-    if len(details) > 1 and details[-1]["value"] == details[-2]["value"]:
-        details.pop()
-    return details
-
-
-def _contacts(content: Contact | None, enrolment: Contact | None, labels: View) -> list[View]:
-    if content is not None and content == enrolment:
-        return [_contact(content, labels["about_both"])]
-    pairs = ((content, "about_content"), (enrolment, "about_enrolment"))
-    return [_contact(contact, labels[about]) for contact, about in pairs if contact is not None]
-
-
-def _contact(contact: Contact, about: str) -> View:
-    try:
-        address = mailbox(contact.mailbox) if contact.mailbox else ""
-    except UnusableAddress:
-        address = ""
-    return {"about": about, "name": line(contact.name), "mailbox": address, "telephone": line(contact.telephone or "")}
-
-
-def _enumeration(names: list[str], conjunction: str) -> str:
-    return f" {conjunction} ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

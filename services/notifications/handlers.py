@@ -32,7 +32,7 @@ from services.notifications.domain import Planned, programme_of, step
 from services.notifications.preview import DoesNotFit, imagined
 from services.notifications.rendering import Renderer
 from services.notifications.sender import ReadsContacts
-from services.notifications.writing import NothingToSay, letter
+from services.notifications.writing import NothingToSay, Writer
 
 _log = structlog.get_logger("notifications.handlers")
 
@@ -168,7 +168,7 @@ class Desk:
         try:
             mail = imagined(state, programme, question, now)
             person = await self._person(mail.person)
-            said = letter(state, mail, person, now, question.language)
+            said = Writer(state, now).letter(mail, person, question.language)
             rendered = self._renderer.render(said)
         except (DoesNotFit, NothingToSay) as error:
             raise ProblemError(_does_not_fit(str(error))) from None

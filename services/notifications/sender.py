@@ -32,7 +32,7 @@ from services.notifications.rendering import Renderer
 from services.notifications.store import Due, News, Outcome, Written
 from services.notifications.transport import Maildir, Transport, next_try
 from services.notifications.transport import outcomes as transport_outcomes
-from services.notifications.writing import letter
+from services.notifications.writing import Writer
 
 _log = structlog.get_logger("notifications.sender")
 
@@ -241,6 +241,7 @@ class Sender:
     ) -> list[Sending]:
         """The bytes of each mail; what cannot be written goes to the verdicts."""
         ready = []
+        writer = Writer(state, now)
         for number, due in enumerate(batch, 1):
             if number % _LETTERS_A_TURN == 0:
                 # Writing costs no waiting: without this, answers of the server would wait for the whole batch.
@@ -250,7 +251,7 @@ class Sender:
                 verdicts.add(_absent(due, contact, now))
                 continue
             try:
-                ready.append(Sending(due, self._bytes(state, due, contact, now)))
+                ready.append(Sending(due, self._bytes(writer, due, contact, now)))
             except Exception as error:
                 # One mail that cannot be written must not stop the others. The error may quote the person.
                 _log.error("mail cannot be written", mail=due.mail.id, reason=type(error).__name__)
@@ -258,10 +259,10 @@ class Sender:
                 verdicts.add(Outcome(due.ordinal, "failed", answer), _failed(due, "refused"))
         return ready
 
-    def _bytes(self, state: State, due: Due, person: Person, now: datetime) -> Written:
+    def _bytes(self, writer: Writer, due: Due, person: Person, now: datetime) -> Written:
         if due.raw is not None and due.message_id is not None and due.recipient is not None:
             return Written(due.ordinal, due.message_id, due.recipient, due.raw)
-        said = letter(state, due.mail, person, now)
+        said = writer.letter(due.mail, person)
         own_id = message.message_id(due.mail.id, person.email, self._domain)
         confirmation = None
         if due.confirmation is not None and due.mail.purpose in REQUESTS | CANCELS:

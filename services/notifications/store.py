@@ -34,6 +34,7 @@ LOG = SqliteLog("log")
 STATE = EntityTable("state", KINDS)
 
 _DETAIL: TypeAdapter[Detail] = TypeAdapter(Detail)
+_News = Envelope[MailSent | MailFailed]
 _PLANNED = "m.id, m.purpose, m.person, m.programme, m.planned_at, m.enrolment, m.session, m.detail"
 
 
@@ -294,7 +295,7 @@ def _append(connection: sqlite3.Connection, news: Sequence[News], now: datetime)
         version = (LOG.version(connection, each.programme) if before is None else before) + 1
         versions[each.programme] = version
         type_ = NAMES[type(each.data)]
-        envelope = Envelope[MailSent | MailFailed](
+        envelope = _News(
             id=new_id(),
             source=SOURCE,
             type=type_,

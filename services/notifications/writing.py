@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from contracts.base import Text, Title
 from contracts.enrolment import MissingSeat, Participant, Person
-from contracts.programme import Contact, Occasion, Session
+from contracts.programme import Contact, Occasion, Session, instant
 from services.chassis.state import State
 from services.notifications import letters
 from services.notifications.domain import entities
@@ -19,33 +20,59 @@ class NothingToSay(ValueError):  # noqa: N818  (reads as what is the matter)
     """The state lacks what the letter is about; the message says what, in English, for staff."""
 
 
-def letter(state: State, mail: Planned, person: Person, now: datetime, language: Language | None = None) -> Letter:
+class Writer:
     """
-    What the mail says to its recipient.
+    Writes letters from one state; what many of them share is put into words once.
 
     Args:
         now: sessions that ended by then are not listed.
-        language: instead of the person's own.
-
-    Raises:
-        NothingToSay: the programme, the enrolment or the session is not known.
     """
-    language = language or person.language
-    course = entities.course_of(state, mail.programme)
-    if course is None:
-        raise NothingToSay(f"the programme {mail.programme} is not known")
-    enrolment = entities.enrolment_of(state, mail.programme, mail.enrolment) if mail.enrolment else None
-    if enrolment is None:
-        raise NothingToSay("the enrolment is not known")
-    participant = enrolment.participant(mail.person)
-    return Letter(
-        recipient=letters.Recipient(person.name, person.email, language),
-        programme=_programme(state, course, language),
-        occasion=_occasion(course, enrolment, mail, now, language),
-        organisation=entities.organisation_name(state, enrolment.organisation) if enrolment.organisation else None,
-        seat=_seat(course, participant, language),
-        role=participant.role.replace("-", " ") if participant and participant.role else None,
-    )
+
+    def __init__(self, state: State, now: datetime) -> None:
+        self._state = state
+        self._now = now
+        self._programmes: dict[tuple[str, Language], letters.Programme] = {}
+
+    def letter(self, mail: Planned, person: Person, language: Language | None = None) -> Letter:
+        """
+        What the mail says to its recipient, in the person's own language if none is given.
+
+        Raises:
+            NothingToSay: the programme, the enrolment or the session is not known.
+        """
+        language = language or person.language
+        state = self._state
+        course = entities.course_of(state, mail.programme)
+        if course is None:
+            raise NothingToSay(f"the programme {mail.programme} is not known")
+        enrolment = entities.enrolment_of(state, mail.programme, mail.enrolment) if mail.enrolment else None
+        if enrolment is None:
+            raise NothingToSay("the enrolment is not known")
+        participant = enrolment.participant(mail.person)
+        organisation = enrolment.organisation
+        return Letter(
+            recipient=letters.Recipient(person.name, person.email, language),
+            programme=self._programme(course, language),
+            occasion=_occasion(course, enrolment, mail, self._now, language),
+            organisation=entities.organisation_name(state, organisation) if organisation else None,
+            seat=_seat(course, participant, language),
+            role=participant.role.replace("-", " ") if participant and participant.role else None,
+        )
+
+    def _programme(self, course: Course, language: Language) -> letters.Programme:
+        definition = course.definition
+        programme = self._programmes.get((definition.id, language))
+        if programme is None:
+            programme = self._programmes[definition.id, language] = letters.Programme(
+                id=definition.id,
+                title=_word(definition.title, language),
+                organisers=tuple(entities.organisation_name(self._state, each) for each in definition.organisers),
+                description=_word(definition.description, language),
+                content=_contact(definition.content_contact),
+                enrolment=_contact(definition.enrolment_contact),
+                page=definition.page,
+            )
+        return programme
 
 
 def _occasion(
@@ -126,20 +153,12 @@ def _slot(occasion: Occasion) -> letters.Slot:
         place = letters.Venue(occasion.venue.name, occasion.venue.address)
     elif occasion.online is not None:
         place = letters.Online(occasion.online.join_link)
-    return letters.Slot(occasion.begins, occasion.finishes, place)
+    return letters.Slot(_aware(occasion.start), _aware(occasion.end), place)
 
 
-def _programme(state: State, course: Course, language: Language) -> letters.Programme:
-    definition = course.definition
-    return letters.Programme(
-        id=definition.id,
-        title=_word(definition.title, language),
-        organisers=tuple(entities.organisation_name(state, each) for each in definition.organisers),
-        description=_word(definition.description, language),
-        content=_contact(definition.content_contact),
-        enrolment=_contact(definition.enrolment_contact),
-        page=definition.page,
-    )
+@lru_cache(maxsize=4096)
+def _aware(local: datetime | None) -> datetime | None:
+    return instant(local) if local else None
 
 
 def _contact(contact: Contact) -> letters.Contact:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from contracts.base import Text
 from contracts.enrolment import EnrolmentStatus, MissingSeat, Participant, Reason
 from contracts.facts import NO_PROGRAMME
 from contracts.organisation import Organisation
-from contracts.programme import Occasion, Programme, Session
+from contracts.programme import Occasion, Programme, Session, instant
 from services.chassis.state import State
 
 
@@ -149,8 +150,13 @@ def programme_of(state: State, enrolment: str) -> str | None:
 
 def is_over(occasion: Occasion, at: datetime) -> bool:
     """Whether it has a date and ended by ``at``."""
-    finishes = occasion.finishes
-    return finishes is not None and finishes <= at
+    return occasion.end is not None and _in_utc(occasion.end) <= at
+
+
+@lru_cache(maxsize=4096)
+def _in_utc(local: datetime) -> datetime:
+    # Comparing across time zones asks the zone's table each time, and this is asked for every person and session.
+    return instant(local).astimezone(UTC)
 
 
 def all_over(course: Course, at: datetime) -> bool:

@@ -61,6 +61,7 @@ class _Work:
         self.programme = fact.subject or NO_PROGRAMME
         self.time = fact.time
         self.mails: list[Planned] = []
+        self.ids: set[str] = set()
 
     # What is known ----------------------------------------------------------------------------------------------------
 
@@ -132,8 +133,9 @@ class _Work:
         detail: Detail | None = None,
     ) -> None:
         id_ = mail_id(self.fact.id, purpose, person, session)
-        if any(each.id == id_ for each in self.mails):
+        if id_ in self.ids:
             return
+        self.ids.add(id_)
         self.mails.append(
             Planned(
                 id=id_,

@@ -343,10 +343,11 @@ class ParticipationQuestion(Message):
 
 
 class OrganisationMention(Message):
-    """An organisation of the registry."""
+    """An organisation that took part, or of the registry; the name of one that the registry lacks says so."""
 
     id: Slug
     name: str
+    title: Title | None = Field(default=None, description="The name in both languages, where it has two.")
     municipality: str | None = None
 
 

@@ -164,11 +164,9 @@ def _name(counted: Counted, by: Heading, key: str) -> tuple[str, Title | None]:
 
 
 def _mentions(ids: Iterable[str], registry: dict[str, Organisation]) -> tuple[OrganisationMention, ...]:
-    return tuple(
-        OrganisationMention(
-            id=id_,
-            name=organisation_name(id_, registry)[0],
-            municipality=registry[id_].municipality if id_ in registry else None,
-        )
-        for id_ in sorted(ids)
-    )
+    mentions = []
+    for id_ in sorted(ids):
+        name, title = organisation_name(id_, registry)
+        municipality = registry[id_].municipality if id_ in registry else None
+        mentions.append(OrganisationMention(id=id_, name=name, title=title, municipality=municipality))
+    return tuple(mentions)

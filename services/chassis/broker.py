@@ -193,9 +193,10 @@ class GuardedPull:
         """
         try:
             messages = await self._subscription.fetch(batch=batch, timeout=timeout, heartbeat=heartbeat)
-        except NatsTimeout:
+        except TimeoutError as error:
+            # Nothing came. nats-py says so by its own error or, between two of its steps, by asyncio's.
             self._failures = 0
-            raise
+            raise NatsTimeout from error
         except (NatsError, OSError) as error:
             if self._failures == 0:
                 _log.warning("fetching failed", error=str(error) or type(error).__name__)

@@ -3,13 +3,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
+import structlog
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import OutboundBufferLimitError
+from nats.errors import TimeoutError as NatsTimeout
+from nats.js import JetStreamContext
 
 from deploy.embedded import free_port
-from services.chassis.broker import EXIT_CONNECTION_CLOSED, ConnectionLost, connect, while_connected
+from services.chassis.broker import EXIT_CONNECTION_CLOSED, ConnectionLost, GuardedPull, connect, while_connected
 from tests.chassis.conftest import until
 from tests.conftest import Broker
 
@@ -100,3 +105,17 @@ asyncio.run(main())
     assert process.returncode == EXIT_CONNECTION_CLOSED
     assert b"closed for good" in output
     server.close()
+
+
+class _Silent:
+    """nats-py's fetch in the rare moment in which asyncio's own time limit is the first to run out."""
+
+    async def fetch(self, **_: object) -> list[Msg]:
+        raise TimeoutError
+
+
+async def test_asyncios_own_timeout_means_that_nothing_came() -> None:
+    guarded = GuardedPull(cast("JetStreamContext.PullSubscription", _Silent()))
+    with structlog.testing.capture_logs() as logs, pytest.raises(NatsTimeout):
+        await guarded.fetch(timeout=0.01)
+    assert logs == []

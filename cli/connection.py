@@ -9,7 +9,6 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import nats
 import nats.errors
 from nats.aio.client import Client
 from pydantic import BaseModel, ValidationError
@@ -43,7 +42,7 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._client and self._client.is_connected:
+            if self._client and not self._client.is_closed:
                 # A broker that is gone by now takes nothing away from what the command has shown already.
                 with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
                     self._runner.run(self._client.close())
@@ -145,26 +144,30 @@ class Connection:
             if "permissions violation" in text.lower():
                 self._refusal = text
 
+        client = Client()
         try:
-            return await nats.connect(
+            await client.connect(
                 self.access.url,
                 name=f"deelname ({self.access.identity})",
                 inbox_prefix=self.access.inbox_prefix.encode(),
                 allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
                 connect_timeout=3,
                 pending_size=0,
                 error_cb=remember,
             )
-        except nats.errors.AuthorizationError as error:
-            raise self._unknown_here() from error
-        except (TimeoutError, nats.errors.Error, OSError) as error:
-            if "authorization" in str(error).lower():
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            # A refused client keeps its socket open until it is told to close.
+            await client.close()
+            if isinstance(error, nats.errors.AuthorizationError) or "authorization" in str(error).lower():
                 raise self._unknown_here() from error
             raise Failure(
                 f"No broker answers at {self.access.address}.",
                 "Start Deelname with 'deelname up', or name one that runs with --endpoints FILE.",
                 code=UNREACHABLE,
             ) from error
+        return client
 
     def _unknown_here(self) -> Failure:
         return Failure(

@@ -1,0 +1,198 @@
+"""Enrolments, mails, reports, the log and people by the tool, in a system that runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.failure import Failure
+from cli.people import read_participant
+from tests.cli.conftest import Deelname, until
+
+
+def enrol(deelname: Deelname, programme: str, name: str, organisation: str = "bibliotheek-zeist") -> str:
+    address = f"{name.lower()}@{programme}.example"
+    asked = deelname("enrolment", "request", programme, "-o", organisation, "-p", f"{name} <{address}>", "--json")
+    assert asked.code == 0, asked.said
+    return str(asked.json["enrolment"])
+
+
+def test_a_withdrawal_lets_who_waits_move_up_and_the_reason_is_shown(deelname: Deelname, programme: str) -> None:
+    first = enrol(deelname, programme, "Anna")
+    enrol(deelname, programme, "Bert")
+    third = enrol(deelname, programme, "Carla")
+    waiting = deelname("enrolment", "list", programme, "--status", "waiting", "--json").json["enrolments"]
+    assert [view["enrolment"] for view in waiting] == [third]
+    assert deelname("enrolment", "withdraw", first, "--json").json["status"] == "withdrawn"
+    shown = deelname("enrolment", "show", third)
+    assert "A place came free; this request was number 1 on the waiting list and fits." in shown.said
+    assert "Er kwam een plaats vrij" in deelname("enrolment", "show", third, "--language", "nl").said
+    assert "enrolment.promoted.v1" in shown.said
+    assert deelname("enrolment", "show", third, "--json").json["status"] == "confirmed"
+    assert "Carla" in deelname("enrolment", "list", programme).said
+
+
+def test_a_refusal_ends_with_1_and_names_every_rule_in_the_language_asked_for(
+    deelname: Deelname, programme: str
+) -> None:
+    words = ("enrolment", "request", programme, "-o", "gemeente-almelo", "-p", "Dora <dora@almelo.example>")
+    refused = deelname(*words)
+    assert refused.code == 1
+    assert "(kind-not-eligible)" in refused.said
+    assert "(province-not-eligible)" in refused.said
+    assert "Dit programma is bedoeld voor bibliotheken" in deelname(*words, "--language", "nl").said
+    assert {error["rule"] for error in deelname(*words, "--json").json["errors"]} >= {"kind-not-eligible"}
+
+
+def test_staff_promote_within_the_capacity_alone(deelname: Deelname, programme: str) -> None:
+    for name in ("Anna", "Bert"):
+        enrol(deelname, programme, name)
+    third = enrol(deelname, programme, "Carla")
+    full = deelname("enrolment", "promote", third)
+    assert full.code == 1
+    assert "(full)" in full.said
+    assert deelname("enrolment", "promote", third, "--json").json["errors"][0]["rule"] == "full"
+
+
+def test_a_team_in_a_file_is_enrolled(deelname: Deelname, programme: str, tmp_path: Path) -> None:
+    path = tmp_path / "team.yaml"
+    path.write_text(
+        "organisation: bibliotheek-zeist\nparticipants:\n"
+        "  - person: { name: Anna, email: anna@team.example }\n"
+        "  - person: { name: Bert, email: bert@team.example, language: en }\n"
+    )
+    assert deelname("enrolment", "request", programme, "--file", path, "--json").json["status"] == "confirmed"
+    path.write_text("organisation: bibliotheek-zeist\nparticipant: []\n")
+    assert (
+        "2:1: participant: unknown key; did you mean 'participants'?"
+        in deelname("enrolment", "request", programme, "--file", path).said
+    )
+
+
+def test_participants_are_added_replaced_and_withdrawn(deelname: Deelname, programme: str) -> None:
+    enrolment = enrol(deelname, programme, "Anna")
+    people = ("enrolment", "participant")
+    assert deelname(*people, "add", enrolment, f"Bert <bert@{programme}.example>").code == 0
+    replaced = deelname(
+        *people, "change", enrolment, f"bert@{programme}.example", "--replacement", f"Cor <cor@{programme}.example>"
+    )
+    assert replaced.code == 0
+    assert deelname(*people, "withdraw", enrolment, f"anna@{programme}.example").code == 0
+    [left] = deelname("enrolment", "show", enrolment, "--json").json["participants"]
+    assert left["contact"]["name"] == "Cor"
+    assert deelname(*people, "change", enrolment, f"cor@{programme}.example").code == 2
+
+
+@pytest.mark.parametrize("text", ["noor@zeist.example", "Noor", "Noor <>", "Noor <noor@zeist.example> colour=red"])
+def test_somebody_named_wrongly_is_wrong_usage(text: str) -> None:
+    with pytest.raises(Failure) as caught:
+        read_participant(text)
+    assert caught.value.code == 2
+    assert caught.value.remedy
+
+
+def test_somebody_is_named_with_seat_role_and_language() -> None:
+    somebody = read_participant("Noor de Wit <noor@zeist.example> seat=jeugd role=lezer language=en")
+    assert somebody.person.name == "Noor de Wit"
+    assert (somebody.seat, somebody.role, somebody.person.language) == ("jeugd", "lezer", "en")
+
+
+def test_mails_are_listed_previewed_and_kept_as_files(deelname: Deelname, programme: str, tmp_path: Path) -> None:
+    enrolment = enrol(deelname, programme, "Anna")
+
+    def sent() -> set[str]:
+        mails = deelname("mail", "list", "--enrolment", enrolment, "--json").json["mails"]
+        return {mail["purpose"] for mail in mails if mail["status"] == "sent"}
+
+    until(lambda: sent() == {"confirmation", "invite"})
+    assert "confirmation" in deelname("mail", "list", "--programme", programme).said
+    html, raw = tmp_path / "mail.html", tmp_path / "mail.eml"
+    words = ("mail", "preview", enrolment, "--purpose", "confirmation", "--html", html, "--raw", raw)
+    preview = deelname(*words, "--mail-language", "en")
+    assert preview.code == 0
+    assert f"anna@{programme}.example" in preview.out
+    assert "<html" in html.read_text()
+    assert raw.read_bytes().count(b"\r\n") > 10
+    assert deelname(*words, "--json").json["subject"]
+    assert deelname("mail", "preview", enrolment, "--purpose", "nonsense").code == 1
+
+
+def test_a_mail_that_was_sent_cannot_be_retried(deelname: Deelname, programme: str) -> None:
+    enrolment = enrol(deelname, programme, "Anna")
+    words = ("mail", "list", "--enrolment", enrolment, "--status", "sent", "--json")
+    until(lambda: bool(deelname(*words).json["mails"]))
+    assert deelname("mail", "retry", deelname(*words).json["mails"][0]["mail"]).code == 1
+    assert deelname("mail", "retry", "unknown").code == 1
+
+
+def test_reports_come_as_tables_json_and_csv(deelname: Deelname, programme: str) -> None:
+    enrol(deelname, programme, "Anna")
+
+    def counted() -> int:
+        rows = deelname("report", "programmes", "--json").json["programmes"]
+        return sum(row["counts"]["people_confirmed"] for row in rows if row["programme"] == programme)
+
+    until(lambda: counted() == 1)
+    assert programme in deelname("report", "programmes").said
+    rows = list(csv.DictReader(io.StringIO(deelname("report", "programmes", "--csv").out)))
+    assert [row["Confirmed"] for row in rows if row["Programme"] == programme] == ["1"]
+    assert "Bibliotheek Zeist" in deelname("report", "programme", programme).said
+    assert deelname("report", "programme", programme, "--json").json["programme"] == programme
+    rows = list(csv.DictReader(io.StringIO(deelname("report", "programme", programme, "--csv").out)))
+    assert ("organisation", "bibliotheek-zeist", "1") in [(r["Heading"], r["Key"], r["Confirmed"]) for r in rows]
+
+
+@pytest.mark.parametrize("by", ["theme", "organiser", "province", "municipality"])
+def test_participation_is_counted_by_each_heading(deelname: Deelname, programme: str, by: str) -> None:
+    enrol(deelname, programme, "Anna")
+    words = ("report", "participation", "--by", by)
+    assert deelname(*words).code == 0
+    assert deelname(*words, "--json").json["by"] == by
+    assert deelname(*words, "--csv").out.startswith(f"{by.capitalize()},Organisation,")
+
+
+def test_a_theme_is_reported_per_municipality_and_goal(deelname: Deelname) -> None:
+    theme = "vluchtelingen-integratie"
+    until(lambda: deelname("report", "theme", theme).code == 0)
+    assert len(deelname("report", "theme", theme, "--json").json["municipalities"]) == 25
+    rows = list(csv.DictReader(io.StringIO(deelname("report", "theme", theme, "--csv").out)))
+    assert len(rows) == 26 * 7
+    assert "Hof van Twente" in deelname("report", "theme", theme).said
+
+
+def test_a_rebuild_comes_out_identical(deelname: Deelname, programme: str) -> None:
+    enrol(deelname, programme, "Anna")
+    rebuilt = deelname("report", "rebuild", "--json").json
+    assert rebuilt["identical"] is True
+    assert "identical, byte for byte" in deelname("report", "rebuild").said
+
+
+def test_the_log_is_shown_and_followed(deelname: Deelname, programme: str) -> None:
+    enrolment = enrol(deelname, programme, "Anna")
+    facts = deelname("log", "show", "--programme", programme, "--json").json
+    assert [fact["type"] for fact in facts] == ["programme.published.v1", "enrolment.confirmed.v1"]
+    assert enrolment in deelname("log", "show", "--programme", programme).said
+    assert len(deelname("log", "show", "--limit", 3, "--json").json) == 3
+    tail = deelname("log", "tail", "--lines", 1000, "--count", 2, "--programme", programme, "--json")
+    assert [json.loads(line)["version"] for line in tail.out.splitlines()] == [1, 2]
+    assert "enrolment.confirmed.v1" in deelname("log", "tail", "-n", 1000, "--count", 2, "--programme", programme).out
+
+
+def test_a_person_is_exported_corrected_and_erased(deelname: Deelname, programme: str, tmp_path: Path) -> None:
+    enrolment = enrol(deelname, programme, "Anna")
+    old, new = f"anna@{programme}.example", f"anna.smit@{programme}.example"
+    corrected = deelname("person", "correct", old, "--name", "Anna Smit", "--new-email", new, "--json")
+    assert corrected.json["result"] == "corrected"
+    file = tmp_path / "anna.json"
+    exported = deelname("person", "export", new, "--output", file, "--json").json
+    assert exported == json.loads(file.read_text())
+    assert exported["registration"]["contact"]["name"] == "Anna Smit"
+    assert "Anna Smit" in deelname("person", "export", new).said
+    assert deelname("person", "erase", new).code == 2
+    assert deelname("person", "erase", new, "--yes", "--json").json["result"] == "erased"
+    assert deelname("person", "export", new).code == 1
+    assert "(erased)" in deelname("enrolment", "show", enrolment).said

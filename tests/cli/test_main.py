@@ -1,0 +1,72 @@
+"""The tool as a newcomer meets it: help that reads well, examples that work, names that are corrected."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+import typer.main
+
+from cli.__main__ import app
+from tests.cli.conftest import invoke
+
+_ROOT: Any = typer.main.get_command(app)
+
+
+def commands(group: Any = _ROOT, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            found += commands(command, (*path, name))
+        else:
+            found.append(((*path, name), command))
+    return found
+
+
+def examples(command: Any) -> list[str]:
+    return [line.strip()[2:] for line in (command.epilog or "").splitlines() if line.strip().startswith("$ ")]
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), commands(), ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+class TestEachCommand:
+    def test_explains_itself(self, path: tuple[str, ...], command: Any) -> None:
+        helped = invoke(*path, "--help")
+        assert helped.code == 0
+        assert helped.said.startswith(f"Usage: deelname {' '.join(path)}") or f" {' '.join(path)} " in helped.said
+        assert all(parameter.help for parameter in command.params if hasattr(parameter, "help"))
+
+    def test_has_json_language_and_endpoints(self, path: tuple[str, ...], command: Any) -> None:
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {"--json", "--language", "--endpoints", "--as"} <= options
+
+    def test_shows_examples_that_it_would_take(self, path: tuple[str, ...], command: Any) -> None:
+        assert examples(command)
+        for example in examples(command):
+            words = shlex.split(example.partition(" > ")[0])
+            assert words[: len(path) + 1] == ["deelname", *path]
+            # Parsing alone: a wrong option, or an argument too many, would raise here.
+            command.make_context("deelname", words[len(path) + 1 :], resilient_parsing=False)
+
+
+def test_the_first_help_groups_the_commands_and_leads_into_a_first_walk() -> None:
+    said = invoke("--help").said
+    for words in ("The system on this machine", "Setting up", "Running programmes", "Looking after", "A first walk"):
+        assert words in said
+    assert "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 nobody answers." in said
+
+
+def test_without_a_command_it_helps() -> None:
+    assert "Usage" in invoke().said
+
+
+def test_a_mistyped_command_is_corrected() -> None:
+    mistyped = invoke("program", "list")
+    assert mistyped.code == 2
+    assert "Did you mean 'programme'?" in mistyped.said
+
+
+def test_the_version_is_told() -> None:
+    assert invoke("--version").out.startswith("deelname 0.")

@@ -1,0 +1,112 @@
+"""Programmes, themes and the registry by the tool, in a system that runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.conftest import SAMPLES, Deelname, definition, invoke
+
+
+def test_publishing_again_tells_only_what_changed(deelname: Deelname, programme: str, tmp_path: Path) -> None:
+    path = tmp_path / "again.yaml"
+    path.write_text(definition(programme))
+    assert f"✓ {programme}: nothing changed" in deelname("programme", "publish", path).said
+    path.write_text(definition(programme, capacity=5, start="2023-06-27T10:00"))
+    again = deelname("programme", "publish", path, "--json")
+    assert again.code == 0
+    assert set(again.json[0]["facts"]) == {"programme.capacity-raised.v1", "session.moved.v1"}
+
+
+def test_a_typing_error_in_the_second_file_publishes_neither(deelname: Deelname, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(definition("never-published"))
+    bad.write_text(definition("bad").replace("kind:", "knd:"))
+    assert deelname("programme", "publish", good, bad).code == 1
+    assert deelname("programme", "show", "never-published").code == 1
+
+
+def test_what_registration_refuses_is_told_with_the_file(deelname: Deelname, tmp_path: Path) -> None:
+    path = tmp_path / "programme.yaml"
+    path.write_text(definition("strange").replace("organisers: [bisc]", "organisers: [nobody-knows]"))
+    refused = deelname("programme", "publish", path)
+    assert refused.code == 1
+    assert str(path) in refused.said
+    assert "nobody-knows" in refused.said
+    problem = deelname("programme", "publish", path, "--json").json
+    assert problem["status"] >= 400
+
+
+def test_a_programme_is_listed_and_shown_in_the_language_asked_for(deelname: Deelname, programme: str) -> None:
+    assert programme in [row["id"] for row in deelname("programme", "list", "--json").json["programmes"]]
+    assert programme in deelname("programme", "list").said
+    dutch = deelname("programme", "show", programme, "--language", "nl").said
+    assert "Gesprek" in dutch
+    assert "Tue 20 Jun 2023 10:00–13:00" in dutch
+    assert "Talk" in deelname("programme", "show", programme, LANG="en_GB.UTF-8").said
+    assert "Gesprek" in deelname("programme", "show", programme, LANG="nl_NL.UTF-8").said
+    assert deelname("programme", "show", programme, "--json").json["definition"]["id"] == programme
+
+
+def test_an_unknown_programme_is_a_problem_with_exit_code_1(deelname: Deelname) -> None:
+    assert deelname("programme", "show", "unknown").code == 1
+    assert deelname("programme", "show", "unknown", "--json").json["status"] == 404
+
+
+def test_withdrawing_needs_a_yes_and_both_languages_of_a_reason(deelname: Deelname, programme: str) -> None:
+    unasked = deelname("programme", "withdraw", programme)
+    assert unasked.code == 2
+    assert "--yes" in unasked.err
+    assert deelname("programme", "withdraw", programme, "--yes", "--reason-nl", "Ziek").code == 2
+    words = ("--yes", "--reason-nl", "Ziek.", "--reason-en", "Ill.", "--json")
+    assert deelname("programme", "withdraw", programme, *words).json["facts"] == ["programme.withdrawn.v1"]
+    assert "withdrawn" in deelname("programme", "show", programme).said
+
+
+def test_themes_are_published_and_listed(deelname: Deelname) -> None:
+    file = SAMPLES / "001-vluchtelingen-integratie" / "theme.yaml"
+    assert deelname("theme", "publish", file, "--json").json[0]["facts"] == []
+    [theme] = [t for t in deelname("theme", "list", "--json").json["themes"] if t["id"] == "vluchtelingen-integratie"]
+    assert len(theme["goals"]) == 7
+    assert "Vluchtelingen & Integratie" in deelname("theme", "list", "--language", "nl").said
+
+
+def test_loading_the_registry_again_changes_nothing(deelname: Deelname) -> None:
+    again = deelname("organisation", "load", SAMPLES / "organisations.csv", "--json").json
+    assert again["registered"] == 0
+    assert again["changed"] == 0
+    assert again["unchanged"] > 100
+
+
+def test_organisations_are_listed_by_kind_and_province(deelname: Deelname) -> None:
+    words = ("--kind", "library", "--province", "overijssel")
+    listed = deelname("organisation", "list", *words, "--json").json["organisations"]
+    assert len({organisation["municipality"] for organisation in listed}) == 25
+    assert "Stadkamer Zwolle" in deelname("organisation", "list", *words).said
+
+
+def test_a_registry_with_semicolons_and_a_byte_order_mark_is_read(deelname: Deelname, tmp_path: Path) -> None:
+    path = tmp_path / "excel.csv"
+    path.write_text("id;name;kind;province;municipality\nuit-excel;Uit, Excel;other;;\n", encoding="utf-8-sig")
+    assert deelname("organisation", "load", path, "--json").json["registered"] == 1
+
+
+def test_every_wrong_line_of_a_registry_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.csv"
+    path.write_text("id,name,kind,province\na,A,libary,\nb,B,library,utrect\na-b,,other,\nc,C,other,\nc,C,other,\n")
+    told = invoke("organisation", "load", path, "--endpoints", path)
+    assert told.code == 1
+    for words in (
+        ":2:1: kind:",
+        "did you mean 'library'?",
+        ":3:1: province:",
+        "did you mean 'utrecht'?",
+        ":4:1: name:",
+    ):
+        assert words in told.said
+    assert ":6:1: id: 'c' stands in line 5 already" in told.said
+
+
+def test_a_wrong_column_is_corrected(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.csv"
+    path.write_text("id,name,kind,provence\n")
+    assert "did you mean 'province'?" in invoke("organisation", "load", path, "--endpoints", path).said

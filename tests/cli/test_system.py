@@ -1,0 +1,58 @@
+"""``up`` and ``demo`` say what is missing, taken or in the way."""
+
+from __future__ import annotations
+
+import builtins
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import free_ports, invoke
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_without_the_deployment_it_says_what_to_install(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name == "deploy" or name.startswith("deploy.")]:
+        monkeypatch.delitem(sys.modules, name)
+    real = builtins.__import__
+
+    def without_deploy(name: str, *rest: Any) -> Any:
+        if name.startswith("deploy"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name="deploy")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without_deploy)
+    monkeypatch.setattr("importlib.import_module", without_deploy)
+    told = invoke(command)
+    assert told.code == 2
+    assert "the package deelname-deploy is not installed" in told.said
+    assert "pip install deelname-deploy" in told.said
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    base = free_ports(5)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", base + 2))
+        taken.listen()
+        told = invoke("up", "--data", tmp_path / "data", "--port-base", base)
+    assert told.code == 1
+    assert f"port {base + 2}" in told.said
+    assert "--port-base" in told.said
+
+
+def test_a_partner_s_impossible_name_is_told(tmp_path: Path) -> None:
+    told = invoke("up", "--data", tmp_path / "data", "--port-base", free_ports(5), "--partner", "Staff!")
+    assert told.code == 1
+    assert "Staff!" in told.said
+
+
+def test_the_demo_removes_nothing_that_is_not_a_demo_s(tmp_path: Path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    told = invoke("demo", "--once", "--data", tmp_path)
+    assert told.code == 1
+    assert "holds something that no demo put there" in told.said
+    assert precious.read_text() == "mine"

@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 from nats.aio.client import Client
 
@@ -74,16 +74,20 @@ async def _compare(broker: RunningBroker, directory: Path, url: str, options: ar
         service = await _Service.open(connection, directory / "notifications.db", transport)
         services, probes, raws = [], [], list[bytes]()
         for _ in range(options.rounds):
-            rate, raws = await _round(broker, service, options.enrolments)
-            services.append(rate)
+            measured, raws = await _round(broker, service, options.enrolments)
+            services.append(measured)
             probes.append(await _probe(transport, raws))
         print(
             f"{2 * options.enrolments} mails of {statistics.mean(map(len, raws)):,.0f} bytes on average,"
             f" {options.connections} connections, medians of {options.rounds} rounds"
         )
-        whole, probe = statistics.median(services), statistics.median(probes)
-        print(f"{'prebuilt':>14} {'fact to answer':>16} {'ratio':>6}")
-        print(f"{probe:>12,.0f}/s {whole:>14,.0f}/s {whole / probe:>6.2f}")
+        whole, probe = (
+            _Measured(statistics.median(each.rate for each in kind), statistics.median(each.cpu for each in kind))
+            for kind in (services, probes)
+        )
+        print(f"{'':14} {'prebuilt':>12} {'fact to answer':>16} {'ratio':>6}")
+        print(f"{'mails':14} {probe.rate:>10,.0f}/s {whole.rate:>14,.0f}/s {whole.rate / probe.rate:>6.2f}")
+        print(f"{'CPU a mail':14} {probe.cpu:>10,.0f}µs {whole.cpu:>14,.0f}µs {probe.cpu / whole.cpu:>6.2f}")
         if options.profile:
             profiler = cProfile.Profile()
             profiler.enable()
@@ -93,6 +97,22 @@ async def _compare(broker: RunningBroker, directory: Path, url: str, options: ar
         await service.database.close()
 
 
+class _Measured(NamedTuple):
+    """Mails per second, and the microseconds that this process (not sink and broker) worked for each."""
+
+    rate: float
+    cpu: float
+
+
+class _Stopwatch:
+    def __init__(self) -> None:
+        self._started = time.perf_counter(), time.process_time()
+
+    def read(self, mails: int) -> _Measured:
+        wall, cpu = time.perf_counter() - self._started[0], time.process_time() - self._started[1]
+        return _Measured(mails / wall, cpu / mails * 1e6)
+
+
 class _Service:
     """The service without its HTTP face, from the reader to the relay."""
 
@@ -100,8 +120,6 @@ class _Service:
         self.database = database
         self.life = Life(session("kick-off", occasion("2023-06-20", venue="Bibliotheek Gouda")))
         self.published = 0
-        self.planner = Planner(database, self._clock, lambda: self.sender.wake())
-        self.reader = Reader(connection, store.FACTS, position=self.planner.position, apply=self.planner.apply)
         self.relay = Relay(connection, database, store.LOG, OWN_STREAM)
         self.sender = Sender(
             database,
@@ -112,6 +130,8 @@ class _Service:
             state=lambda: self.planner.state,
             appended=self.relay.wake,
         )
+        self.planner = Planner(database, self._clock, self.sender.wake)
+        self.reader = Reader(connection, store.FACTS, position=self.planner.position, apply=self.planner.apply)
 
     @classmethod
     async def open(cls, connection: Client, path: Path, transport: Transport) -> _Service:
@@ -131,27 +151,27 @@ class _Service:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _round(broker: RunningBroker, service: _Service, enrolments: int) -> tuple[float, list[bytes]]:
+async def _round(broker: RunningBroker, service: _Service, enrolments: int) -> tuple[_Measured, list[bytes]]:
     """Mails per second from the start of the reader until every outcome is stored, and the bytes that went out."""
     database = service.database
     before = await database.run(store.LOG.head)
     await _publish(broker, service, enrolments)
-    started = time.perf_counter()
+    stopwatch = _Stopwatch()
     async with service.running():
         # Our log grows by one fact a mail.
         while await database.run(store.LOG.head) < before + 2 * enrolments:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        seconds = time.perf_counter() - started
+        measured = stopwatch.read(2 * enrolments)
     raws = await database.run(
         lambda raw: [
             bytes(row[0])
             for row in raw.execute("SELECT raw FROM archive ORDER BY ordinal DESC LIMIT ?", (2 * enrolments,))
         ]
     )
-    return 2 * enrolments / seconds, raws
+    return measured, raws
 
 
-async def _probe(transport: Transport, raws: list[bytes]) -> float:
+async def _probe(transport: Transport, raws: list[bytes]) -> _Measured:
     """Mails per second, ready-made, over the same pool."""
     waiting = iter(raws)
 
@@ -161,9 +181,9 @@ async def _probe(transport: Transport, raws: list[bytes]) -> float:
             if not isinstance(outcome, Sent):
                 raise TypeError(f"the sink did not take a mail: {outcome}")
 
-    started = time.perf_counter()
+    stopwatch = _Stopwatch()
     await asyncio.gather(*(work() for _ in range(_MAILS_IN_FLIGHT)))
-    return len(raws) / (time.perf_counter() - started)
+    return stopwatch.read(len(raws))
 
 
 async def _publish(broker: RunningBroker, service: _Service, enrolments: int) -> None:

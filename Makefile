@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 DATA ?= data
 PORT_BASE ?= 4600
+WORKERS ?= 2
 
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
@@ -48,7 +49,7 @@ imports: $(DEVELOPMENT_STAMP) ## who may import whom (pyproject.toml, [tool.impo
 	$(BIN)/lint-imports
 
 tests: $(DEVELOPMENT_STAMP) ## the tests alone; ARGS="tests/contracts -k subjects" picks some
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 bench: $(DEVELOPMENT_STAMP) ## measure the four paths beside raw probes of the same durability
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -156,6 +156,7 @@ class Reader:
                 messages = await consumer.take(self._batch)
                 if messages:
                     await self._hand_over(messages)
+                    self._head = max(self._head, consumer.head)
                     await consumer.make_room()
                 elif self._connection.stats["reconnects"] != reconnects or not self._connection.is_connected:
                     raise StartAgain("the connection to the broker broke")
@@ -163,7 +164,8 @@ class Reader:
                     await self._hear_all()
                     if consumer.silence > _SILENCE:
                         raise StartAgain("the broker's consumer is gone")
-                if monotonic() - looked > 1:
+                # While messages wait, the answer would queue behind others, and they say themselves how many follow.
+                if monotonic() - looked > 1 and not consumer.waiting:
                     await self._compare_with_stream(consumer)
                     looked = monotonic()
         finally:
@@ -229,8 +231,14 @@ class _Consumer:
         self._waiting: deque[Message] = deque()
         self._arrived = asyncio.Event()
         self._held_back = ""
+        self.head = 0  # the stream's last sequence, as the newest message tells
         self._heard = self._delivered = monotonic()
         self._subscription: Subscription | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether messages have come that were not taken yet."""
+        return bool(self._waiting)
 
     @property
     def silence(self) -> float:
@@ -303,9 +311,10 @@ class _Consumer:
             tokens = reply.split(".")
             # $JS.ACK.stream.consumer.deliveries.sequence.consumer-sequence.time.pending; two more tokens in front, and
             # one at the end, where the broker names domain and account (ADR-15).
-            self._waiting.append(
-                Message(int(tokens[5] if len(tokens) == 9 else tokens[7]), message.subject, message.data)
-            )
+            sequence, pending = (tokens[5], tokens[8]) if len(tokens) == 9 else (tokens[7], tokens[10])
+            position = int(sequence)
+            self._waiting.append(Message(position, message.subject, message.data))
+            self.head = position + int(pending)
             self._delivered = self._heard
             self._arrived.set()
             return

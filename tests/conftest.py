@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from nats.aio.client import Client
 
 from deploy.embedded import EmbeddedBroker, free_port

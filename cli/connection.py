@@ -114,7 +114,7 @@ class Connection:
             raise Failure(
                 "The request is larger than the broker takes.", "Send it in several smaller pieces.", code=REFUSED
             ) from None
-        except (nats.errors.TimeoutError, nats.errors.ConnectionClosedError, OSError):
+        except (TimeoutError, nats.errors.ConnectionClosedError, OSError):
             raise self._no_answer(subject, patience) from None
         if reply.headers and ERROR_CODE_HEADER in reply.headers:
             raise ProblemError(_problem(reply.data))

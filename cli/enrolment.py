@@ -11,7 +11,7 @@ import typer
 from cli import participant
 from cli.desk import Desk, command, group
 from cli.document import read
-from cli.failure import REFUSED, USAGE, Failure
+from cli.failure import USAGE, Failure
 from cli.output import moment
 from cli.people import read_participant, report
 from contracts.commands import EnrolmentResult, PromoteEnrolment, RequestEnrolment, WithdrawEnrolment
@@ -74,18 +74,7 @@ def request(
         raise Failure("Nobody is named.", 'Name them: --person "Noor de Wit <noor@zeist.example>".', code=USAGE)
     with desk.connect() as connection:
         result = connection.do("registration", "enrolment", "request", asked, EnrolmentResult)
-        refused = (
-            connection.ask(
-                "registration", "enrolment", "get", EnrolmentQuestion(enrolment=result.enrolment), EnrolmentView
-            )
-            if result.status == "refused"
-            else None
-        )
     report(desk, result)
-    if refused:
-        for reason in refused.reasons:
-            desk.output.note(f"  • {getattr(reason, desk.language)} ({reason.rule})", "")
-        raise typer.Exit(REFUSED)
     desk.output.next(f"deelname enrolment show {result.enrolment}")
 
 

@@ -116,7 +116,7 @@ def outcomes_(
             while (left := deadline - time.monotonic()) > 0:
                 try:
                     batch = await reader.fetch(100, timeout=min(left, 1.0))
-                except nats.errors.TimeoutError:
+                except TimeoutError:
                     continue
                 for message in batch:
                     found.append(parse_outcome(message.data))
@@ -165,7 +165,7 @@ async def _exchange(
     while None in outcomes and (left := deadline - time.monotonic()) > 0:
         try:
             batch = await reader.fetch(100, timeout=min(left, 1.0))
-        except nats.errors.TimeoutError:
+        except TimeoutError:
             continue
         for answer in batch:
             found = _match(answer, outcomes, by_number, by_id)
@@ -206,7 +206,7 @@ async def _publish(stream: JetStreamContext, subject: str, body: bytes, source: 
         ) from None
     except nats.js.errors.APIError as error:
         raise Failure(f"The intake stream did not take it: {error.description}.", "Send a smaller one.") from None
-    except (nats.errors.TimeoutError, nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError):
+    except (TimeoutError, nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError):
         raise Failure(
             f"The broker did not take a message from '{source}'.",
             "Use --as with a partner that the system knows; 'endpoints.json' names them.",

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import nats
-import nats.errors
 
 PATIENCE = 30.0
 """Seconds that an outcome may take."""
@@ -51,7 +50,7 @@ async def answer_to(outcomes: Any, content: dict[str, Any], number: int) -> dict
     while True:
         try:
             [message] = await outcomes.fetch(1, timeout=PATIENCE)
-        except nats.errors.TimeoutError:
+        except TimeoutError:
             return None
         outcome: dict[str, Any] = json.loads(message.data)
         await message.ack_sync(timeout=5)

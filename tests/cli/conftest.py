@@ -49,7 +49,7 @@ Deelname = Callable[..., Outcome]
 def invoke(*words: object, env: dict[str, str] | None = None) -> Outcome:
     """Run the tool in this process, as if nothing of Deelname were set in the environment."""
     nothing: dict[str, str | None] = dict.fromkeys(_SETTINGS)
-    result = CliRunner().invoke(app, [str(word) for word in words], env=nothing | {"COLUMNS": "200"} | (env or {}))
+    result = CliRunner().invoke(app, [str(word) for word in words], env=nothing | {"COLUMNS": "320"} | (env or {}))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Outcome(result.exit_code, result.stdout, result.stderr)

@@ -105,6 +105,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     password = settings.nats_password.get_secret_value() if settings.nats_password else None
     login = (settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file)
     database = await Database.open(settings.data / "notifications.db", store.MIGRATIONS)
+    await database.run(store.prepare)
     connection = await connect(*login)
     await refuse_old_database(connection, database)
     await transport.open()

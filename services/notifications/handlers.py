@@ -102,6 +102,8 @@ class Planner:
 
         await self._database.transact(record)
         self._state = state.settled()
+        if any(isinstance(data, PersonErased) for data in people):
+            await self._database.run(store.sweep)
         if planned:
             self._planned()
 

@@ -16,6 +16,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from services.chassis.database import insert_rows
+
 SCHEMA = """
 CREATE TABLE {table} (
     partition TEXT NOT NULL,
@@ -232,10 +234,7 @@ class EntityTable:
         self._adapters: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(each) for kind, each in codecs.items()}
         # Only the table's name, checked above, is put into the text.
         self._load = f"SELECT partition, key, kind, body FROM {name}"  # noqa: S608
-        self._save = (
-            f"INSERT INTO {name} (partition, key, kind, body) VALUES (?, ?, ?, ?)"  # noqa: S608
-            " ON CONFLICT (partition, key) DO UPDATE SET kind = excluded.kind, body = excluded.body"
-        )
+        self._save = f"INSERT OR REPLACE INTO {name} (partition, key, kind, body) VALUES"
         self._delete = f"DELETE FROM {name} WHERE partition = ? AND key = ?"  # noqa: S608
 
     def load(self, connection: sqlite3.Connection) -> State:
@@ -274,5 +273,4 @@ class EntityTable:
             rows.append((partition, key, kind, self._adapters[kind].dump_json(entity).decode()))
         if gone:
             connection.executemany(self._delete, gone)
-        if rows:
-            connection.executemany(self._save, rows)
+        insert_rows(connection, self._save, rows)

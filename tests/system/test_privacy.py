@@ -1,0 +1,179 @@
+"""Where people's names and addresses go, and where they never go: looked up in the files themselves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.system.world import Json, World, enrolment, person, programme, session, started, until
+from tests.system.world import organisation as an_organisation
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+ID = "quiet"
+# Words that nothing else here could contain.
+KEPT = person("Xanthippe Quevedo-Zwart", "xanthippe.quevedo@zwart-people.example")
+WAITING = person("Ysbrand Wrzesniewski", "ysbrand@wrzesniewski-people.example", "en")
+REFUSED = person("Zebulon Oxfordshaw", "zebulon@oxfordshaw-people.example")
+MISTYPED = person("Quirijn Vlaskamper", "quirijn@vlaskamper-people.example")
+ERASED = person("Wolfdietrich Umlauft", "wolfdietrich@umlauft-people.example")
+EVERYBODY = (KEPT, WAITING, REFUSED, MISTYPED, ERASED)
+
+
+def traces(who: Json) -> set[bytes]:
+    """What would give somebody away: the name, its parts, the address and its parts, in three spellings."""
+    local, _, domain = who["email"].partition("@")
+    words = {who["name"], *who["name"].split(), who["email"], local, domain, domain.removesuffix("-people.example")}
+    return {spelt.encode() for word in words for spelt in (word, word.upper(), word.lower()) if len(word) > 3}
+
+
+def found(files: Iterator[Path] | list[Path], people: tuple[Json, ...] = EVERYBODY) -> dict[str, set[bytes]]:
+    """Which traces stand in which files."""
+    given_away = {}
+    for file in files:
+        content = file.read_bytes()
+        if hits := {trace for who in people for trace in traces(who) if trace in content}:
+            given_away[file.name] = hits
+    return given_away
+
+
+def files(folder: Path, *patterns: str) -> list[Path]:
+    """The files below a folder."""
+    return [file for pattern in patterns or ("*",) for file in folder.rglob(pattern) if file.is_file()]
+
+
+def stream_folder(world: World, name: str) -> Path:
+    """Where the broker keeps a stream's messages."""
+    (folder,) = [path for path in (world.data / "broker" / "store").rglob(name) if path.is_dir()]
+    return folder
+
+
+@dataclass
+class Quiet:
+    """A world in which people with rare names took part."""
+
+    world: World
+
+    async def view(self, who: Json) -> Json:
+        (view,) = [
+            view
+            for view in await self.world.staff.enrolments(ID)
+            if any((each.get("contact") or {}).get("email") == who["email"] for each in view["participants"])
+        ]
+        return view
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def quiet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Quiet]:
+    async with started(tmp_path_factory.mktemp("quiet")) as world:
+        staff, partner, web = world.staff, world.partner, world.web
+        await staff.register(an_organisation("bisc"), an_organisation("bieb"))
+        rules: Json = {"capacity": 2, "waiting_list": {}, "eligible": {"kinds": ["library"]}}
+        await staff.publish(programme(ID, sessions=[session("only", 6)], **rules))
+        await partner.enrol("kept", enrolment(ID, KEPT, organisation_id="bieb"))
+        await partner.answer("kept")
+        assert (await web.enrol(enrolment(ID, ERASED, organisation_id="bieb"), key="k-1")).certainty == "done"
+        waiting = await staff.attempt(
+            "do.registration.enrolment.request", enrolment(ID, WAITING, organisation_id="bieb") | {"id": "w-1"}
+        )
+        assert waiting.body["status"] == "waiting"
+        await partner.enrol("refused", enrolment(ID, REFUSED))
+        await partner.answer("refused")
+        # Requests that break off half way, each where a value might be quoted back.
+        broken = enrolment(ID, MISTYPED | {"language": MISTYPED["name"]}, organisation_id="bieb")
+        await partner.enrol("mistyped", broken)
+        await partner.answer("mistyped")
+        assert (await web.enrol(broken)).certainty == "refused"
+        assert (await staff.attempt("do.registration.enrolment.request", broken)).certainty == "refused"
+        nameless = {"person": MISTYPED["email"]}
+        assert (await staff.attempt("do.registration.person.correct", nameless)).certainty == "refused"
+        assert (await staff.attempt("ask.registration.person.export", {"email": MISTYPED["email"]})).body
+        await world.settled()
+        # A crash's traceback and a rebuild may not quote anybody either.
+        assert (await staff.do("do.reporting.report.rebuild"))["identical"]
+        await world.settled()
+        yield Quiet(world)
+
+
+async def test_the_search_finds_what_is_there(quiet: Quiet) -> None:
+    """Names are in the people table and in the contacts, so that a search that finds nothing elsewhere means it."""
+    for folder in (quiet.world.data / "registration", stream_folder(quiet.world, "KV_contacts")):
+        hits = set().union(*found(files(folder)).values())
+        for who in (KEPT, WAITING, REFUSED, ERASED):
+            assert who["email"].encode() in hits
+            assert who["name"].encode() in hits
+
+
+@pytest.mark.parametrize("stream", ["LOG_REGISTRATION", "LOG_NOTIFICATIONS"])
+async def test_no_byte_of_anybody_is_in_the_log_streams(quiet: Quiet, stream: str) -> None:
+    folder = stream_folder(quiet.world, stream)
+    blocks = files(folder, "*.blk")
+    assert b"enrolment" in b"".join(block.read_bytes() for block in blocks)
+    assert found(files(folder)) == {}
+
+
+async def test_no_byte_of_anybody_is_in_the_outcomes(quiet: Quiet) -> None:
+    assert found(files(stream_folder(quiet.world, "OUTCOMES"))) == {}
+
+
+async def test_no_byte_of_anybody_is_in_reporting(quiet: Quiet) -> None:
+    databases = files(quiet.world.data / "reporting")
+    assert {"reporting.db", "reporting.db-wal"} & {file.name for file in databases}
+    assert found(databases) == {}
+
+
+async def test_no_byte_of_anybody_is_in_a_log_file(quiet: Quiet) -> None:
+    logs = files(quiet.world.data / "logs")
+    assert {f"{name}.log" for name in ("nats", "registration", "notifications", "reporting")} <= {
+        file.name for file in logs
+    }
+    assert found(logs) == {}
+
+
+async def test_a_person_that_is_erased_is_gone_and_the_counts_stay(quiet: Quiet) -> None:
+    world, staff = quiet.world, quiet.world.staff
+    view = await quiet.view(ERASED)
+    (who,) = [each["person"] for each in view["participants"]]
+    before = await staff.report(ID)
+    assert found(files(world.data / "notifications"), (ERASED,)) != {}
+    # What the broker and the database have kept in passing is there to be forgotten too.
+    await staff.do("do.registration.person.correct", {"person": who, "language": "en"})
+    await world.settled()
+
+    assert (await staff.do("do.registration.person.erase", {"person": who}))["result"] == "erased"
+    await world.settled()
+
+    assert world.rows("registration", f"SELECT * FROM people WHERE person = '{who}'") == []
+    refused = await staff.attempt("ask.registration.person.export", {"person": who})
+    assert refused.certainty == "refused"
+    assert (await staff.do("ask.notifications.person.export", {"person": who}))["messages"] == []
+    assert await staff.report(ID) == before
+    (now,) = [view for view in await staff.enrolments(ID) if view["participants"][0]["person"] == who]
+    assert now["status"] == "confirmed"
+    assert "contact" not in now["participants"][0] or now["participants"][0]["contact"] is None
+
+
+@pytest.mark.parametrize("service", ["registration", "notifications", "reporting"])
+async def test_no_byte_of_who_was_erased_is_left_in_a_services_files(quiet: Quiet, service: str) -> None:
+    """Not in free pages either, nor in the write-ahead log."""
+
+    async def left() -> str:
+        return str(found(files(quiet.world.data / service), (ERASED,)) or "")
+
+    await until(left, within=20)
+
+
+async def test_the_contacts_hold_no_word_of_who_was_erased(quiet: Quiet) -> None:
+    (who,) = [fact["data"]["person"] for fact in await quiet.world.staff.facts() if fact["type"] == "person.erased.v1"]
+    async with quiet.world.connected("notifications") as reader:
+        left = await reader.jetstream(timeout=10).get_last_msg("KV_contacts", f"$KV.contacts.{who}", direct=True)
+    assert (left.data or b"", (left.headers or {})["KV-Operation"]) == (b"", "PURGE")
+
+
+async def test_who_was_not_erased_is_still_known(quiet: Quiet) -> None:
+    exported = await quiet.world.staff.do("ask.registration.person.export", {"email": KEPT["email"].upper()})
+    assert exported["contact"]["name"] == KEPT["name"]

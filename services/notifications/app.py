@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from typing import Any
 
@@ -104,60 +105,63 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     transport = parse_transport(settings.transport.get_secret_value())
     password = settings.nats_password.get_secret_value() if settings.nats_password else None
     login = (settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file)
-    database = await Database.open(settings.data / "notifications.db", store.MIGRATIONS)
-    await database.run(store.prepare)
-    connection = await connect(*login)
-    await refuse_old_database(connection, database)
-    await transport.open()
-    broker = faststream_broker(*login)
+    async with AsyncExitStack() as parts:
+        database = await Database.open(settings.data / "notifications.db", store.MIGRATIONS)
+        parts.push_async_callback(database.close)
+        await database.run(store.prepare)
+        connection = await connect(*login)
+        parts.push_async_callback(connection.close)
+        await refuse_old_database(connection, database)
+        await transport.open()
+        parts.push_async_callback(transport.close)
+        broker = faststream_broker(*login)
 
-    contacts = Contacts(connection)
-    relay = Relay(connection, database, store.LOG, OWN_STREAM)
-    sender = Sender(
-        database,
-        transport=transport,
-        contacts=contacts,
-        renderer=renderer,
-        clock=clock,
-        state=lambda: planner.state,
-        appended=relay.wake,
-    )
-    planner = Planner(database, clock, sender.wake, quiet_until=settings.quiet_until)
-    desk = Desk(
-        database,
-        state=lambda: planner.state,
-        contacts=contacts,
-        renderer=renderer,
-        clock=clock,
-        prod=sender.prod,
-    )
-    reader = Reader(connection, store.FACTS, position=planner.position, apply=planner.apply)
-    await planner.load()
+        contacts = Contacts(connection)
+        relay = Relay(connection, database, store.LOG, OWN_STREAM)
+        sender = Sender(
+            database,
+            transport=transport,
+            contacts=contacts,
+            renderer=renderer,
+            clock=clock,
+            state=lambda: planner.state,
+            appended=relay.wake,
+        )
+        planner = Planner(database, clock, sender.wake, quiet_until=settings.quiet_until)
+        desk = Desk(
+            database,
+            state=lambda: planner.state,
+            contacts=contacts,
+            renderer=renderer,
+            clock=clock,
+            prod=sender.prod,
+        )
+        reader = Reader(connection, store.FACTS, position=planner.position, apply=planner.apply)
+        await planner.load()
 
-    async def transport_takes_mails() -> bool:
-        return not sender.fault
+        async def transport_takes_mails() -> bool:
+            return not sender.fault
 
-    health = Health(
-        database,
-        relays={OWN_STREAM: relay},
-        readers={store.FACTS: reader},
-        checks={"transport": transport_takes_mails},
-    )
-    serve(broker, routes(desk), queue=NAME)
-    await service.run(
-        application(health),
-        host=settings.http_host,
-        port=settings.http_port,
-        brokers=(broker,),
-        tasks={
-            "reader": reader.run,
-            "sender": sender.run,
-            "relay": relay.run,
-            "archivist": service.periodic(_TIDY_EVERY, Archivist(database, clock, settings.archive_days).tidy),
-        },
-        after_stop=(transport.close, connection.close, database.close),
-        stop=stop,
-    )
+        health = Health(
+            database,
+            relays={OWN_STREAM: relay},
+            readers={store.FACTS: reader},
+            checks={"transport": transport_takes_mails},
+        )
+        serve(broker, routes(desk), queue=NAME)
+        await service.run(
+            application(health),
+            host=settings.http_host,
+            port=settings.http_port,
+            brokers=(broker,),
+            tasks={
+                "reader": reader.run,
+                "sender": sender.run,
+                "relay": relay.run,
+                "archivist": service.periodic(_TIDY_EVERY, Archivist(database, clock, settings.archive_days).tidy),
+            },
+            stop=stop,
+        )
 
 
 async def refuse_old_database(connection: Client, database: Database) -> None:

@@ -101,6 +101,7 @@ class Sender:
     ) -> None:
         self._database = database
         self._transport = transport
+        self._repeatable = isinstance(transport, Maildir)
         self._contacts = contacts
         self._renderer = renderer
         self._domain = renderer.sender.mailbox.rpartition("@")[2]
@@ -172,24 +173,23 @@ class Sender:
         """
         Decide about mails that a crash left between ``sending`` and ``sent``.
 
-        A maildir gives the same mail the same file: it is delivered again without harm. Of a mail server's it cannot
-        be known whether they arrived: they are ``uncertain`` until somebody decides.
+        A maildir gives the same mail the same file: it is delivered again without harm. Of what was given to a mail
+        server it cannot be known whether it arrived: it is ``uncertain`` until somebody decides.
         """
         left = await self._database.run(store.sending)
         if not left:
             return
-        again = isinstance(self._transport, Maildir)
         verdicts = _Verdicts()
-        for due in left:
+        for due, repeatable in left:
             if due.raw is None:
                 verdicts.add(Outcome(due.ordinal, "dropped", "the person was erased"))
-            elif again:
+            elif repeatable and self._repeatable:
                 verdicts.add(Outcome(due.ordinal, "planned", "interrupted, and delivered again", uncounted=True))
             else:
                 answer = "the service ended while the mail was under way; it may have arrived"
                 verdicts.add(Outcome(due.ordinal, "uncertain", answer), _failed(due, "uncertain"))
         await self._settle(verdicts)
-        _log.warning("mails were under way when the service ended", mails=len(left), sent_again=again)
+        _log.warning("mails were under way when the service ended", mails=len(left), uncertain=len(verdicts.news))
 
     # One turn ---------------------------------------------------------------------------------------------------------
 
@@ -283,7 +283,9 @@ class Sender:
     async def _send(self, batch: Sequence[Sending], now: datetime, begun: asyncio.Event) -> None:
         try:
             written = [each.written for each in batch]
-            claimed = await self._database.transact(lambda raw: store.begin(raw, written, now))
+            claimed = await self._database.transact(
+                lambda raw: store.begin(raw, written, now, repeatable=self._repeatable)
+            )
         finally:
             begun.set()
         batch = [each for each in batch if each.written.ordinal in claimed]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
 
 from services.chassis.settings import CommonSettings
 from services.notifications.hygiene import UnusableAddress, mailbox
@@ -30,6 +31,9 @@ def sender_address(text: str) -> Address:
 
 class Settings(CommonSettings):
     """How mails leave, and in whose name."""
+
+    # A transport that cannot be read is complained about; the complaint must not repeat the password in it.
+    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     nats_name: str = "notifications"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8102

@@ -27,6 +27,9 @@ SOURCE = "notifications"
 FACTS = subjects.log_stream("registration")
 """The stream that is folded here."""
 
+REPEATABLE = "maildir"
+"""What the column ``via`` says of mails that go into a maildir."""
+
 ALL = -1
 """No limit, as SQLite understands it."""
 
@@ -257,19 +260,22 @@ def next_due(connection: sqlite3.Connection) -> datetime | None:
     return datetime.fromisoformat(moment) if moment else None
 
 
-def begin(connection: sqlite3.Connection, written: Sequence[Written], now: datetime) -> set[int]:
+def begin(
+    connection: sqlite3.Connection, written: Sequence[Written], now: datetime, *, repeatable: bool = False
+) -> set[int]:
     """
     Store what is about to be sent. Returns the ordinals to send: without mails that were dropped in the meantime.
 
-    Once this is committed, a crash leaves no mail of which it is unknown that it may have gone out.
+    Once this is committed, a crash leaves no mail of which it is unknown that it may have gone out. ``repeatable`` says
+    of the transport that delivering the same mail again does no harm.
     """
     claimed = {
         mail.ordinal
         for mail in written
         if connection.execute(
             "UPDATE mails SET status = 'sending', message_id = ?, attempts = attempts + 1,"
-            " first_at = coalesce(first_at, ?) WHERE ordinal = ? AND status = 'planned'",
-            (mail.message_id, text(now), mail.ordinal),
+            " first_at = coalesce(first_at, ?), via = ? WHERE ordinal = ? AND status = 'planned'",
+            (mail.message_id, text(now), REPEATABLE if repeatable else None, mail.ordinal),
         ).rowcount
     }
     connection.executemany(
@@ -335,13 +341,13 @@ def _append(connection: sqlite3.Connection, news: Sequence[News], now: datetime)
     LOG.append(connection, entries)
 
 
-def sending(connection: sqlite3.Connection) -> list[Due]:
-    """What a crash left half sent."""
+def sending(connection: sqlite3.Connection) -> list[tuple[Due, bool]]:
+    """What a crash left half sent, each with whether its transport takes it again without harm."""
     rows = connection.execute(
-        f"SELECT m.ordinal, {_PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.recipient FROM mails m"  # noqa: S608
+        f"SELECT m.ordinal, {_PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.recipient, m.via FROM mails m"  # noqa: S608
         " LEFT JOIN archive a ON a.ordinal = m.ordinal WHERE m.status = 'sending' ORDER BY m.ordinal"
     )
-    return [_half_sent(row) for row in rows]
+    return [(_half_sent(row), row[14] == REPEATABLE) for row in rows]
 
 
 def retry(connection: sqlite3.Connection, mail: str, now: datetime) -> MailStatus | None:

@@ -43,6 +43,7 @@ CREATE TABLE mails (
                CHECK (status IN ('planned', 'sending', 'sent', 'failed', 'uncertain', 'dropped')),
     attempts   INTEGER NOT NULL DEFAULT 0,
     first_at   TEXT,
+    via        TEXT,
     message_id TEXT,
     answer     TEXT
 );

@@ -1,0 +1,280 @@
+"""The service as a process of its own, behind a broker with the permissions of production."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from email import message_from_bytes, policy
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT, Popen
+from sys import executable
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+
+from contracts import facts, subjects
+from contracts.base import Message
+from contracts.enrolment import Person
+from deploy.broker import RunningBroker, start_broker_async
+from deploy.embedded import free_port
+from services.chassis.broker import connect
+from tests.notifications.lives import Life, confirmed, messages, occasion, session, withdrawn
+from tests.notifications.test_sender import MailServer, until
+
+JUNE = occasion("2023-06-20")
+
+
+class System:
+    """A broker, registration's part played by the test, and the service."""
+
+    def __init__(self, broker: RunningBroker, clients: dict[str, Client], directory: Path) -> None:
+        self.broker = broker
+        self.registration, self.staff, self.reporting = clients.values()
+        self.directory = directory
+        self.mail = directory / "mail"
+        self.life = Life(session("kick-off", JUNE), session("slot"))
+        self.published = 0
+        self.port = free_port()
+        self.process: Popen[bytes] | None = None
+
+    async def happens(self, *data: Message, subject: str = "gezinsaanpak-2023") -> None:
+        for each in data:
+            self.life.happens(each, subject=subject)
+        for message in messages(self.life.facts)[self.published :]:
+            await self.registration.jetstream().publish(message.subject, message.body)
+            self.published += 1
+
+    async def knows(self, person: str, email: str | None = None) -> None:
+        who = Person(name=f"{person.title()} de Wit", email=email or f"{person}@bibliotheek.example")
+        await self.registration.request(f"$KV.{subjects.CONTACTS}.{person}", who.model_dump_json().encode(), timeout=5)
+
+    def start(self, transport: str | None = None) -> Popen[bytes]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("DEELNAME_")}
+        with (self.directory / "journal").open("ab") as journal:
+            self.process = Popen(
+                [executable, "-m", "services.notifications"],
+                env=environment
+                | {
+                    "DEELNAME_NATS_URL": self.broker.address,
+                    "DEELNAME_NATS_USER": "notifications",
+                    "DEELNAME_NATS_PASSWORD": self.broker.passwords["notifications"],
+                    "DEELNAME_DATA": str(self.directory / "data"),
+                    "DEELNAME_HTTP_PORT": str(self.port),
+                    "DEELNAME_NOW": "2023-03-02T10:00:00Z",
+                    "DEELNAME_TRANSPORT": transport or f"maildir:{self.mail}",
+                    "DEELNAME_SENDER": "Deelname <deelname@deelname.example>",
+                    "DEELNAME_PUBLIC_URL": "https://deelname.example",
+                },
+                stdout=journal,
+                stderr=STDOUT,
+                stdin=DEVNULL,
+            )
+        return self.process
+
+    @property
+    def journal(self) -> str:
+        return (self.directory / "journal").read_text()
+
+    def delivered(self) -> list[Path]:
+        return sorted((self.mail / "new").glob("*")) if self.mail.exists() else []
+
+    async def asks(self, subject: str, **body: Any) -> Any:
+        answer = await self.staff.request(subject, json.dumps(body).encode(), timeout=5)
+        return json.loads(answer.data)
+
+    async def statuses(self) -> set[str]:
+        return {each["status"] for each in (await self.asks("ask.notifications.mail.list"))["mails"]}
+
+    async def both_relayed(self) -> bool:
+        """Whether the outcomes of two mails are in the stream, as reporting sees it."""
+        info = await self.reporting.jetstream().stream_info("LOG_NOTIFICATIONS")
+        return bool(info.state.last_seq == 2)
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+@pytest.fixture
+async def system(tmp_path: Path) -> AsyncIterator[System]:
+    broker = await start_broker_async(tmp_path / "broker")
+    clients = {
+        name: await connect(broker.address, name, name, broker.passwords[name])
+        for name in ("registration", "staff", "reporting")
+    }
+    system = System(broker, clients, tmp_path)
+    yield system
+    if system.process is not None:
+        system.process.kill()
+        system.process.wait()
+    for client in clients.values():
+        await client.close()
+    broker.kill()
+
+
+@pytest.fixture
+def mail_server(tmp_path: Path) -> Iterator[MailServer]:
+    server = MailServer(tmp_path)
+    yield server
+    server.stop()
+
+
+async def test_from_a_fact_to_a_file_that_any_mail_program_opens_and_back_to_staff(system: System) -> None:
+    process = system.start()
+    await system.knows("noor")
+    await system.happens(confirmed("e1", "noor"))
+    await until(lambda: len(system.delivered()) == 2)
+    await until(system.is_ready)
+    mails = [message_from_bytes(each.read_bytes(), policy=policy.default) for each in system.delivered()]
+    assert {str(each["To"]) for each in mails} == {"Noor de Wit <noor@bibliotheek.example>"}
+    listed = (await system.asks("ask.notifications.mail.list", enrolment="e1"))["mails"]
+    assert {(each["purpose"], each["status"]) for each in listed} == {("confirmation", "sent"), ("invite", "sent")}
+    assert {each["message_id"] for each in listed} == {str(each["Message-ID"]) for each in mails}
+    preview = await system.asks("ask.notifications.mail.preview", enrolment="e1", purpose="withdrawn", language="en")
+    assert preview["to"] == "noor@bibliotheek.example"
+    export = await system.asks("ask.notifications.person.export", person="noor")
+    assert len(export["messages"]) == 2
+    problem = await system.asks("do.notifications.mail.retry", mail=listed[0]["mail"])
+    assert problem["status"] == 409
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(process.wait, 15) == 0
+    assert "noor" not in system.journal.lower(), "no personal data in the journal"
+
+
+async def test_the_log_of_mails_reaches_its_stream_and_names_nobody(system: System) -> None:
+    system.start()
+    await system.knows("noor")
+    await system.happens(confirmed("e1", "noor"))
+    await until(system.both_relayed)
+    stored = b"".join(each.read_bytes() for each in system.broker.store.rglob("*.blk") if "LOG_NOTIF" in str(each))
+    assert b"mail.sent.v1" in stored
+    assert b"de Wit" not in stored
+    assert b"bibliotheek.example" not in stored
+
+
+async def test_after_a_kill_in_the_middle_of_sending_the_mail_is_uncertain_and_sent_again_on_demand(
+    system: System, mail_server: MailServer
+) -> None:
+    await system.knows("noor", "end.slow@bibliotheek.example")
+    process = system.start(mail_server.url)
+    await system.happens(confirmed("e1", "noor"))
+    # The server has both mails and will never say so.
+    await until(lambda: len(mail_server.taken) == 2)
+    process.kill()
+    process.wait()
+    with sqlite3.connect(system.directory / "data" / "notifications.db") as database:
+        assert {row[0] for row in database.execute("SELECT status FROM mails")} == {"sending"}
+    database.close()
+    first = sorted(each.as_bytes() for each in mail_server.taken)
+
+    system.start()
+
+    async def uncertain() -> bool:
+        return await system.statuses() == {"uncertain"}
+
+    await until(system.is_ready)
+    await until(uncertain)
+    assert system.delivered() == [], "nothing is guessed"
+    for each in (await system.asks("ask.notifications.mail.list", status="uncertain"))["mails"]:
+        assert (await system.asks("do.notifications.mail.retry", mail=each["mail"]))["mail"] == each["mail"]
+    await until(lambda: len(system.delivered()) == 2)
+    again = [message_from_bytes(each.read_bytes(), policy=policy.default)["Message-ID"] for each in system.delivered()]
+    assert sorted(again) == sorted(message_from_bytes(each, policy=policy.default)["Message-ID"] for each in first)
+
+
+async def test_killed_again_and_again_every_mail_arrives_once(system: System) -> None:
+    people = [f"person{number}" for number in range(60)]
+    for each in people:
+        await system.knows(each)
+    for round_ in range(3):
+        process = system.start()
+        start = round_ * 20
+        await system.happens(*(confirmed(f"e-{each}", each) for each in people[start : start + 20]))
+        await until(lambda start=start: len(system.delivered()) > 2 * start + 3)  # type: ignore[misc]
+        process.kill()
+        process.wait()
+    system.start()
+    await until(lambda: len(system.delivered()) >= 2 * len(people))
+
+    async def all_sent() -> bool:
+        return await system.statuses() == {"sent"}
+
+    await until(system.is_ready)
+    await until(all_sent)
+    ids = [message_from_bytes(each.read_bytes(), policy=policy.default)["Message-ID"] for each in system.delivered()]
+    assert len(ids) == len(set(ids)) == 2 * len(people)
+
+
+async def test_an_erased_person_is_gone_from_the_archive(system: System) -> None:
+    system.start()
+    await system.knows("noor")
+    await system.happens(confirmed("e1", "noor"))
+    await until(lambda: len(system.delivered()) == 2)
+    await system.registration.request(
+        f"$KV.{subjects.CONTACTS}.noor", b"", timeout=5, headers={"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
+    )
+    await system.happens(withdrawn("e1"))
+    await system.happens(facts.PersonErased(person="noor"), subject=facts.NO_PROGRAMME)
+
+    async def dropped() -> bool:
+        return await system.statuses() == {"sent", "dropped"}
+
+    await until(dropped)
+
+    async def forgotten() -> bool:
+        export = await system.asks("ask.notifications.person.export", person="noor")
+        return not export["messages"]
+
+    await until(forgotten)
+    assert len(system.delivered()) == 2
+
+
+async def test_a_database_that_was_lost_stops_the_service_before_it_mails_people_again(system: System) -> None:
+    process = system.start()
+    await system.knows("noor")
+    await system.happens(confirmed("e1", "noor"))
+    await until(system.is_ready)
+
+    await until(system.both_relayed)
+    process.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(process.wait, 15)
+    for each in (system.directory / "data").iterdir():
+        each.unlink()
+    assert await asyncio.to_thread(system.start().wait, 20) == 1
+    assert "mail people again" in system.journal
+    assert len(system.delivered()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("DEELNAME_TRANSPORT", "smtp://user:geheim@", "transport"),
+        ("DEELNAME_SENDER", "nobody", "mailbox@example.org"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_at_once_and_no_password_is_repeated(
+    tmp_path: Path, name: str, value: str, word: str
+) -> None:
+    settings = {
+        "DEELNAME_NATS_URL": "nats://127.0.0.1:1",
+        "DEELNAME_DATA": str(tmp_path),
+        "DEELNAME_TRANSPORT": "maildir:/nowhere",
+        "DEELNAME_SENDER": "Deelname <deelname@deelname.example>",
+        name: value,
+    }
+    process = Popen(
+        [executable, "-m", "services.notifications"], env=dict(os.environ) | settings, stdout=PIPE, stderr=STDOUT
+    )
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert word in output.decode()
+    assert "geheim" not in output.decode()

@@ -30,6 +30,7 @@ app = group("Reports: who took part, who never did, and what a theme has reached
 
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else on standard output.")]
 _COUNTS = ("Confirmed", "Waiting", "Withdrawn", "Refused", "People")
+_PEOPLE = ("Role", "Confirmed", "Waiting", "Withdrawn", "Refused")
 _REBUILD_PATIENCE = 600.0
 
 
@@ -55,7 +56,14 @@ def programmes(desk: Desk, as_csv: AsCsv = False) -> None:
         for row in answer.programmes
     ]
     columns = ("Programme", "Title", *_COUNTS, "Mails", "Failed")
-    _show(desk, "Programmes", columns, rows, as_csv=as_csv, empty="Nothing to report yet.")
+    _show(
+        desk,
+        "Programmes, in units (a place, or a team) and people with a place",
+        columns,
+        rows,
+        as_csv=as_csv,
+        empty="Nothing to report yet.",
+    )
 
 
 @command(
@@ -74,10 +82,16 @@ def programme(
         output.json(found)
         return
     if as_csv:
-        rows = [("organisation", row.key, _name(desk, row), *_counts(row.counts)) for row in found.organisations]
+        rows: list[tuple[object, ...]] = [
+            ("organisation", row.key, _name(desk, row), *_counts(row.counts)) for row in found.organisations
+        ]
         rows += [("province", row.key, _name(desk, row), *_counts(row.counts)) for row in found.provinces]
-        rows += [("role", row.key, _name(desk, row), *_counts(row.counts)) for row in found.roles]
-        rows += [("seat", row.seat, _title(desk, row.title, row.seat), *_counts(row.counts)) for row in found.seats]
+        rows += [
+            ("role", row.key, _name(desk, row), "", "", "", "", row.counts.people_confirmed) for row in found.roles
+        ]
+        rows += [
+            ("seat", row.seat, _title(desk, row.title, row.seat), "", "", "", "", row.people) for row in found.seats
+        ]
         _csv(("Heading", "Key", "Name", *_COUNTS), rows)
         return
     state = ", withdrawn" if found.withdrawn else ""
@@ -101,10 +115,12 @@ def programme(
     for title, counted in (
         ("By organisation", found.organisations),
         ("By province", found.provinces),
-        ("By role", found.roles),
     ):
         if counted:
             output.table(title, ["", *_COUNTS], [(_name(desk, row), *_counts(row.counts)) for row in counted])
+    if found.roles:
+        # A role is a person's: units, which may be teams, have none.
+        output.table("People by role", _PEOPLE, [(_name(desk, row), *_people(row.counts)) for row in found.roles])
     if found.seats:
         output.table(
             "By seat",
@@ -236,6 +252,10 @@ def _counts(counts: Counts) -> tuple[int, int, int, int, int]:
         counts.units_refused,
         counts.people_confirmed,
     )
+
+
+def _people(counts: Counts) -> tuple[int, int, int, int]:
+    return (counts.people_confirmed, counts.people_waiting, counts.people_withdrawn, counts.people_refused)
 
 
 def _name(desk: Desk, row: CountRow) -> str:

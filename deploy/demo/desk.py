@@ -99,13 +99,13 @@ class StaffDesk:
                 return found
             found += piece.facts
 
-    async def overdue(self, programmes: list[str], now: datetime) -> list[str]:
-        """Enrolments whose deadline has passed without registration having acted on it yet."""
+    async def deadlines(self, programmes: list[str]) -> list[datetime]:
+        """When teams that still lack somebody lose their places."""
         return [
-            view.enrolment
+            view.complete_by
             for programme in programmes
             for view in (await self.enrolments(programme)).enrolments
-            if view.status in {"confirmed", "waiting"} and view.complete_by and view.complete_by <= now
+            if view.status in {"confirmed", "waiting"} and view.missing and view.complete_by
         ]
 
     async def unmailed(self) -> str:

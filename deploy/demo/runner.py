@@ -58,17 +58,15 @@ def run(data: Path, port_base: int, *, once: bool, output: Output) -> list[str]:
 
 
 async def _run(data: Path, port_base: int, *, once: bool, output: Output) -> list[str]:
-    asked = asyncio.Event()
+    asked, told = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, asked.set)
-    demo = asyncio.create_task(_demo(data, port_base, once=once, output=output, asked=asked))
+    demo = asyncio.create_task(_demo(data, port_base, once=once, output=output, asked=asked, told=told))
     stop = asyncio.create_task(asked.wait())
     try:
         await asyncio.wait({demo, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if asked.is_set() and not demo.done():
-            # In its last phase the demo waits for the same event and ends in order; before that it is cut short.
-            await asyncio.wait({demo}, timeout=0.5)
+        if not told.is_set() and not demo.done():
             demo.cancel()
         try:
             return await demo
@@ -81,7 +79,9 @@ async def _run(data: Path, port_base: int, *, once: bool, output: Output) -> lis
             loop.remove_signal_handler(sign)
 
 
-async def _demo(data: Path, port_base: int, *, once: bool, output: Output, asked: asyncio.Event) -> list[str]:
+async def _demo(
+    data: Path, port_base: int, *, once: bool, output: Output, asked: asyncio.Event, told: asyncio.Event
+) -> list[str]:
     everything = samples()
     _clear(data)
     begun = time.monotonic()
@@ -107,6 +107,8 @@ async def _demo(data: Path, port_base: int, *, once: bool, output: Output, asked
             file=system.layout.endpoints,
             seconds=time.monotonic() - begun,
         )
+        # From here on a signal asks the system to stop and cuts nothing short.
+        told.set()
         if not once:
             output.note("The system keeps running. Ctrl-C stops it.", "bold")
             await asked.wait()
@@ -178,12 +180,18 @@ class _Story:
 
     async def _move_to(self, moment: datetime) -> None:
         await _until(self._desk.unmailed, "notifications did not catch up")
+        while (deadline := await self._next_deadline()) and deadline <= moment:
+            self._clock.set(deadline)
+            await _until(self._nothing_overdue, "a team whose deadline has passed still has its place")
+            await _until(self._desk.unmailed, "notifications did not catch up")
         self._clock.set(moment)
-        await _until(self._nothing_overdue, "teams whose deadline has passed still have their places")
+
+    async def _next_deadline(self) -> datetime | None:
+        return min(await self._desk.deadlines(sorted(self._published)), default=None)
 
     async def _nothing_overdue(self) -> str:
-        overdue = await self._desk.overdue(sorted(self._published), self._clock.moment)
-        return f"overdue: {', '.join(overdue)}" if overdue else ""
+        deadline = await self._next_deadline()
+        return f"it passed at {deadline}" if deadline and deadline <= self._clock.moment else ""
 
     async def _result(self, sample: Sample) -> Result:
         return Result(

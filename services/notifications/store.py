@@ -15,10 +15,11 @@ from contracts import subjects
 from contracts.envelope import Envelope, schema_name
 from contracts.facts import NAMES, MailFailed, MailSent
 from contracts.queries import MailStatus, MailView
+from services.chassis.entities import EntityTable
 from services.chassis.identity import new_id
 from services.chassis.log import Entry, SqliteLog
 from services.chassis.reader import load_position, save_position
-from services.chassis.state import EntityTable, State
+from services.chassis.state import State
 from services.notifications.domain import Detail, Planned
 from services.notifications.domain.entities import KINDS
 
@@ -254,12 +255,6 @@ def _half_sent(row: Sequence[Any]) -> Due:
     )
 
 
-def next_due(connection: sqlite3.Connection) -> datetime | None:
-    """When the next planned mail is due."""
-    (moment,) = connection.execute("SELECT min(due_at) FROM mails WHERE status = 'planned'").fetchone()
-    return datetime.fromisoformat(moment) if moment else None
-
-
 def begin(
     connection: sqlite3.Connection, written: Sequence[Written], now: datetime, *, repeatable: bool = False
 ) -> set[int]:
@@ -416,15 +411,6 @@ def people_with_address(connection: sqlite3.Connection, same_address: Any) -> li
         "SELECT DISTINCT m.person, a.recipient FROM archive a JOIN mails m ON m.ordinal = a.ordinal"
     )
     return sorted({person for person, recipient in rows if same_address(recipient)})
-
-
-def counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """How many mails have each of the statuses that somebody may have to look at."""
-    rows = connection.execute(
-        "SELECT status, count(*) FROM mails WHERE status IN ('sending', 'failed', 'uncertain') GROUP BY status"
-        " UNION ALL SELECT status, count(*) FROM mails WHERE status = 'planned' GROUP BY status"
-    )
-    return dict(rows.fetchall())
 
 
 def _planned(row: Sequence[Any]) -> Planned:

@@ -9,25 +9,9 @@ so that it pays one dictionary write a change, where a hash trie of some thousan
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from threading import Lock
 from typing import Any, Final
-
-from pydantic import TypeAdapter
-
-from services.chassis.database import insert_rows
-
-SCHEMA = """
-CREATE TABLE {table} (
-    partition TEXT NOT NULL,
-    key       TEXT NOT NULL,
-    kind      TEXT NOT NULL,
-    body      TEXT NOT NULL,
-    PRIMARY KEY (partition, key)
-) WITHOUT ROWID;
-"""
-"""The table that a service's migration creates for ``EntityTable(table, …)``; ``{table}`` is the table's name."""
 
 _MISSING: Final = object()
 _new: Final = object.__new__
@@ -130,7 +114,20 @@ class State:
     @property
     def touched(self) -> frozenset[tuple[str, str]]:
         """Partition and key of everything put or removed since ``settled``."""
-        return frozenset(self._changes())
+        return frozenset(self._newest())
+
+    def changes(self) -> list[tuple[str, str, Any | None]]:
+        """What was touched, in order of partition and key, as it is now; None for what was removed."""
+        newest = sorted(self._newest().items(), key=lambda change: change[0])
+        return [(partition, key, None if entity is _MISSING else entity) for (partition, key), entity in newest]
+
+    @classmethod
+    def of(cls, entries: Iterable[tuple[str, str, Any]]) -> State:
+        """A map of these entities (partition, key, entity), with nothing touched."""
+        state = cls()
+        for partition, key, entity in entries:
+            state._tables.partitions.setdefault(partition, {})[key] = entity
+        return state
 
     def settled(self) -> State:
         """The same map with nothing touched: what to go on with after the changes were saved."""
@@ -149,7 +146,7 @@ class State:
         state._touched = touched
         return state
 
-    def _changes(self) -> dict[tuple[str, str], Any]:
+    def _newest(self) -> dict[tuple[str, str], Any]:
         """The newest change of everything touched."""
         changes: dict[tuple[str, str], Any] = {}
         step = self._touched
@@ -211,66 +208,3 @@ class _Partition(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"{self._state._snapshot(self._name)!r}"
-
-
-class UnknownKind(TypeError):  # noqa: N818
-    """An entity's class, or a stored kind, is not among the table's codecs."""
-
-
-class EntityTable:
-    """
-    A state's home in the database: a table made from ``SCHEMA``, one row an entity.
-
-    Args:
-        name: the table.
-        codecs: the entity classes (frozen dataclasses or pydantic models) by the kind that the row remembers. A kind is
-            never renamed: stored rows hold it.
-    """
-
-    def __init__(self, name: str, codecs: Mapping[str, type[Any]]) -> None:
-        if not name.isidentifier():
-            raise ValueError(f"{name!r} is no name for a table")
-        self._kinds = {entity_class: kind for kind, entity_class in codecs.items()}
-        self._adapters: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(each) for kind, each in codecs.items()}
-        # Only the table's name, checked above, is put into the text.
-        self._load = f"SELECT partition, key, kind, body FROM {name}"  # noqa: S608
-        self._save = f"INSERT OR REPLACE INTO {name} (partition, key, kind, body) VALUES"
-        self._delete = f"DELETE FROM {name} WHERE partition = ? AND key = ?"  # noqa: S608
-
-    def load(self, connection: sqlite3.Connection) -> State:
-        """
-        Everything that is stored, with nothing touched.
-
-        Raises:
-            UnknownKind: a row's kind is not among the codecs.
-        """
-        state = State()
-        partitions = state._tables.partitions
-        for partition, key, kind, body in connection.execute(self._load):
-            adapter = self._adapters.get(kind)
-            if adapter is None:
-                raise UnknownKind(f"the row {partition}/{key} is of the unknown kind {kind!r}")
-            partitions.setdefault(partition, {})[key] = adapter.validate_json(body)
-        return state
-
-    def save(self, connection: sqlite3.Connection, state: State) -> None:
-        """
-        Write what was touched since ``settled``, inside the caller's transaction.
-
-        Raises:
-            UnknownKind: an entity's class is not among the codecs.
-        """
-        rows = []
-        gone = []
-        # In order of key, so that the same facts make the same file.
-        for (partition, key), entity in sorted(state._changes().items(), key=lambda change: change[0]):
-            if entity is _MISSING:
-                gone.append((partition, key))
-                continue
-            kind = self._kinds.get(type(entity))
-            if kind is None:
-                raise UnknownKind(f"{type(entity).__name__} is not among the codecs of this table")
-            rows.append((partition, key, kind, self._adapters[kind].dump_json(entity).decode()))
-        if gone:
-            connection.executemany(self._delete, gone)
-        insert_rows(connection, self._save, rows)

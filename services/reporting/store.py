@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from contracts.subjects import log_stream
+from services.chassis.entities import EntityTable
 from services.chassis.reader import load_position, save_position
-from services.chassis.state import EntityTable, State
+from services.chassis.state import State
 from services.reporting.domain import CODECS
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")

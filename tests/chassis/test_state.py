@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pydantic import BaseModel
 
-from services.chassis.state import SCHEMA, EntityTable, State, UnknownKind
+from services.chassis.entities import SCHEMA, EntityTable, UnknownKind
+from services.chassis.state import State
 
 Model = dict[str, dict[str, int]]
 

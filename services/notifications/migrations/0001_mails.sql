@@ -1,4 +1,4 @@
--- What the fold remembers (services.chassis.state.SCHEMA).
+-- What the fold remembers (services.chassis.entities.SCHEMA).
 CREATE TABLE state (
     partition TEXT NOT NULL,
     key       TEXT NOT NULL,

@@ -1,0 +1,50 @@
+"""Problems say what is wrong and where, and repeat nothing of what was sent."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from contracts.enrolment import EnrolmentRequest
+from contracts.problem import Problem, ProblemError, invalid, not_found
+
+SECRET = "noor.de.wit\x00@bibliotheek-zeist.example"
+
+
+def problem_with(request: dict[str, object]) -> Problem:
+    with pytest.raises(ValidationError) as caught:
+        EnrolmentRequest.model_validate(request)
+    return invalid(caught.value)
+
+
+def test_every_field_that_is_wrong_is_named() -> None:
+    problem = problem_with({"programme": "Not A Slug", "participants": [{"person": {"name": "", "email": SECRET}}]})
+    assert problem.status == 422
+    wrong = {"programme", "participants.0.person.name", "participants.0.person.email"}
+    assert {fault.field for fault in problem.errors} >= wrong
+
+
+def test_what_was_sent_is_not_repeated() -> None:
+    """It may be personal data, and problems are logged and shown."""
+    problem = problem_with({"programme": "a", "participants": [{"person": {"name": "Noor\nde Wit", "email": SECRET}}]})
+    text = problem.model_dump_json()
+    assert "zeist" not in text
+    assert "Wit" not in text
+
+
+def test_a_request_full_of_faults_gets_a_short_answer() -> None:
+    nobody = {"person": {"name": "", "email": ""}}
+    problem = problem_with({"programme": "a", "participants": [nobody] * 100})
+    assert len(problem.model_dump_json()) < 64 * 1024
+
+
+def test_a_problem_is_what_rfc_9457_describes() -> None:
+    """RFC 9457 §3.1: type is a URI, status a number, title and detail are for people."""
+    problem = not_found("programme", "uitwisseling", "Publish it first.")
+    assert problem.model_dump(exclude_none=True, exclude={"errors"}) == {
+        "type": "urn:deelname:problem:not-found",
+        "title": "No such programme",
+        "status": 404,
+        "detail": "There is no programme 'uitwisseling'. Publish it first.",
+    }
+    assert str(ProblemError(problem)) == problem.detail

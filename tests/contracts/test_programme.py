@@ -1,0 +1,121 @@
+"""A definition that contradicts itself is refused with a sentence that says where."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contracts.programme import EnrolmentRules, Occasion, Programme
+from contracts.theme import Theme
+
+TITLE = {"nl": "Uitwisseling", "en": "Exchange"}
+CONTACT = {"name": "Aanmelddesk", "email": "aanmelden@steunpunt.example"}
+
+
+def programme(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "uitwisseling",
+        "kind": "meeting",
+        "title": TITLE,
+        "description": TITLE,
+        "organisers": ["steunpunt"],
+        "content_contact": CONTACT,
+        "enrolment_contact": CONTACT,
+    } | changes
+
+
+def session(id_: str) -> dict[str, Any]:
+    return {"id": id_, "title": TITLE}
+
+
+def seat(id_: str, **changes: Any) -> dict[str, Any]:
+    return {"id": id_, "title": TITLE} | changes
+
+
+def test_a_programme_needs_no_dates_no_team_and_no_limits() -> None:
+    small = Programme.model_validate(programme(sessions=[session("one")]))
+    assert small.session("one") is not None
+    assert small.session("two") is None
+    assert small.enrolment == EnrolmentRules()
+    assert small.sessions[0].begins is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"organisers": []}, "at least 1 item"),
+        ({"organisers": ["a", "a"]}, "organiser a is named twice"),
+        ({"sessions": [session("one"), session("one")]}, "session one is named twice"),
+        ({"themes": [{"theme": "a"}, {"theme": "a"}]}, "theme a is named twice"),
+        ({"enrolment": {"per": "team"}}, "needs a team rule"),
+        ({"team": {"seats": [seat("a")]}}, "needs 'per: team'"),
+        ({"enrolment": {"per": "team"}, "team": {"seats": []}}, "at least 1 item"),
+        ({"enrolment": {"per": "team"}, "team": {"seats": [seat("a"), seat("a")]}}, "seat a is named twice"),
+        (
+            {"enrolment": {"per": "team"}, "team": {"seats": [seat("a", sessions=["nine"])]}},
+            "seat a attends unknown sessions: nine",
+        ),
+        ({"enrolment": {"capacity": 0}}, "greater than or equal to 1"),
+        ({"enrolment": {"opens": "2023-03-02T00:00", "closes": "2023-03-01T00:00"}}, "must open before it closes"),
+        ({"enrolment": {"opens": "2023-03-02T00:00Z"}}, "should not have timezone info"),
+        ({"enrolment": {"prices": [{"amount": "-1"}]}}, "greater than or equal to 0"),
+        ({"kind": "party"}, "meeting"),
+        ({"title": {"nl": "Uitwisseling"}}, "Field required"),
+    ],
+)
+def test_a_programme_that_contradicts_itself_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Programme.model_validate(programme(**changes))
+
+
+@pytest.mark.parametrize(
+    ("occasion", "message"),
+    [
+        ({"start": "2023-04-13T10:00"}, "start and end come together"),
+        ({"end": "2023-04-13T10:00"}, "start and end come together"),
+        ({"start": "2023-04-13T10:00", "end": "2023-04-13T10:00"}, "the end must come after the start"),
+        ({"online": {}, "venue": {"name": "Neude", "address": "Neude 11"}}, "online or has a venue, not both"),
+        ({"time_zone": "Europe/London"}, "Europe/Amsterdam"),
+    ],
+)
+def test_an_occasion_that_can_not_be_is_refused(occasion: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Occasion.model_validate(occasion)
+
+
+@pytest.mark.parametrize(
+    ("local", "utc"),
+    [
+        ("2023-01-13T10:00", datetime(2023, 1, 13, 9, tzinfo=UTC)),
+        ("2023-04-13T10:00", datetime(2023, 4, 13, 8, tzinfo=UTC)),
+        ("2023-10-29T02:30", datetime(2023, 10, 29, 0, 30, tzinfo=UTC)),
+    ],
+)
+def test_times_are_those_of_clocks_in_amsterdam(local: str, utc: datetime) -> None:
+    """In the hour that comes twice it is the first one."""
+    occasion = Occasion.model_validate({"start": local, "end": "2023-12-31T23:59"})
+    assert occasion.begins is not None
+    assert occasion.begins.astimezone(UTC) == utc
+
+
+def test_a_session_knows_what_of_it_an_agenda_shows() -> None:
+    dated = {"start": "2023-04-13T10:00", "end": "2023-04-13T11:00"}
+    one = Programme.model_validate(programme(sessions=[session("one") | dated])).sessions[0]
+    lunch = Programme.model_validate(programme(sessions=[session("one") | dated | {"lunch": True}])).sessions[0]
+    assert one != lunch
+    assert one.occasion == lunch.occasion
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"goals": [{"id": "a", "title": TITLE}, {"id": "a", "title": TITLE}]}, "two goals have the same id"),
+        ({"municipalities": ["Zeist", "Zeist"]}, "a municipality is named twice"),
+    ],
+)
+def test_a_theme_names_each_goal_and_municipality_once(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Theme.model_validate({"id": "taal", "title": TITLE} | changes)

@@ -30,6 +30,13 @@ UNEXPECTED = Problem(
     detail="This is our fault, not yours; it has been logged. Trying again later may help.",
 )
 
+TOO_LARGE = Problem(
+    type=problem_type("answer-too-large"),
+    title="The answer is too large",
+    status=413,
+    detail="It does not fit into a message of the broker. Ask for less, for instance with a status or a limit.",
+)
+
 
 class Call:
     """
@@ -57,18 +64,21 @@ class Call:
 
     def parse(self, model: type[Model]) -> Model:
         """
-        The body as ``model``.
+        The body as ``model``; a field that it does not know is refused, so that a typing error shows.
 
         Raises:
             ProblemError: it is not valid; the problem lists the fields and repeats no value.
         """
         try:
-            return model.model_validate_json(self.body or b"{}")
+            return model.model_validate_json(self.body or b"{}", extra="forbid")
         except ValidationError as error:
             raise ProblemError(invalid(error)) from None
 
     async def reply(self, body: bytes) -> None:
         """Answer with the result. The answer is handed to the connection and goes out with others."""
+        if len(body) > self._connection.max_payload:
+            await self.fail(TOO_LARGE)
+            return
         await self._answer(body, None)
 
     async def fail(self, problem: Problem) -> None:

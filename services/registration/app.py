@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
@@ -35,6 +36,7 @@ NAME = "registration"
 TITLE = "Deelname registration"
 DESCRIPTION = "Decides which enrolments come true, and says so."
 SECONDS_BETWEEN_DEADLINE_CHECKS = 2.0
+SECONDS_BETWEEN_LOOKS_AT_CONTACTS = 30.0
 
 
 def routes(handlers: Handlers) -> list[Route]:
@@ -112,8 +114,8 @@ def web(writer: Writer, clock: Clock, health: Health) -> FastAPI:
     return face
 
 
-async def start(settings: Settings) -> None:
-    """Run registration until it is stopped."""
+async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
+    """Run registration until a signal, or ``stop``, ends it."""
     clock = clock_from(settings.now)
     database = await Database.open(settings.data / "registration.db", MIGRATIONS)
     password = settings.nats_password.get_secret_value() if settings.nats_password else None
@@ -140,6 +142,7 @@ async def start(settings: Settings) -> None:
     tasks = {
         "writer": writer.run,
         "relay": relay.run,
+        "contacts": periodic(SECONDS_BETWEEN_LOOKS_AT_CONTACTS, contacts.fill_if_lost),
         "deadlines": periodic(SECONDS_BETWEEN_DEADLINE_CHECKS, let_deadlines_pass),
     }
     relays = {subjects.log_stream(NAME): relay}
@@ -159,6 +162,7 @@ async def start(settings: Settings) -> None:
         tasks=tasks,
         before_stop=[writer.finish],
         after_stop=[*closing, database.close],
+        stop=stop,
     )
 
 

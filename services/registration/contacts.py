@@ -2,23 +2,29 @@
 The copy of the people table that notifications may read: a key-value bucket on the broker.
 
 It is written as facts are relayed: whom a fact names stands in the bucket before the fact is published, so that nobody
-who reads the fact finds the person missing. Like the stream, the bucket can be lost: relaying the log again fills it.
+who reads the fact finds the person missing. Like the stream, the bucket can be lost: relaying the log again fills it,
+and if the stream is whole, whoever looks after the bucket does.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Sequence
 
+import structlog
 from nats.aio.client import Client
 
 from contracts.enrolment import Person
 from contracts.subjects import CONTACTS
+from services.chassis.broker import while_connected
 from services.chassis.database import Database
 from services.chassis.log import Entry
 from services.chassis.relay import publish_batch
 from services.registration import store
 from services.registration.store import Contact
+
+_log = structlog.get_logger("registration.contacts")
 
 _PERSON = re.compile(rb'"person":"([^"]+)"')
 _ALWAYS = (".person.corrected", ".person.erased")
@@ -40,6 +46,29 @@ class Contacts:
         self._copied: set[str] = set()
         self._newcomers: dict[str, Person] = {}
         self._behind = 0
+        # Whom an erasure is about to purge must not be put back by somebody who read the table before.
+        self._one_at_a_time = asyncio.Lock()
+
+    async def fill_if_lost(self) -> None:
+        """
+        Put everybody into a bucket that holds fewer keys than there are people.
+
+        Raises:
+            nats.errors.Error: the broker does not answer, or there is no bucket.
+        """
+        info = await while_connected(
+            self._connection, self._connection.jetstream(timeout=5).stream_info(f"KV_{CONTACTS}")
+        )
+        async with self._one_at_a_time:
+            if info.state.messages >= await self._database.run(store.number_of_people):
+                return
+            _log.warning("the bucket of contacts has lost people and is filled again", keys=info.state.messages)
+            after = ""
+            while people := await self._database.run(
+                lambda connection, after=after: store.people_behind(connection, after, _MOST_AT_ONCE)  # type: ignore[misc]
+            ):
+                await self._put(people)
+                after = max(people)
 
     def know(self, newcomers: Iterable[Contact]) -> None:
         """Take note of people who were just committed, so that they need not be read from the database."""
@@ -50,6 +79,10 @@ class Contacts:
         """Bring the bucket up to date with everybody whom these entries name."""
         if not entries:
             return
+        async with self._one_at_a_time:
+            await self._copy(entries)
+
+    async def _copy(self, entries: Sequence[Entry]) -> None:
         if entries[0].position <= self._behind or len(self._copied) > _REMEMBERED:
             # The relay starts again from further back: the broker lost something, perhaps the bucket too.
             self._copied.clear()

@@ -27,6 +27,14 @@ class Settings(CommonSettings):
     partners_nats_nkey_seed_file: str | None = None
     partners_nats_name: str = "registration"
 
+    @field_validator("partners")
+    @classmethod
+    def _are_no_sources_of_ours(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # Whoever is called so could touch what the web forms and the staff brought in.
+        if taken := {"staff", "web"} & set(value):
+            raise ValueError(f"no partner can be called {' or '.join(sorted(taken))}: requests of our own are")
+        return value
+
     @field_validator("partners", mode="before")
     @classmethod
     def _parted_by_commas(cls, value: object) -> object:

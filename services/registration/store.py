@@ -136,6 +136,18 @@ def contacts(connection: sqlite3.Connection, persons: Iterable[str]) -> dict[str
     return {person: row.contact for person, row in found.items() if row is not None}
 
 
+def number_of_people(connection: sqlite3.Connection) -> int:
+    """How many people there are."""
+    (number,) = connection.execute("SELECT count(*) FROM people").fetchone()
+    return int(number)
+
+
+def people_behind(connection: sqlite3.Connection, person: str, limit: int) -> dict[str, Person]:
+    """The next people by id."""
+    rows = connection.execute("SELECT person FROM people WHERE person > ? ORDER BY person LIMIT ?", (person, limit))
+    return contacts(connection, [id_ for (id_,) in rows.fetchall()])
+
+
 def add_people(connection: sqlite3.Connection, newcomers: Iterable[Contact]) -> None:
     """Remember somebody new."""
     insert_rows(

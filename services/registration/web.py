@@ -63,10 +63,10 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
 
     @routes.get("/programmes/{programme}", response_model=ProgrammeView, responses=_PROBLEMS)
     async def get_programme(programme: Slug) -> Response:
-        """One programme with its whole definition."""
+        """One programme with its definition; the links to online sessions come in the mails."""
         now = clock()
         question = ProgrammeQuestion(programme=programme)
-        return _response(await writer.read(lambda batch: queries.programme_get(batch, question, now)))
+        return _response(await writer.read(lambda batch: queries.programme_get(batch, question, now, public=True)))
 
     @routes.post("/enrolments", response_model=EnrolmentResult, status_code=201, responses=_PROBLEMS)
     async def request_enrolment(body: EnrolmentRequest, idempotency_key: Repeatable = None) -> Response:
@@ -75,10 +75,11 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
         return await perform(work, idempotency_key, digest(body, "request"), 201)
 
     @routes.post("/enrolments/{enrolment}/withdraw", response_model=EnrolmentResult, responses=_PROBLEMS)
-    async def withdraw_enrolment(enrolment: Identity) -> Response:
+    async def withdraw_enrolment(enrolment: Identity, idempotency_key: Repeatable = None) -> Response:
         """Give a place, or a place in the waiting list, back."""
-        work = enrolments.withdraw(WithdrawEnrolment(enrolment=enrolment), arrival(None))
-        return await perform(work, None, b"")
+        command = WithdrawEnrolment(enrolment=enrolment)
+        work = enrolments.withdraw(command, arrival(idempotency_key))
+        return await perform(work, idempotency_key, digest(command, "withdraw"))
 
     @routes.post(
         "/enrolments/{enrolment}/participants", response_model=EnrolmentResult, status_code=201, responses=_PROBLEMS
@@ -110,11 +111,13 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
     @routes.post(
         "/enrolments/{enrolment}/participants/{person}/withdraw", response_model=EnrolmentResult, responses=_PROBLEMS
     )
-    async def withdraw_participant(enrolment: Identity, person: Identity) -> Response:
+    async def withdraw_participant(
+        enrolment: Identity, person: Identity, idempotency_key: Repeatable = None
+    ) -> Response:
         """Take one person out of an enrolment; the last one withdraws it."""
         reference = EnrolmentReference(enrolment=enrolment)
-        work = enrolments.withdraw_participant(reference, arrival(None), person=person, email=None)
-        return await perform(work, None, b"")
+        work = enrolments.withdraw_participant(reference, arrival(idempotency_key), person=person, email=None)
+        return await perform(work, idempotency_key, digest(reference, "withdraw", person))
 
     return routes
 

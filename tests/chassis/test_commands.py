@@ -153,3 +153,22 @@ async def test_a_reply_that_cannot_be_sent_disturbs_nobody(broker: Broker) -> No
     await call.reply(b"{}")
     assert call.answered
     await connection.close()
+
+
+async def test_a_field_that_nobody_knows_is_refused_by_its_name(service: Service, connection: Client) -> None:
+    """A typing error must not pass as a field left out."""
+    problem = _problem(await connection.request("ask.test.number.double", b'{"number": 1, "nmuber": 2}', timeout=2))
+    assert problem.status == 422
+    assert [fault.field for fault in problem.errors] == ["nmuber"]
+
+
+async def test_an_answer_that_no_message_can_hold_is_told_as_a_problem(broker: Broker, connection: Client) -> None:
+    async def verbose(_call: Call) -> bytes:
+        return b"x" * 2_000_000
+
+    faststream = faststream_broker(broker.url, "service")
+    serve(faststream, [Route("ask.test.number.all", Question, Answer, verbose, "Everything.")])
+    await faststream.start()
+    problem = _problem(await connection.request("ask.test.number.all", b"{}", timeout=2))
+    assert (problem.status, problem.type) == (413, "urn:deelname:problem:answer-too-large")
+    await faststream.stop()

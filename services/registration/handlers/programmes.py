@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from contracts.base import Message
 from contracts.commands import (
     OrganisationsRegistered,
     Published,
@@ -13,6 +14,7 @@ from contracts.commands import (
     WithdrawProgramme,
 )
 from contracts.facts import OrganisationRegistered
+from contracts.problem import Problem, ProblemError, problem_type
 from services.registration import store
 from services.registration.domain import Rejected, decide, decide_registry
 from services.registration.domain import commands as domain
@@ -20,9 +22,31 @@ from services.registration.handlers import answers
 from services.registration.store import Answer
 from services.registration.writer import Batch, Work
 
+LARGEST_DEFINITION = 512 * 1024
+"""Bytes of a programme or a theme. The broker refuses a fact of a megabyte, and with it every fact behind it."""
+
+
+def _fits_into_a_fact(definition: Message) -> None:
+    size = len(definition.model_dump_json().encode())
+    if size > LARGEST_DEFINITION:
+        raise ProblemError(
+            Problem(
+                type=problem_type("too-large"),
+                title="The definition is too large",
+                status=413,
+                detail=f"It has {size} bytes, {LARGEST_DEFINITION} are allowed. Link to long texts instead.",
+            )
+        )
+
 
 def publish(body: PublishProgramme, now: datetime) -> Work:
-    """Publish a programme, or publish it again."""
+    """
+    Publish a programme, or publish it again.
+
+    Raises:
+        ProblemError: the definition is too large for a fact.
+    """
+    _fits_into_a_fact(body.programme)
 
     def work(batch: Batch) -> Answer:
         state = batch.programme(body.programme.id)
@@ -64,7 +88,13 @@ def let_deadlines_pass(now: datetime) -> Work:
 
 
 def publish_theme(body: PublishTheme, now: datetime) -> Work:
-    """Publish a theme, or publish it again."""
+    """
+    Publish a theme, or publish it again.
+
+    Raises:
+        ProblemError: the definition is too large for a fact.
+    """
+    _fits_into_a_fact(body.theme)
 
     def work(batch: Batch) -> Answer:
         facts = decide_registry(batch.registry, [body.theme])

@@ -60,13 +60,24 @@ def programme_list(batch: Batch, now: datetime) -> Answer:
     return answers.result(ProgrammeList(programmes=standings))
 
 
-def programme_get(batch: Batch, body: ProgrammeQuestion, now: datetime) -> Answer:
-    """One programme with its definition."""
+def programme_get(batch: Batch, body: ProgrammeQuestion, now: datetime, *, public: bool = False) -> Answer:
+    """One programme with its definition; to the ``public`` without the links that let people into sessions."""
     state = batch.programme(body.programme)
     if state.definition is None:
         return problem_answer(not_found("programme", body.programme))
     standing = _standing(state, state.definition, now)
-    return answers.result(ProgrammeView.model_validate(standing | {"definition": state.definition}))
+    definition = _without_links(state.definition) if public else state.definition
+    return answers.result(ProgrammeView.model_validate(standing | {"definition": definition}))
+
+
+def _without_links(definition: Programme) -> Programme:
+    sessions = tuple(
+        session.model_copy(update={"online": session.online.model_copy(update={"join_link": None})})
+        if session.online
+        else session
+        for session in definition.sessions
+    )
+    return definition.model_copy(update={"sessions": sessions})
 
 
 def theme_list(batch: Batch) -> Answer:

@@ -22,8 +22,8 @@ app = typer.Typer(
     help="Enrolment, mail and reporting for the programmes of library-support organisations.",
     epilog=(
         "[bold]A first walk[/]\n\n"
-        "  $ deelname demo                                  see everything at work\n\n"
-        "  $ deelname up                                    start it empty; then, in another terminal:\n\n"
+        "  $ deelname demo                                  see it all at work\n\n"
+        "  $ deelname up                                    start it empty; in another terminal:\n\n"
         "  $ deelname organisation load organisations.csv\n\n"
         "  $ deelname programme publish programme.yaml\n\n"
         "  $ deelname intake send requests.jsonl\n\n"

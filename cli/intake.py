@@ -29,7 +29,7 @@ Outcome = Envelope[OutcomeAccepted] | Envelope[OutcomeRefused]
 Files = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="JSON: one message, a list of them, or one message a line.")
 ]
-Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for outcomes.")]
+Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the next outcome.")]
 
 
 @command(app, "check", identity="demo", examples=["deelname intake check requests.jsonl"])
@@ -175,6 +175,7 @@ async def _exchange(
             outcomes[found] = parse_outcome(answer.data)
             await answer.ack_sync(timeout=5)
             answered()
+            deadline = time.monotonic() + wait
     for answer in others:
         # Answers to somebody else's messages of this partner: given back for whoever waits for them.
         await answer.nak()

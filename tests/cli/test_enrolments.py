@@ -38,6 +38,11 @@ def test_a_withdrawal_lets_who_waits_move_up_and_the_reason_is_shown(deelname: D
     assert "Carla" in deelname("enrolment", "list", programme).said
 
 
+def test_an_id_stays_in_one_piece_on_a_narrow_terminal(deelname: Deelname, programme: str) -> None:
+    enrolment = enrol(deelname, programme, "Anna")
+    assert enrolment in deelname("enrolment", "list", programme, COLUMNS="80").out
+
+
 def test_a_refusal_ends_with_1_and_names_every_rule_in_the_language_asked_for(
     deelname: Deelname, programme: str
 ) -> None:

@@ -56,3 +56,14 @@ def test_the_demo_removes_nothing_that_is_not_a_demo_s(tmp_path: Path) -> None:
     assert told.code == 1
     assert "holds something that no demo put there" in told.said
     assert precious.read_text() == "mine"
+
+
+def test_a_demo_that_went_otherwise_than_expected_ends_with_1_and_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runner alone is replaced: what it found missing must reach the person and the exit code."""
+    monkeypatch.setattr("deploy.demo.runner.run", lambda *_, **__: ["gezinsaanpak-2023: mails for 'invite': 1, not 55"])
+    told = invoke("demo", "--once", "--data", tmp_path / "demo")
+    assert told.code == 1
+    assert "gezinsaanpak-2023: mails for 'invite': 1, not 55" in told.said
+    assert str(tmp_path / "demo" / "logs") in told.said

@@ -23,7 +23,7 @@ app = typer.Typer(
     epilog=(
         "[bold]A first walk[/]\n\n"
         "  $ deelname demo                                  see it all at work\n\n"
-        "  $ deelname up                                    start it empty; in another terminal:\n\n"
+        "  $ deelname up                                    start it empty\n\n"
         "  $ deelname organisation load organisations.csv\n\n"
         "  $ deelname programme publish programme.yaml\n\n"
         "  $ deelname intake send requests.jsonl\n\n"

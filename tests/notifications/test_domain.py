@@ -384,6 +384,14 @@ class TestTheLastLook:
         calendar = [each for each in life.mails if each.purpose in REQUESTS | CANCELS]
         assert {obstacle(life.state, each, life.time) for each in calendar} == {"the session is over"}
 
+    def test_an_old_date_is_not_told_once_the_session_took_place_on_an_earlier_one(self) -> None:
+        life = Life(session("kick-off", LATER))
+        life.happens(confirmed("e1", "noor"))
+        life.moves("kick-off", JUNE, LATER)
+        life.later("2023-06-22")
+        invite = next(each for each in life.mails if each.purpose == "invite")
+        assert obstacle(life.state, invite, life.time) == "the session is over"
+
     def test_a_team_that_was_completed_meanwhile_is_not_told_that_it_is_not(self) -> None:
         life = Life(session("kick-off", JUNE), team=TEAM)
         deadline = datetime(2023, 4, 1, 10, tzinfo=UTC)

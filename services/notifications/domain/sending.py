@@ -41,6 +41,8 @@ def obstacle(state: State, mail: Planned, now: datetime) -> str | None:
             invitation = entities.invitation_of(state, mail.programme, mail.person, mail.session or "")
             if appointment is None or invitation is None or not invitation.standing:
                 return "the person is not invited to this session any more"
+            if entities.is_over(invitation.occasion, now):
+                return "the session is over"
             return "the person has a newer invitation" if invitation.uid != appointment.uid else None
         case "refusal" | "session-cancelled" | "programme-cancelled" | "withdrawn" | "withdrawn-invite":
             return None

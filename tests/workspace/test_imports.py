@@ -139,7 +139,8 @@ def test_the_rules_hold(copy: Path) -> None:
         ("contracts", "import services.chassis", "The contracts import no service"),
         ("services/chassis", "import services.registration", "The chassis imports no service"),
         ("services/registration", "import deploy", "Services import neither the deployment"),
-        ("cli", "import services.reporting", "The command-line tool imports no service"),
+        ("cli", "import services.reporting", "The command-line tool and the deployment"),
+        ("deploy", "import services.chassis", "The command-line tool and the deployment"),
         ("services/registration/domain", "import faststream", "Only app.py and the chassis import FastStream"),
     ],
 )

@@ -170,8 +170,7 @@ async def _partners(
     settings: Settings, database: Database, writer: Writer, clock: Clock
 ) -> tuple[NatsBroker, Relay, Any]:
     """Registration's second foot: in the partners' account it takes in requests and gives outcomes."""
-    if settings.partners_nats_url is None:
-        raise ValueError("DEELNAME_PARTNERS names partners, so DEELNAME_PARTNERS_NATS_URL must say where they connect")
+    assert settings.partners_nats_url is not None  # noqa: S101 - the settings see to it
     password = settings.partners_nats_password.get_secret_value() if settings.partners_nats_password else None
     address = (
         settings.partners_nats_url,

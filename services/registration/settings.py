@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from services.chassis.settings import CommonSettings
@@ -34,6 +34,14 @@ class Settings(CommonSettings):
         if taken := {"staff", "web"} & set(value):
             raise ValueError(f"no partner can be called {' or '.join(sorted(taken))}: requests of our own are")
         return value
+
+    @model_validator(mode="after")
+    def _partners_are_met_somewhere(self) -> Self:
+        if self.partners and self.partners_nats_url is None:
+            raise ValueError(
+                "DEELNAME_PARTNERS names partners, so DEELNAME_PARTNERS_NATS_URL must say where they connect"
+            )
+        return self
 
     @field_validator("partners", mode="before")
     @classmethod

@@ -102,12 +102,12 @@ def province_not_eligible(provinces: Iterable[str]) -> Reason:
 def role_not_eligible(role: str | None, roles: Iterable[str]) -> Reason:
     """A participant's role is not one that the programme is for."""
     allowed = list(roles)
-    had_nl = f"de rol '{role}' hoort daar niet bij" if role else "er is geen rol opgegeven"
-    had_en = f"the role '{role}' is not one of them" if role else "no role was given"
+    had_nl = f"'{role}' hoort daar niet bij" if role else "er is geen rol opgegeven"
+    had_en = f"'{role}' is not one of them" if role else "no role was given"
     return Reason(
         rule="role-not-eligible",
-        nl=f"Dit programma is bedoeld voor {_either(allowed, 'nl')}; {had_nl}.",
-        en=f"This programme is for {_either(allowed, 'en_GB')}; {had_en}.",
+        nl=f"Dit programma is bedoeld voor de rol {_either(allowed, 'nl')}; {had_nl}.",
+        en=f"This programme is for the role {_either(allowed, 'en_GB')}; {had_en}.",
     )
 
 
@@ -134,8 +134,8 @@ def organisation_maximum(maximum: int, taken: int) -> Reason:
     nl, en = _units(maximum)
     return Reason(
         rule="organisation-maximum",
-        nl=f"Per organisatie is er ruimte voor {nl}; daarvan zijn er al {taken} in gebruik.",
-        en=f"Each organisation may take {en}; {taken} of them are taken already.",
+        nl=f"Per organisatie is er ruimte voor {nl}; daarvan {'is' if taken == 1 else 'zijn'} er al {taken} in gebruik.",
+        en=f"Each organisation may take {en}; {taken} of them {'is' if taken == 1 else 'are'} taken already.",
     )
 
 

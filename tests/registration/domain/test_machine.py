@@ -1,0 +1,267 @@
+"""Lives of a programme at random, against a model that knows nothing of how the rules are written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from contracts.enrolment import Participant
+from contracts.facts import (
+    EnrolmentConfirmed,
+    EnrolmentPromoted,
+    EnrolmentRefused,
+    EnrolmentWaitlisted,
+    EnrolmentWithdrawn,
+    RegistrationFact,
+    parse,
+)
+from contracts.programme import Programme, WaitingList
+from services.registration.domain import Command, ProgrammeState, Rejected, decide, evolve
+from services.registration.domain import commands as asked
+from services.registration.writer import Batch, Memory
+from tests.registration.domain.given import NOW, SEATS, programme, publish, track
+
+PERSONS = [f"person-{number}" for number in range(14)]
+FREEZE = datetime(2023, 3, 20, 12, 0)  # noqa: DTZ001 - local time in Amsterdam
+FROZEN = NOW.replace(month=3, day=20, hour=11, minute=0)
+
+
+@dataclass
+class Unit:
+    """An enrolment as the model sees it."""
+
+    units: int
+    persons: set[str]
+    waits: bool
+
+
+@dataclass
+class Model:
+    """Who has a place and who waits, in the order of arrival: kept from the facts' plain words alone."""
+
+    active: dict[str, Unit] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+    @property
+    def confirmed(self) -> int:
+        return sum(one.units for one in self.active.values() if not one.waits)
+
+    def apply(self, fact: RegistrationFact) -> None:
+        match fact:
+            case EnrolmentConfirmed() | EnrolmentWaitlisted():
+                assert fact.enrolment not in self.active
+                persons = {one.person for one in fact.participants}
+                self.active[fact.enrolment] = Unit(fact.units, persons, isinstance(fact, EnrolmentWaitlisted))
+            case EnrolmentRefused():
+                self.gone.add(fact.enrolment)
+            case EnrolmentPromoted():
+                assert fact.enrolment not in self.gone
+                assert self.active[fact.enrolment].waits
+                self.active[fact.enrolment].waits = False
+            case EnrolmentWithdrawn():
+                assert self.active.pop(fact.enrolment).waits is (fact.before == "waiting")
+                self.gone.add(fact.enrolment)
+            case _:
+                self._about_people(fact)
+
+    def _about_people(self, fact: Any) -> None:
+        one = self.active.get(getattr(fact, "enrolment", ""))
+        if one is None or type(fact).__name__ not in (
+            "ParticipantAdded",
+            "ParticipantReplaced",
+            "ParticipantWithdrawn",
+        ):
+            return
+        if hasattr(fact, "person"):
+            one.persons.remove(fact.person)
+        if hasattr(fact, "participant"):
+            one.persons.add(fact.participant.person)
+        one.units = getattr(fact, "units", one.units)
+
+
+class Life(RuleBasedStateMachine):
+    """One programme from its publication on, with whatever people do to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = ProgrammeState(id="ontmoeting")
+        self.facts: list[RegistrationFact] = []
+        self.bodies: list[bytes] = []
+        self.model = Model()
+        self.now = NOW
+        self.number = 0
+        self.teams = False
+        self.rules: dict[str, Any] = {}
+
+    @initialize(
+        teams=st.booleans(),
+        capacity=st.integers(1, 6),
+        policy=st.sampled_from(["in-order", "fill-gaps", None]),
+        freeze=st.booleans(),
+    )
+    def begins(self, teams: bool, capacity: int, policy: Any, freeze: bool) -> None:
+        self.teams = teams
+        waiting_list = WaitingList(policy=policy, freeze=FREEZE if freeze else None) if policy else None
+        self.rules = {"capacity": capacity, "waiting_list": waiting_list}
+        self.do(publish(self.definition(), self.now))
+
+    def definition(self) -> Programme:
+        return track(7, **self.rules) if self.teams else programme(**self.rules)
+
+    def do(self, command: Command) -> None:
+        before = self.state
+        decision = decide(before, command)
+        if isinstance(decision, Rejected):
+            assert decision.reasons
+            assert all(reason.nl and reason.en for reason in decision.reasons)
+            return
+        batch = Batch(None, Memory(head=len(self.facts)))  # type: ignore[arg-type]  # nothing is stored
+        for fact in decision:
+            self.order_is_respected(fact, by_staff=isinstance(command, asked.PromoteEnrolment))
+            self.state = evolve(self.state, fact)
+            self.model.apply(fact)
+            self.facts.append(fact)
+            batch._append("ontmoeting", self.state.version, fact, self.now, None)
+            if isinstance(fact, EnrolmentRefused):
+                assert all(reason.nl and reason.en for reason in fact.reasons)
+        self.bodies += [entry.body for entry in batch.entries]
+
+    def order_is_respected(self, fact: RegistrationFact, *, by_staff: bool) -> None:
+        """Nobody gets a place before one who waits, came earlier and would fit; in order, before anyone who could."""
+        if not isinstance(fact, EnrolmentConfirmed | EnrolmentPromoted) or by_staff:
+            return
+        definition = self.state.definition
+        assert definition is not None
+        capacity = definition.enrolment.capacity
+        free = None if capacity is None else capacity - self.model.confirmed
+        waiting_list = definition.enrolment.waiting_list
+        in_order = waiting_list is None or waiting_list.policy == "in-order"
+        if isinstance(fact, EnrolmentPromoted):
+            freeze = FROZEN if waiting_list and waiting_list.freeze else None
+            assert freeze is None or self.now < freeze
+        for earlier, one in self.model.active.items():
+            if earlier == fact.enrolment:
+                break
+            if one.waits and (capacity is None or one.units <= capacity):
+                assert free is not None
+                assert not in_order
+                assert one.units > free
+
+    # What people do ---------------------------------------------------------------------------------------------------
+
+    def seated(self, persons: list[str]) -> tuple[Participant, ...]:
+        if not self.teams:
+            return tuple(Participant(person=person) for person in persons)
+        return tuple(
+            Participant(person=person, seat=seat.id, role=seat.roles[0] if seat.roles else None)
+            for person, seat in zip(persons, SEATS, strict=False)
+        )
+
+    @rule(persons=st.lists(st.sampled_from(PERSONS), min_size=1, max_size=4))
+    def request(self, persons: list[str]) -> None:
+        self.number += 1
+        self.do(asked.RequestEnrolment(f"e{self.number}", None, None, self.seated(persons), "intake", "demo", self.now))
+
+    @precondition(lambda self: self.number)
+    @rule(data=st.data(), person=st.sampled_from(PERSONS), what=st.sampled_from(["add", "replace", "leave", "seat"]))
+    def change_people(self, data: st.DataObject, person: str, what: str) -> None:
+        enrolment = f"e{data.draw(st.integers(1, self.number))}"
+        stands = self.state.enrolments.get(enrolment)
+        inside = list(stands.participants) if stands else []
+        seat = data.draw(st.sampled_from(SEATS)) if self.teams else None
+        role = seat.roles[0] if seat and seat.roles else None
+        new = Participant(person=person, seat=seat.id if seat else None, role=role)
+        old = data.draw(st.sampled_from(inside)).person if inside else person
+        command: Command
+        if what == "add":
+            command = asked.AddParticipant(enrolment, new, self.now)
+        elif what == "replace":
+            command = asked.ReplaceParticipant(enrolment, old, new, self.now)
+        elif what == "leave":
+            command = asked.WithdrawParticipant(enrolment, old, self.now)
+        else:
+            command = asked.ChangeParticipant(enrolment, new.model_copy(update={"person": old}), self.now)
+        self.do(command)
+
+    @precondition(lambda self: self.number)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        self.do(asked.WithdrawEnrolment(f"e{data.draw(st.integers(1, self.number))}", self.now))
+
+    @precondition(lambda self: self.number)
+    @rule(data=st.data())
+    def promote(self, data: st.DataObject) -> None:
+        self.do(asked.PromoteEnrolment(f"e{data.draw(st.integers(1, self.number))}", self.now))
+
+    @rule(capacity=st.one_of(st.none(), st.integers(1, 8)))
+    def change_capacity(self, capacity: int | None) -> None:
+        self.republish(capacity=capacity)
+
+    @rule(policy=st.sampled_from(["in-order", "fill-gaps", None]), freeze=st.booleans())
+    def change_waiting_list(self, policy: Any, freeze: bool) -> None:
+        self.republish(waiting_list=WaitingList(policy=policy, freeze=FREEZE if freeze else None) if policy else None)
+
+    def republish(self, **rules: Any) -> None:
+        before = self.rules
+        self.rules = before | rules
+        self.do(publish(self.definition(), self.now))
+        definition = self.state.definition
+        if definition is None or definition.enrolment != self.definition().enrolment:
+            self.rules = before
+
+    @rule(days=st.integers(1, 9))
+    def time_passes(self, days: int) -> None:
+        self.now += timedelta(days=days)
+        if self.now < NOW + timedelta(days=40):
+            self.do(asked.LetDeadlinesPass(self.now))
+        else:
+            self.now -= timedelta(days=days)
+
+    # What always holds ------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def the_capacity_is_kept(self) -> None:
+        definition = self.state.definition
+        if definition is not None and definition.enrolment.capacity is not None:
+            assert self.model.confirmed <= definition.enrolment.capacity
+
+    @invariant()
+    def state_and_model_agree(self) -> None:
+        assert self.state.confirmed == self.model.confirmed
+        active = {one.id: one for one in self.state.enrolments.values() if one.active}
+        assert active.keys() == self.model.active.keys()
+        for id_, one in self.model.active.items():
+            assert (active[id_].units, active[id_].status == "waiting") == (one.units, one.waits)
+            assert {participant.person for participant in active[id_].participants} == one.persons
+        assert [one.id for one in self.state.queue()] == [id_ for id_, one in self.model.active.items() if one.waits]
+
+    @invariant()
+    def nobody_is_in_twice(self) -> None:
+        everybody = [person for one in self.model.active.values() for person in one.persons]
+        assert len(everybody) == len(set(everybody))
+        assert set(everybody) == set(self.state.persons)
+
+    @invariant()
+    def versions_have_no_gaps(self) -> None:
+        assert self.state.version == len(self.facts)
+        assert [json.loads(body)["version"] for body in self.bodies] == list(range(1, len(self.facts) + 1))
+
+    def teardown(self) -> None:
+        read = [parse(body) for body in self.bodies]
+        assert [fact.data for fact in read] == self.facts
+        assert [fact.position for fact in read] == list(range(1, len(self.facts) + 1))
+        # From any point on, what was stored leads to the same state.
+        state = ProgrammeState(id="ontmoeting")
+        for fact in read:
+            state = evolve(state, fact.data)
+        assert state == self.state
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -1,0 +1,177 @@
+"""The copy of the people table at a real broker: there before the fact, gone after an erasure, back after a loss."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+from nats.js.api import StreamConfig
+from nats.js.errors import NotFoundError
+
+from services.chassis.log import Entry
+from services.chassis.relay import Relay
+from services.registration import store
+from services.registration.contacts import Contacts
+from tests.chassis.conftest import running, until
+from tests.conftest import Broker
+from tests.registration.conftest import Desk
+
+STREAM = "LOG_REGISTRATION"
+ADDRESS = "noor@x.example"
+
+
+async def declare(connection: Client) -> None:
+    """As deploy does."""
+    jetstream = connection.jetstream(timeout=5)
+    await jetstream.add_stream(StreamConfig(name=STREAM, subjects=["log.registration.>"], allow_atomic=True))
+    await declare_bucket(connection)
+
+
+async def declare_bucket(connection: Client) -> None:
+    await connection.jetstream(timeout=5).add_stream(
+        StreamConfig(
+            name="KV_contacts",
+            subjects=["$KV.contacts.>"],
+            max_msgs_per_subject=1,
+            allow_rollup_hdrs=True,
+            allow_direct=True,
+            allow_atomic=True,
+        )
+    )
+
+
+async def read(connection: Client, person: str) -> dict[str, Any] | None:
+    """What the bucket says of a person; None if nothing, or that nothing is left."""
+    with contextlib.suppress(NotFoundError):
+        message = await connection.jetstream(timeout=5).get_last_msg("KV_contacts", f"$KV.contacts.{person}")
+        return json.loads(message.data) if message.data else None
+    return None
+
+
+async def person_at(desk: Desk, email: str) -> str:
+    return (await desk.database.run(lambda raw: store.people_at(raw, [email])))[email]
+
+
+class Copying:
+    """A relay with contacts, and what stood in the bucket when each entry was about to be published."""
+
+    def __init__(self, connection: Client, desk: Desk) -> None:
+        self.contacts = Contacts(connection, desk.database)
+        self.relay = Relay(connection, desk.database, store.LOG, STREAM, before=self.contacts.copy)
+
+
+@pytest.fixture
+async def copying(connection: Client, desk: Desk) -> AsyncIterator[Copying]:
+    await declare(connection)
+    copying = Copying(connection, desk)
+    await desk.open()
+    async with running(copying.relay.run()):
+        yield copying
+
+
+async def relayed(copying: Copying, desk: Desk) -> None:
+    head = await desk.database.run(store.LOG.head)
+    copying.relay.wake()
+    await until(lambda: copying.relay.following and copying.relay.position == head)
+
+
+async def test_a_person_is_there_before_the_fact_that_names_them(connection: Client, desk: Desk) -> None:
+    await declare(connection)
+    await desk.open()
+    contacts = Contacts(connection, desk.database)
+    seen: list[tuple[int, int]] = []
+
+    async def before(entries: Sequence[Entry]) -> None:
+        await contacts.copy(entries)
+        info = await connection.jetstream().stream_info(STREAM)
+        for number in range(30):
+            assert await read(connection, await person_at(desk, f"p{number}@x.example"))
+        seen.append((entries[0].position, int(info.state.last_seq)))
+
+    for number in range(30):
+        await desk.request(f"p{number}@x.example")
+    relay = Relay(connection, desk.database, store.LOG, STREAM, before=before)
+    async with running(relay.run()):
+        await until(lambda: relay.following and relay.position == 34)
+    assert seen == [(1, 0)]
+
+
+async def test_the_bucket_says_who_a_person_is_and_follows_corrections(
+    copying: Copying, connection: Client, desk: Desk
+) -> None:
+    await desk.request(ADDRESS)
+    person = await person_at(desk, ADDRESS)
+    await relayed(copying, desk)
+    assert await read(connection, person) == {"name": "Noor de Wit", "email": ADDRESS, "language": "nl"}
+    await desk.correct(ADDRESS, name="Noor Bakker", language="en")
+    await relayed(copying, desk)
+    assert await read(connection, person) == {"name": "Noor Bakker", "email": ADDRESS, "language": "en"}
+
+
+async def test_an_erased_person_is_purged(copying: Copying, connection: Client, desk: Desk) -> None:
+    await desk.request(ADDRESS)
+    person = await person_at(desk, ADDRESS)
+    await relayed(copying, desk)
+    await desk.erase(ADDRESS)
+    await relayed(copying, desk)
+    assert await read(connection, person) is None
+    await copying.contacts.fill_if_lost()
+    assert await read(connection, person) is None
+
+
+async def test_who_is_erased_before_the_first_fact_is_relayed_never_stays(connection: Client, desk: Desk) -> None:
+    await declare(connection)
+    await desk.open()
+    await desk.request(ADDRESS)
+    person = await person_at(desk, ADDRESS)
+    copying = Copying(connection, desk)
+    copying.contacts.know(
+        [store.Contact(person, (await desk.database.run(lambda raw: store.contacts(raw, [person])))[person], desk.now)]
+    )
+    await desk.erase(ADDRESS)
+    async with running(copying.relay.run()):
+        await relayed(copying, desk)
+    assert await read(connection, person) is None
+
+
+async def test_a_broker_that_lost_everything_gets_everybody_again(
+    copying: Copying, broker: Broker, connection: Client, desk: Desk
+) -> None:
+    await desk.request(ADDRESS, "sam@x.example")
+    await desk.request("eva@x.example")
+    await relayed(copying, desk)
+    persons = [await person_at(desk, email) for email in (ADDRESS, "sam@x.example", "eva@x.example")]
+    await desk.erase("eva@x.example")
+    await relayed(copying, desk)
+    broker.wipe()
+
+    async def declared() -> bool:
+        await declare(connection)
+        return True
+
+    await until(declared)
+    await desk.request("nieuw@x.example")
+
+    async def back() -> bool:
+        return int((await connection.jetstream(timeout=1).stream_info(STREAM)).state.last_seq) == 8
+
+    await until(back)
+    kept = [await read(connection, person) for person in persons]
+    assert [one and one["email"] for one in kept] == [ADDRESS, "sam@x.example", None]
+
+
+async def test_a_bucket_that_was_lost_alone_is_filled_again(copying: Copying, connection: Client, desk: Desk) -> None:
+    await desk.request(ADDRESS)
+    await relayed(copying, desk)
+    await connection.jetstream().delete_stream("KV_contacts")
+    await declare_bucket(connection)
+    await copying.contacts.fill_if_lost()
+    assert await read(connection, await person_at(desk, ADDRESS))
+    # And when nothing is lost, nothing is written.
+    before = (await connection.jetstream().stream_info("KV_contacts")).state.last_seq
+    await copying.contacts.fill_if_lost()
+    assert (await connection.jetstream().stream_info("KV_contacts")).state.last_seq == before

@@ -1,0 +1,181 @@
+"""The HTTP face, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from contracts.programme import Online
+from contracts.queries import ProgrammeList, ProgrammeView
+from services.registration.handlers.programmes import LARGEST_DEFINITION
+from tests.registration.domain.given import IN_ORDER, SESSION, programme, track
+from tests.registration.system import System, running_system
+
+LINK = "https://vergaderen.example/geheim"
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with running_system(tmp_path_factory.mktemp("web")) as system:
+        yield system
+
+
+@pytest.fixture
+def open_(system: System) -> Any:
+    return lambda id_, **rules: asyncio.run(system.open(id_, **rules))
+
+
+def wish(programme: str, *emails: str, **more: Any) -> dict[str, Any]:
+    people = [{"person": {"name": "Noor de Wit", "email": email}} for email in emails]
+    return {"programme": programme, "participants": people, **more}
+
+
+def test_programmes_are_shown_with_how_many_places_are_taken(system: System, open_: Any) -> None:
+    open_("tonen", capacity=3, waiting_list=IN_ORDER)
+    assert system.post("/api/enrolments", wish("tonen", "a@x.example", "b@x.example"))[0] == 201
+    status, document = system.get("/api/programmes")
+    assert status == 200
+    (shown,) = [one for one in ProgrammeList.model_validate(document).programmes if one.id == "tonen"]
+    assert (shown.open, shown.capacity, shown.confirmed, shown.waiting) == (True, 3, 2, 0)
+    status, document = system.get("/api/programmes/tonen")
+    assert ProgrammeView.model_validate(document).definition.title.nl == "Ontmoeting"
+
+
+def test_the_public_does_not_see_the_links_into_sessions(system: System) -> None:
+    """Whoever has a place gets the link by mail; the page is for everybody."""
+    online = SESSION.model_copy(update={"online": Online(join_link=LINK, platform="Teams")})
+    asyncio.run(system.publish(programme(sessions=(online,)).model_copy(update={"id": "digitaal"})))
+    status, document = system.get("/api/programmes/digitaal")
+    assert (status, document["definition"]["sessions"][0]["online"]) == (200, {"platform": "Teams"})
+
+    async def as_staff() -> Any:
+        async with system.staff() as ask:
+            return (await ask("ask.registration.programme.get", {"programme": "digitaal"}))[1]
+
+    assert asyncio.run(as_staff())["definition"]["sessions"][0]["online"]["join_link"] == LINK
+
+
+def test_an_enrolment_lives_from_request_to_withdrawal(system: System) -> None:
+    asyncio.run(system.publish(track().model_copy(update={"id": "spoor"})))
+    noor = {"person": {"name": "Noor", "email": "noor@x.example"}, "seat": "jeugd", "role": "jeugd-educatie"}
+    status, made = system.post("/api/enrolments", {"programme": "spoor", "participants": [noor]})
+    assert (status, made["status"]) == (201, "confirmed")
+    assert [one["seat"] for one in made["missing"]] == ["basis", "manager"]
+    path = f"/api/enrolments/{made['enrolment']}"
+    sam = {"person": {"name": "Sam", "email": "sam@x.example"}, "seat": "manager"}
+    status, more = system.post(f"{path}/participants", sam)
+    assert (status, [one["seat"] for one in more["missing"]]) == (201, ["basis"])
+    (stands,) = asyncio.run(system.enrolments("spoor"))
+    persons = [one["person"] for one in stands["participants"]]
+    status, changed = system.post(f"{path}/participants/{persons[1]}", {"seat": "basis", "role": "taalhuis"})
+    assert (status, [one["seat"] for one in changed["missing"]]) == (200, ["manager"])
+    replacement = {"replacement": {"name": "Eva", "email": "eva@x.example"}}
+    assert system.post(f"{path}/participants/{persons[1]}", replacement)[0] == 200
+    (stands,) = asyncio.run(system.enrolments("spoor"))
+    eva = stands["participants"][1]
+    assert (eva["contact"]["name"], eva["seat"], eva["role"]) == ("Eva", "basis", "taalhuis")
+    status, fewer = system.post(f"{path}/participants/{eva['person']}/withdraw", idempotency_key="w1")
+    assert (status, len(fewer["missing"])) == (200, 2)
+    assert system.post(f"{path}/participants/{eva['person']}/withdraw", idempotency_key="w1") == (200, fewer)
+    assert system.post(f"{path}/participants/{eva['person']}/withdraw")[0] == 404
+    assert system.post(f"{path}/withdraw")[1]["status"] == "withdrawn"
+    assert system.post(f"{path}/withdraw")[1]["status"] == "withdrawn"
+    assert (stands["source"], asyncio.run(system.enrolments("spoor"))[0]["status"]) == ("web", "withdrawn")
+
+
+def test_a_refusal_names_every_rule_in_both_languages(system: System, open_: Any) -> None:
+    open_("streng", capacity=1, eligible={"roles": ["directeur"]})
+    status, headers, problem = system.exchange(
+        "POST", "/api/enrolments", wish("streng", "a@x.example", "A@X.example", organisation="nergens")
+    )
+    assert status == 409
+    assert headers["content-type"] == "application/problem+json"
+    assert [fault["rule"] for fault in problem["errors"]] == [
+        "organisation-unknown",
+        "role-not-eligible",
+        "named-twice",
+        "larger-than-capacity",
+    ]
+    assert all(fault["detail"] and fault["detail_nl"] for fault in problem["errors"])
+    assert problem["instance"].startswith("urn:deelname:enrolment:")
+    assert "x.example" not in repr(problem).lower()
+
+
+def test_a_second_click_with_the_same_key_is_one_enrolment(system: System, open_: Any) -> None:
+    open_("klik")
+    body = wish("klik", "noor@x.example")
+    first = system.post("/api/enrolments", body, idempotency_key="k1")
+    assert system.post("/api/enrolments", body, idempotency_key="k1") == first
+    assert system.post("/api/enrolments", wish("klik", "sam@x.example"), idempotency_key="k1")[0] == 409
+    assert system.post("/api/enrolments", body)[0] == 409
+    assert system.post("/api/enrolments", body, idempotency_key="not a key!")[0] == 422
+    assert [one["status"] for one in asyncio.run(system.enrolments("klik"))] == ["confirmed", "refused"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/api/programmes/onbekend", None, 404),
+        ("GET", "/api/programmes/Not%20A%20Slug", None, 422),
+        ("GET", "/api/nergens", None, 404),
+        ("DELETE", "/api/programmes", None, 405),
+        ("POST", "/api/enrolments", b"not json", 422),
+        ("POST", "/api/enrolments", b"", 422),
+        ("POST", "/api/enrolments", {"programme": "x", "participants": []}, 422),
+        ("POST", "/api/enrolments", wish("x", "geheim adres"), 422),
+        ("POST", "/api/enrolments", wish("x", "geheim@localhost"), 422),
+        ("POST", "/api/enrolments", wish("onbekend", "geheim@x.example"), 404),
+        ("POST", "/api/enrolments/none/withdraw", None, 404),
+        ("POST", "/api/enrolments/none/participants", wish("x", "geheim@x.example")["participants"][0], 404),
+        ("POST", "/api/enrolments/none/participants/none", {}, 404),
+        ("POST", "/api/enrolments/none/participants/none/withdraw", None, 404),
+    ],
+)
+def test_every_failure_is_told_as_a_problem_without_what_was_sent(
+    system: System, method: str, path: str, body: Any, status: int
+) -> None:
+    got, headers, problem = system.exchange(method, path, body)
+    assert got == status
+    assert headers["content-type"] == "application/problem+json"
+    assert problem["status"] == status
+    assert problem["title"]
+    assert "geheim" not in repr(problem)
+
+
+def test_the_faces_description_is_served_and_names_every_route(system: System) -> None:
+    status, document = system.get("/openapi.json")
+    assert (status, document["openapi"][:2]) == (200, "3.")
+    assert set(document["paths"]) == {
+        "/health/live",
+        "/health/ready",
+        "/api/programmes",
+        "/api/programmes/{programme}",
+        "/api/enrolments",
+        "/api/enrolments/{enrolment}/withdraw",
+        "/api/enrolments/{enrolment}/participants",
+        "/api/enrolments/{enrolment}/participants/{person}",
+        "/api/enrolments/{enrolment}/participants/{person}/withdraw",
+    }
+    request = document["paths"]["/api/enrolments"]["post"]
+    assert {"201", "404", "409", "422"} <= set(request["responses"])
+    assert request["parameters"][0]["name"] == "idempotency-key"
+
+
+def test_a_definition_too_large_for_a_fact_stops_nobody(system: System) -> None:
+    """The relay could never publish it, and nothing behind it."""
+    many = tuple(
+        SESSION.model_copy(update={"id": f"s{number}", "description": {"nl": "n" * 9000, "en": "e" * 9000}})
+        for number in range(LARGEST_DEFINITION // 18_000 + 1)
+    )
+    body = programme().model_dump(mode="json", exclude_none=True) | {
+        "sessions": [one.model_dump(mode="json", exclude_none=True, warnings=False) for one in many]
+    }
+
+    async def publish() -> tuple[int, Any]:
+        async with system.staff() as ask:
+            return await ask("do.registration.programme.publish", {"programme": body})
+
+    assert asyncio.run(publish())[0] == 413

@@ -132,10 +132,11 @@ def named_twice() -> Reason:
 def organisation_maximum(maximum: int, taken: int) -> Reason:
     """The organisation would have more units than it may."""
     nl, en = _units(maximum)
+    has_nl, has_en = ("is", "is") if taken == 1 else ("zijn", "are")
     return Reason(
         rule="organisation-maximum",
-        nl=f"Per organisatie is er ruimte voor {nl}; daarvan {'is' if taken == 1 else 'zijn'} er al {taken} in gebruik.",
-        en=f"Each organisation may take {en}; {taken} of them {'is' if taken == 1 else 'are'} taken already.",
+        nl=f"Per organisatie is er ruimte voor {nl}; daarvan {has_nl} er al {taken} in gebruik.",
+        en=f"Each organisation may take {en}; {taken} of them {has_en} taken already.",
     )
 
 

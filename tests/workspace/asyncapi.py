@@ -6,6 +6,7 @@ It stands here because nothing but the tests may know all three services.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 from typing import Any
@@ -16,6 +17,7 @@ FOLDER = ROOT / "docs" / "asyncapi"
 SERVICES = ("registration", "notifications", "reporting")
 
 
+@functools.cache
 def document(service: str) -> dict[str, Any]:
     """What a service hears and says, made of the table that wires it."""
     made: dict[str, Any] = importlib.import_module(f"services.{service}.app").document()

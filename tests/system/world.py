@@ -207,7 +207,10 @@ class Staff:
         """Everything that reporting says about every programme and about who took part, as one text."""
         listed = await self.do("ask.reporting.programme.list")
         whole = [await self.report(row["programme"]) for row in listed["programmes"]]
-        return json.dumps([listed, whole, await self.do("ask.reporting.participation.get")], sort_keys=True)
+        took_part = [
+            await self.do("ask.reporting.participation.get", {"by": heading}) for heading in ("organiser", "province")
+        ]
+        return json.dumps([listed, whole, took_part], sort_keys=True)
 
     async def stream(self, name: str) -> list[tuple[int, str, Json]]:
         """What the broker holds of a log: sequence, subject and content of each message."""
@@ -432,6 +435,15 @@ class World:
             yield connection
         finally:
             await connection.close()
+
+    async def hurry(self) -> None:
+        """Have requests that were under way when something died delivered again now, and not in half a minute."""
+        async with self.connected("topology_partners") as owner:
+            jetstream = owner.jetstream(timeout=10)
+            for partner in self.partners:
+                stream = f"INTAKE_{partner.upper()}"
+                config = (await jetstream.consumer_info(stream, "registration")).config
+                await jetstream.add_consumer(stream, config.evolve(ack_wait=1.0))
 
     async def settled(self) -> None:
         """Wait until every message is answered, every fact copied, mailed about and counted."""

@@ -75,12 +75,15 @@ Place = Online | Venue
 class Slot:
     """A time and a place. Start and end are both aware, or both None while no date is known.
 
+    `period` is what is known instead of a date, in the recipient's language: "januari 2024".
+
     Raises ValueError if one of the two is missing or naive, or if the end is not after the start.
     """
 
     start: datetime | None = None
     end: datetime | None = None
     place: Place | None = None
+    period: str | None = None
 
     def __post_init__(self) -> None:
         if self.start is None or self.end is None:

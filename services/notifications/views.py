@@ -73,6 +73,7 @@ def of_session(
     """A session as a heading and rows. `struck`: it is off; `brief`: not how to join it; `before`: what it was."""
     slot = session.slot
     time = when(slot, language) or ""
+    undated = f"{line(slot.period)}, {labels['date_follows']}" if slot.period else labels["no_date"]
     where = _where(slot.place, labels["online"], labels["online_later"])
     join, clickable = ("", False) if struck or brief else _join(slot.place)
     was_when = (when(before, language) or "") if before else ""
@@ -81,7 +82,7 @@ def of_session(
     rows = []
     if moved:
         rows.append(_row(labels["was_when"], was_when, struck=True))
-    rows.append(_row(labels["now_when" if moved else "when"], time or labels["no_date"], struck=struck))
+    rows.append(_row(labels["now_when" if moved else "when"], time or undated, struck=struck))
     if elsewhere:
         rows.append(_row(labels["was_where"], was_where, struck=True))
     if where:

@@ -109,7 +109,7 @@ def _calendar(course: Course, mail: Planned, language: Language) -> letters.Cale
     calendar = _item(appointment)
     match mail.purpose:
         case "session-moved":
-            return letters.SessionMoved(session, _slot(appointment.before or appointment.occasion), calendar)
+            return letters.SessionMoved(session, _slot(appointment.before or appointment.occasion, language), calendar)
         case "session-cancelled":
             return letters.SessionCancelled(session, calendar, appointment.postponed)
         case "withdrawn-invite":
@@ -144,16 +144,17 @@ def _told(course: Course, id_: str, occasion: Occasion, language: Language) -> l
 
 
 def _session(session: Session, occasion: Occasion, language: Language) -> letters.Session:
-    return letters.Session(session.id, _word(session.title, language), _slot(occasion), session.lunch)
+    return letters.Session(session.id, _word(session.title, language), _slot(occasion, language), session.lunch)
 
 
-def _slot(occasion: Occasion) -> letters.Slot:
+def _slot(occasion: Occasion, language: Language) -> letters.Slot:
     place: letters.Place | None = None
     if occasion.venue is not None:
         place = letters.Venue(occasion.venue.name, occasion.venue.address)
     elif occasion.online is not None:
         place = letters.Online(occasion.online.join_link)
-    return letters.Slot(_aware(occasion.start), _aware(occasion.end), place)
+    period = _word(occasion.period, language) if occasion.period else None
+    return letters.Slot(_aware(occasion.start), _aware(occasion.end), place, period)
 
 
 @lru_cache(maxsize=4096)

@@ -210,6 +210,15 @@ def test_a_confirmation_lists_every_session_and_says_which_has_no_date_yet() -> 
     assert "Digitale wrap-up\nWhen: not known yet, we will let you know\nWhere: Online, the link will follow" in english
 
 
+def test_what_is_known_instead_of_a_date_is_told() -> None:
+    wrap_up = Session("wrap-up", "Digitale wrap-up", Slot(place=Online(), period="januari 2024"))
+    rendered = render(Confirmation((wrap_up,)))
+
+    assert "Wanneer: januari 2024, de datum volgt nog" in rendered.text
+    assert "januari 2024, de datum volgt nog" in rendered.html
+    assert "Wanneer: nog niet bekend" not in rendered.text
+
+
 def test_the_first_session_is_the_earliest_not_the_first_of_the_list() -> None:
     later_first = render(Confirmation((WRAP_UP, WORK_1, KICK_OFF)))
 

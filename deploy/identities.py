@@ -45,7 +45,9 @@ TOPOLOGY_PARTNERS = "topology_partners"
 
 _PARTNER_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST_PARTNER_NAME = 40
-_RESERVED = frozenset({*SERVICES, REGISTRATION_INTAKE, TOPOLOGY, TOPOLOGY_PARTNERS, "staff", "web", "monitor", "system"})
+_RESERVED = frozenset(
+    {*SERVICES, REGISTRATION_INTAKE, TOPOLOGY, TOPOLOGY_PARTNERS, "staff", "web", "monitor", "system"}
+)
 
 
 class InvalidPartner(ValueError):  # noqa: N818 - it reads as what is wrong

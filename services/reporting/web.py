@@ -9,8 +9,6 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel
 
 from contracts.base import Language, OrganisationKind
@@ -23,6 +21,7 @@ from contracts.queries import (
     ProgrammeReportList,
     ThemeReport,
 )
+from services.chassis.pages import Lang, Pages, preferences
 from services.reporting import tables
 from services.reporting.handlers import Reports
 from services.reporting.words import WORDS
@@ -30,8 +29,6 @@ from services.reporting.words import WORDS
 HEADINGS: Final[tuple[Heading, ...]] = get_args(Heading)
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
-_POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-_OTHER: Final[dict[Language, Language]] = {"nl": "en", "en": "nl"}
 _MONTHS: Final[dict[Language, tuple[str, ...]]] = {
     "nl": ("jan.", "feb.", "mrt.", "apr.", "mei", "juni", "juli", "aug.", "sep.", "okt.", "nov.", "dec."),
     "en": ("Jan", "Feb", "Mar", "Apr", "May", "June", "July", "Aug", "Sept", "Oct", "Nov", "Dec"),
@@ -42,7 +39,6 @@ Format = Annotated[Literal["json", "csv"] | None, Query(description="Instead of 
 Accept = Annotated[str, Header()]
 Kind = Annotated[OrganisationKind | None, Query(description="Only organisations of this kind.")]
 Key = Annotated[str | None, Query(description="Only the row with this key.", max_length=200)]
-Lang = Annotated[Language, Query(description="The language of the page.")]
 
 
 def router(reports: Reports) -> APIRouter:
@@ -106,72 +102,46 @@ def _answer(
 
 def prefers_csv(accept: str) -> bool:
     """Whether ``text/csv`` is named, and preferred to JSON (RFC 9110 §12.5.1); what makes no sense is passed over."""
-    weights: dict[str, float] = {}
-    for entry in accept.split(","):
-        media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
-        weight = next((each[2:] for each in parameters if each.startswith("q=")), "1")
-        try:
-            weights[media_type] = float(weight)
-        except ValueError:
-            continue
+    weights = preferences(accept)
     return weights.get("text/csv", 0) > weights.get("application/json", 0)
 
 
 # For people ----------------------------------------------------------------------------------------------------------
 
 
-class _Pages:
-    """Renders a page; the templates are compiled once."""
+class _Pages(Pages):
+    """Pages that know the headings and how dates and hours are written."""
 
-    def __init__(self) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-
-    def render(self, template: str, request: Request, lang: Language, status: int = 200, **context: Any) -> Response:
-        query = {**request.query_params, "lang": _OTHER[lang]}
-        page = self._environment.get_template(template).render(
+    def show(self, template: str, request: Request, lang: Language, status: int = 200, **context: Any) -> Response:
+        return self.render(
+            template,
+            request,
+            lang,
+            status,
             **context,
-            words=WORDS[lang],
-            lang=lang,
             headings=HEADINGS,
-            keep_language="?lang=en" if lang == "en" else "",
-            other_language="?" + urlencode(query),
             date=lambda day: _date(day, lang),
             hours=lambda value: _hours(value, lang),
-        )
-        return HTMLResponse(
-            page, status, {"Content-Security-Policy": _POLICY, "Content-Language": lang, "Vary": "Accept-Language"}
         )
 
 
 def _pages(reports: Reports) -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    pages = _Pages()
+    pages = _Pages(_TEMPLATES, WORDS)
+    router.include_router(pages.router())
 
     async def shown(
         request: Request, lang: Language, template: str, context: Callable[[], Coroutine[Any, Any, dict[str, Any]]]
     ) -> Response:
         try:
-            return pages.render(template, request, lang, **await context())
+            return pages.show(template, request, lang, **await context())
         except ProblemError as error:
             problem = error.problem
             heading = WORDS[lang]["not_found" if problem.status == 404 else "problem"]
-            return pages.render("problem.html", request, lang, problem.status, problem=problem, heading=heading)
-
-    @router.get("/reporting.css")
-    async def style() -> Response:
-        return FileResponse(
-            _TEMPLATES / "reporting.css", media_type="text/css", headers={"Cache-Control": "public, max-age=3600"}
-        )
+            return pages.show("problem.html", request, lang, problem.status, problem=problem, heading=heading)
 
     @router.get("/")
-    async def programmes(request: Request, lang: Lang = "nl") -> Response:
+    async def programmes(request: Request, lang: Lang) -> Response:
         async def context() -> dict[str, Any]:
             report = await reports.programmes()
             return {"report": report, "themes": reports.themes(), "data": "/api/programmes"}
@@ -179,7 +149,7 @@ def _pages(reports: Reports) -> APIRouter:
         return await shown(request, lang, "programmes.html", context)
 
     @router.get("/programmes/{id_}")
-    async def programme(request: Request, id_: str, lang: Lang = "nl") -> Response:
+    async def programme(request: Request, id_: str, lang: Lang) -> Response:
         async def context() -> dict[str, Any]:
             report = await reports.programme(id_)
             return {"report": report, "data": f"/api/programmes/{report.programme}"}
@@ -187,9 +157,7 @@ def _pages(reports: Reports) -> APIRouter:
         return await shown(request, lang, "programme.html", context)
 
     @router.get("/participation/{by}")
-    async def participation(
-        request: Request, by: Heading, key: Key = None, kind: Kind = None, lang: Lang = "nl"
-    ) -> Response:
+    async def participation(request: Request, by: Heading, lang: Lang, key: Key = None, kind: Kind = None) -> Response:
         async def context() -> dict[str, Any]:
             report = await reports.participation(ParticipationQuestion(by=by, key=key, kind=kind))
             listed = await reports.programmes()
@@ -203,7 +171,7 @@ def _pages(reports: Reports) -> APIRouter:
         return await shown(request, lang, "participation.html", context)
 
     @router.get("/themes/{id_}")
-    async def theme(request: Request, id_: str, lang: Lang = "nl") -> Response:
+    async def theme(request: Request, id_: str, lang: Lang) -> Response:
         async def context() -> dict[str, Any]:
             report = await reports.theme(id_)
             return {"report": report, "data": f"/api/themes/{report.theme}"}

@@ -163,9 +163,9 @@ async def test_a_page_that_does_not_exist_is_a_page_too(site: Site) -> None:
     assert "<script>" not in body
 
 
-async def test_the_style_keeps_its_contrast() -> None:
+async def test_the_style_keeps_its_contrast(site: Site) -> None:
     """WCAG 2.2, 1.4.3: at least 4.5 to 1, on white and on the shaded heads of tables."""
-    style = (Path(store.__file__).parent / "templates" / "reporting.css").read_text()
+    style = (await site.get("/style.css"))[2]
     colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", style))
     for text in ("ink", "quiet", "link"):
         for background in ("#ffffff", colours["band"], "#fdf2f2"):

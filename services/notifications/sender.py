@@ -9,6 +9,7 @@ arrived must at least let the receiver see that it is the same one).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -231,10 +232,10 @@ class Sender:
     async def _wait(self, seconds: float) -> None:
         # While the server refuses us, nothing that is planned meanwhile makes it take us sooner; a person may.
         event = self._prodded if self._fault else self._woken
-        try:
-            await asyncio.wait_for(event.wait(), seconds)
-        except TimeoutError:
-            return
+        # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the event, and run() would go on.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
 
     async def _write(
         self, state: State, batch: Sequence[Due], contacts: Mapping[str, Contact], *, now: datetime, verdicts: _Verdicts

@@ -93,6 +93,7 @@ class LocalSystem:
         self._broker: RunningBroker | None = None
         self._broker_backoff = Backoff()
         self._broker_started = 0.0
+        self._undeclared = False
         self._children: list[Child] = []
         self._due: dict[str, float] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -277,18 +278,24 @@ class LocalSystem:
 
     async def _look_after_broker(self, now: float) -> None:
         process = self.broker.server.process
-        if process is not None and process.poll() is None:
+        runs = process is not None and process.poll() is None
+        if runs and not self._undeclared:
             return
         if "broker" not in self._due:
             pause = self._broker_backoff.after_death(now - self._broker_started)
             self._due["broker"] = now + pause
-            self._say(f"the broker ended, see {self.broker.server.log}; started again in {pause:g} s")
+            if not runs:
+                self._say(f"the broker ended, see {self.broker.server.log}; started again in {pause:g} s")
         elif now >= self._due["broker"]:
             del self._due["broker"]
-            self._broker_started = now
             try:
-                self.broker.start()
+                if not runs:
+                    self._broker_started = now
+                    # Its disk may be empty; until everything is declared again it is of no use to anybody.
+                    self._undeclared = True
+                    self.broker.start()
                 await self.broker.declare()
+                self._undeclared = False
             except (BrokerDidNotStart, TopologyConflict, nats.errors.Error, OSError) as error:
                 self._say(f"the broker: {error}")
 

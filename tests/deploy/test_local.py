@@ -20,6 +20,7 @@ import pytest
 from deploy.identities import SERVICES
 from deploy.local import DidNotStart, LocalSystem, ServiceCommand
 from deploy.local.processes import FIRST_PAUSE, LONGEST_PAUSE, STEADY_AFTER, Backoff
+from deploy.topology import Changes
 
 STAND_IN = Path(__file__).parent / "stand_in_service.py"
 STAND_INS = tuple(ServiceCommand(name, (sys.executable, str(STAND_IN))) for name in SERVICES)
@@ -148,6 +149,33 @@ class TestRunning:
         await partner.close()
         assert second.seq == first.seq + 1
         assert any("the broker ended" in line for line in lines)
+
+    async def test_streams_that_could_not_be_declared_after_a_crash_are_declared_later(
+        self, running: LocalSystem, lines: list[str]
+    ) -> None:
+        """Nobody else declares them: a broker with an empty disk would stay of no use."""
+        declare, attempts, declared = running.broker.declare, 0, asyncio.Event()
+
+        async def declare_at_the_third_attempt() -> Changes:
+            nonlocal attempts
+            attempts += 1
+            if attempts < 3:
+                raise nats.errors.TimeoutError
+            changes = await declare()
+            declared.set()
+            return changes
+
+        running.broker.declare = declare_at_the_third_attempt  # type: ignore[method-assign]
+        running.broker.kill()
+        running.broker.store.rename(running.broker.store.with_name("lost"))
+
+        await until(declared.is_set)
+        demo = running.endpoints["nats"]["demo"]
+        partner = await nats.connect(demo["url"], inbox_prefix=demo["inbox_prefix"].encode())
+        stored = await partner.jetstream(timeout=10).publish("intake.demo.enrolment.request", b"{}")
+        await partner.close()
+        assert stored.seq == 1
+        assert sum("the broker ended" in line for line in lines) == 1
 
     async def test_a_second_start_on_the_same_directory_is_refused_and_disturbs_nothing(
         self, running: LocalSystem

@@ -1,0 +1,78 @@
+"""Everything stopped in order and started again on the same directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.system.world import World, enrolment, organisation, person, programme, session, started
+
+pytestmark = pytest.mark.timeout(300)
+
+ID = "lasting"
+
+
+def asked(name: str) -> dict[str, object]:
+    return enrolment(ID, person(name.capitalize(), f"{name}@people.example"))
+
+
+async def everything(world: World) -> tuple[object, ...]:
+    """What everybody would be told, and what lies in the mailboxes."""
+    await world.settled()
+    return (
+        await world.staff.facts(),
+        await world.staff.enrolments(ID),
+        await world.staff.mails(),
+        await world.staff.reports(),
+        await world.staff.stream("LOG_REGISTRATION"),
+        await world.staff.stream("LOG_NOTIFICATIONS"),
+        sorted((path.name, path.read_bytes()) for path in (world.data / "mail/new").iterdir()),
+    )
+
+
+async def test_a_second_start_finds_everything_and_goes_on(tmp_path: Path) -> None:
+    async with started(tmp_path) as world:
+        await world.staff.register(organisation("bisc"))
+        await world.staff.publish(programme(ID, sessions=[session("only", 8)], capacity=2, waiting_list={}))
+        await world.partner.enrol("anna", asked("anna"))
+        await world.partner.enrol("bram", asked("bram"))
+        await world.partner.answer("bram")
+        assert (await world.web.enrol(asked("carla"), key="carla-1")).body["status"] == "waiting"
+        before = await everything(world)
+        outcomes = list(world.partner.outcomes)
+        assert len(outcomes) == 2
+        # Put down while registration is on its way out, or is gone already: to be answered after the next start.
+        world.system.children["registration"].terminate()
+        await world.partner.enrol("daan", asked("daan"))
+
+    async with started(tmp_path) as world:
+        # Whoever was answered before gets nothing new; what waited is answered now.
+        await world.hurry()
+        daan = await world.partner.answer("daan")
+        assert daan["data"]["status"] == "waiting"
+        await world.settled()
+        assert [outcome["data"]["request"] for outcome in world.partner.outcomes if outcome not in outcomes] == ["daan"]
+        facts, *_, mails = await everything(world)
+        assert isinstance(facts, list)
+        assert isinstance(mails, list)
+        assert isinstance(before[0], list)
+        assert isinstance(before[-1], list)
+        assert facts[: len(before[0])] == before[0]
+        assert len(facts) == len(before[0]) + 1
+        assert set(before[-1]) < set(mails)
+        assert len(mails) == len(before[-1]) + 1
+
+        # The same requests again are answered as the first time; the ids are remembered.
+        again = await world.web.enrol(asked("carla"), key="carla-1")
+        assert (again.body["status"], again.body["place"]) == ("waiting", 1)
+        await world.partner.send("anna-leaves", "enrolment.withdraw.v1", {"request": "anna"})
+        assert (await world.partner.answer("anna-leaves"))["type"] == "outcome.accepted.v1"
+        await world.settled()
+        standing = {
+            view["participants"][0]["contact"]["name"]: view["status"] for view in await world.staff.enrolments(ID)
+        }
+        assert standing == {"Anna": "withdrawn", "Bram": "confirmed", "Carla": "confirmed", "Daan": "waiting"}
+        assert len({mail.message_id for mail in world.mails()}) == len(world.mails())
+        assert len(world.mails()) == len(mails) + 2 + 2  # goodbye and CANCEL to Anna, promotion and invitation to Carla
+        assert all(child.backoff.pause == 0.5 for child in world.system.children.values())  # none died on the way

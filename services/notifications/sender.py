@@ -232,7 +232,7 @@ class Sender:
     async def _wait(self, seconds: float) -> None:
         # While the server refuses us, nothing that is planned meanwhile makes it take us sooner; a person may.
         event = self._prodded if self._fault else self._woken
-        # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the event, and run() would go on.
+        # Not wait_for: in Python 3.11 it loses a cancellation that comes with the event, and run() would go on.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await event.wait()

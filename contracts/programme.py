@@ -233,3 +233,19 @@ class Programme(Message):
     def session(self, id_: str) -> Session | None:
         """The session with this id, if the programme has it."""
         return next((session for session in self.sessions if session.id == id_), None)
+
+    def without(self, session: str) -> Programme:
+        """The definition once a session is cancelled: nobody attends it any more, whatever the team rule said."""
+        team = self.team
+        if team is not None:
+            seats = tuple(
+                seat if seat.sessions is None else seat.model_copy(update={"sessions": _others(seat.sessions, session)})
+                for seat in team.seats
+            )
+            team = team.model_copy(update={"seats": seats})
+        remaining = tuple(each for each in self.sessions if each.id != session)
+        return self.model_copy(update={"sessions": remaining, "team": team})
+
+
+def _others(sessions: tuple[str, ...], session: str) -> tuple[str, ...]:
+    return tuple(each for each in sessions if each != session)

@@ -119,3 +119,18 @@ def test_a_session_knows_what_of_it_an_agenda_shows() -> None:
 def test_a_theme_names_each_goal_and_municipality_once(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Theme.model_validate({"id": "taal", "title": TITLE} | changes)
+
+
+def test_a_definition_without_a_session_still_holds_together() -> None:
+    """A service may stop between the fact that cancels a session and the one that changes the team rule."""
+    seats = [seat("maker"), seat("manager", sessions=["a", "b"])]
+    defined = Programme.model_validate(
+        programme(sessions=[session("a"), session("b")], team={"seats": seats}, enrolment={"per": "team"})
+    )
+
+    without = defined.without("a")
+
+    assert Programme.model_validate_json(without.model_dump_json()) == without
+    assert [each.id for each in without.sessions] == ["b"]
+    assert without.team is not None
+    assert [each.sessions for each in without.team.seats] == [None, ("b",)]

@@ -244,7 +244,7 @@ class TestDesk:
     async def test_a_session_without_a_date_says_what_is_known(self, notifications: Service) -> None:
         await notifications.reads(life_with(confirmed("e1", "noor")))
         question = MailPreviewQuestion(enrolment="e1", purpose="confirmation")
-        assert "januari 2024, de datum volgt nog" in (await notifications.desk.preview(question)).text
+        assert "januari 2024 (nl), de datum volgt nog" in (await notifications.desk.preview(question)).text
 
     async def test_a_refusal_a_place_in_the_queue_and_an_incomplete_team_can_be_seen_too(
         self, notifications: Service

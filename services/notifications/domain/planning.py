@@ -396,8 +396,7 @@ def _session_cancelled(work: _Work, data: facts.SessionCancelled) -> None:
     gone = course.definition.session(data.session) if course else None
     if course is None or gone is None:
         return
-    rest = tuple(each for each in course.definition.sessions if each.id != gone.id)
-    definition = course.definition.model_copy(update={"sessions": rest})
+    definition = course.definition.without(gone.id)
     work.put_course(dataclasses.replace(course, definition=definition, former=(*course.former, gone)))
     _reconcile_all(work)
 

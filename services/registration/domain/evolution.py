@@ -224,8 +224,7 @@ def _redefined(definition: Programme, fact: Message) -> Programme:
         case SessionDescribed(session=id_, title=title, description=description, lunch=lunch):
             return _with_session(definition, id_, {"title": title, "description": description, "lunch": lunch})
         case SessionCancelled(session=id_):
-            remaining = tuple(session for session in definition.sessions if session.id != id_)
-            return definition.model_copy(update={"sessions": remaining})
+            return definition.without(id_)
         case _:
             return definition
 

@@ -24,7 +24,7 @@ from services.chassis.relay import Relay
 from services.chassis.service import periodic, run
 from services.chassis.specification import Channel, specification
 from services.chassis.web import application
-from services.registration import store
+from services.registration import pages, store
 from services.registration.contacts import Contacts
 from services.registration.handlers import Handlers, programmes
 from services.registration.handlers.intake import Intake
@@ -111,6 +111,7 @@ def web(writer: Writer, clock: Clock, health: Health) -> FastAPI:
     """The HTTP face."""
     face = application(TITLE, version("deelname-registration"), DESCRIPTION, health)
     face.include_router(router(writer, clock))
+    face.include_router(pages.router(writer, clock))
     return face
 
 

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import structlog
 
@@ -55,6 +56,8 @@ _OF_THE_DISK = frozenset(
 """SQLite's primary result codes that say nothing about the work and everything about where it would be stored."""
 
 _log = structlog.get_logger("registration.writer")
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,8 +364,8 @@ class Writer:
         self.submit(work, then, key, people)
         return await answered
 
-    async def read(self, question: Callable[[Batch], Answer]) -> Answer:
-        """Answer a question from the present state, between two batches."""
+    async def read(self, question: Callable[[Batch], Found]) -> Found:
+        """Answer a question from the present state, between two batches; what it gives back is immutable."""
         return await self._database.run(lambda connection: question(Batch(connection, self._memory)))
 
     async def run(self) -> None:

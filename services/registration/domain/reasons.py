@@ -44,6 +44,11 @@ KIND_NAMES = {
 }
 
 
+def province_name(province: str) -> str:
+    """A province as people write it, which is the same in both languages."""
+    return "Fryslân" if province == "fryslan" else str(province).title()
+
+
 def programme_withdrawn() -> Reason:
     """The programme does not take place."""
     return Reason(rule="programme-withdrawn", nl="Het programma gaat niet door.", en="The programme is cancelled.")
@@ -91,7 +96,7 @@ def kind_not_eligible(kinds: Iterable[str]) -> Reason:
 
 def province_not_eligible(provinces: Iterable[str]) -> Reason:
     """The organisation is in a province that the programme is not for."""
-    names = ["Fryslân" if province == "fryslan" else str(province).title() for province in provinces]
+    names = [province_name(province) for province in provinces]
     return Reason(
         rule="province-not-eligible",
         nl=f"Dit programma is bedoeld voor organisaties in {_either(names, 'nl')}.",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from contracts.enrolment import Reason
 from contracts.facts import EnrolmentPassedOver, EnrolmentPromoted, EnrolmentRefused, EnrolmentWithdrawn, Fact
+from contracts.organisation import Organisation
 from contracts.problem import Problem, not_found
 from contracts.programme import Programme
 from contracts.queries import (
@@ -30,6 +31,7 @@ from contracts.queries import (
 )
 from services.registration import store
 from services.registration.domain import Enrolment, ProgrammeState, rules
+from services.registration.domain.offering import Offer, offer
 from services.registration.handlers import answers, people
 from services.registration.store import Answer
 from services.registration.writer import Batch, problem_answer
@@ -68,6 +70,22 @@ def programme_get(batch: Batch, body: ProgrammeQuestion, now: datetime, *, publi
     standing = _standing(state, state.definition, now)
     definition = _without_links(state.definition) if public else state.definition
     return answers.result(ProgrammeView.model_validate(standing | {"definition": definition}))
+
+
+def offers(batch: Batch, now: datetime) -> tuple[Offer, ...]:
+    """All programmes as the public may see them."""
+    states = (batch.programme(id_) for id_ in store.programmes(batch.connection))
+    return tuple(
+        offer(state, _without_links(state.definition), now) for state in states if state.definition is not None
+    )
+
+
+def offer_of(batch: Batch, programme: str, now: datetime) -> tuple[Offer, Mapping[str, Organisation]] | None:
+    """One programme as the public may see it, and the registry of organisations; None if there is no such programme."""
+    state = batch.programme(programme)
+    if state.definition is None:
+        return None
+    return offer(state, _without_links(state.definition), now), batch.registry.organisations
 
 
 def _without_links(definition: Programme) -> Programme:

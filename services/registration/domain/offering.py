@@ -1,0 +1,51 @@
+"""How a programme stands for somebody who would like to take part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from contracts.programme import Programme, instant
+from services.registration.domain import waiting
+from services.registration.domain.state import ProgrammeState
+
+Phase = Literal["withdrawn", "over", "opens-later", "closed", "open", "waiting", "full"]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A programme, and what one more unit would meet: a person, or a team where the programme takes teams."""
+
+    definition: Programme
+    phase: Phase
+    free: int | None
+    """Units that are left; None without a limit."""
+    waiting: int
+    """Enrolments in the waiting list."""
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether to ask makes sense."""
+        return self.phase in ("open", "waiting")
+
+
+def offer(state: ProgrammeState, definition: Programme, now: datetime) -> Offer:
+    """What a programme offers now; ``definition`` is as it may be shown."""
+    return Offer(definition, _phase(state, definition, now), state.free, len(state.waiting))
+
+
+def _phase(state: ProgrammeState, definition: Programme, now: datetime) -> Phase:
+    rules = definition.enrolment
+    if state.withdrawn:
+        return "withdrawn"
+    ends = [session.finishes for session in definition.sessions]
+    if ends and all(end is not None and end <= now for end in ends):
+        return "over"
+    if rules.closes and now >= instant(rules.closes):
+        return "closed"
+    if rules.opens and now < instant(rules.opens):
+        return "opens-later"
+    if waiting.may_come_in_at_once(state, 1)[0]:
+        return "open"
+    return "waiting" if rules.waiting_list else "full"

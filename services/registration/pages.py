@@ -1,0 +1,207 @@
+"""The pages of registration: which programmes there are, what each is, and a form to enrol with."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from contracts.base import Language
+from contracts.commands import EnrolmentResult
+from contracts.enrolment import EnrolmentRequest
+from contracts.problem import Problem, ProblemError, problem_type
+from services.chassis.clock import Clock
+from services.chassis.identity import new_id
+from services.chassis.pages import Lang, Pages
+from services.registration import form as forms
+from services.registration.domain.offering import Offer
+from services.registration.form import Faulty, Form, Unreadable, form_of, request_of
+from services.registration.handlers import digest, enrolments, queries
+from services.registration.handlers.enrolments import Arrival
+from services.registration.sentences import Sentences
+from services.registration.store import Answer
+from services.registration.web import WEB
+from services.registration.words import WORDS
+from services.registration.writer import Key, Writer
+
+_TEMPLATES: Final = Path(__file__).with_name("templates")
+_FORM_TYPE: Final = "application/x-www-form-urlencoded"
+_FAILED: Final = 500
+_ORDER: Final = ("open", "waiting", "opens-later", "full", "closed", "over", "withdrawn")
+
+
+def router(writer: Writer, clock: Clock) -> APIRouter:
+    """
+    Every page.
+
+    A form is answered with a page and not with the address of one: what came of an enrolment is nobody else's business,
+    and an address is kept in histories and passed on. Sent again, by a second click or by loading the page anew, the
+    form has the same key and gets the same answer.
+    """
+    routes = APIRouter(include_in_schema=False)
+    pages = _Pages(_TEMPLATES, WORDS)
+    routes.include_router(pages.router())
+
+    async def look(programme: str, typed: Mapping[str, str] | None = None) -> _Seen | None:
+        now = clock()
+        found = await writer.read(lambda batch: queries.offer_of(batch, programme, now))
+        if found is None:
+            return None
+        offer, registry = found
+        known = {one.id: one.name for one in registry.values()}
+        organisers = tuple(known.get(id_, id_) for id_ in offer.definition.organisers)
+        return _Seen(now, offer, organisers, form_of(offer.definition, registry.values(), typed))
+
+    @routes.get("/")
+    async def programmes(request: Request, lang: Lang) -> Response:
+        now = clock()
+        offers = await writer.read(lambda batch: queries.offers(batch, now))
+        ordered = sorted(offers, key=lambda one: (_ORDER.index(one.phase), getattr(one.definition.title, lang)))
+        return pages.render(
+            "programmes.html",
+            request,
+            lang,
+            say=Sentences(lang),
+            open=[one for one in ordered if one.takes_requests],
+            later=[one for one in ordered if one.phase == "opens-later"],
+            others=[one for one in ordered if not one.takes_requests and one.phase != "opens-later"],
+        )
+
+    @routes.get("/programmes/{id_}")
+    async def programme(request: Request, id_: str, lang: Lang) -> Response:
+        seen = await look(id_)
+        if seen is None:
+            return pages.nothing(request, lang, 404, "not_found")
+        return pages.about("programme.html", request, lang, 200, seen)
+
+    @routes.get("/programmes/{id_}/enrolments")
+    async def back(request: Request, id_: str) -> Response:
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"{_address(id_)}{query}", 303)
+
+    @routes.post("/programmes/{id_}/enrolments")
+    async def enrol(request: Request, id_: str, lang: Lang) -> Response:
+        # Read to its end in any case: a browser that is still sending does not read the answer.
+        body = await _bounded(request)
+        if body is None:
+            return pages.nothing(request, lang, 413, "too_large", _address(id_))
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
+            return pages.nothing(request, lang, 415, "unreadable", _address(id_))
+        try:
+            typed = forms.read(body)
+        except Unreadable:
+            return pages.nothing(request, lang, 400, "unreadable", _address(id_))
+        seen = await look(id_, typed)
+        if seen is None:
+            return pages.nothing(request, lang, 404, "not_found", "/")
+        form = seen.form
+        try:
+            asked = request_of(form)
+            answer = await ask(asked, form.key)
+        except Faulty as error:
+            return pages.about("enrol.html", request, lang, 422, seen, faults=error.faults)
+        except ProblemError as error:
+            faults = forms.addresses_at_fault(form, error.problem)
+            return pages.about("enrol.html", request, lang, 422, seen, faults=faults)
+        if answer.failed:
+            problem = Problem.model_validate_json(answer.body)
+            after = await look(id_, typed) or seen
+            return pages.about("enrol.html", request, lang, problem.status, after, problem=problem)
+        result = EnrolmentResult.model_validate_json(answer.body)
+        return pages.about("enrolled.html", request, lang, 201, seen, result=result)
+
+    async def ask(asked: EnrolmentRequest, key: str | None) -> Answer:
+        work = enrolments.request(asked, Arrival(clock(), "web", WEB, key, new_id))
+        people = [one.person for one in asked.participants]
+        return await writer.perform(work, Key(WEB, key, digest(asked, "request")) if key else None, people)
+
+    return routes
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A programme at a moment, with the names of its organisers and its form."""
+
+    now: datetime
+    offer: Offer
+    organisers: tuple[str, ...]
+    form: Form
+
+
+class _Pages(Pages):
+    """Pages about a programme, and about there being none."""
+
+    def about(
+        self,
+        template: str,
+        request: Request,
+        lang: Language,
+        status: int,
+        seen: _Seen,
+        *,
+        problem: Problem | None = None,
+        faults: Mapping[str, str] | None = None,
+        result: EnrolmentResult | None = None,
+    ) -> Response:
+        """
+        A page with the form.
+
+        The form gets a new key once something was decided with the old one. What could not be stored keeps it: should
+        it have been stored after all, sending it again does no harm.
+        """
+        decided = problem is not None and problem.status < _FAILED
+        return self.render(
+            template,
+            request,
+            lang,
+            status,
+            at=_address(seen.offer.definition.id),
+            say=Sentences(lang),
+            seen=seen,
+            offer=seen.offer,
+            definition=seen.offer.definition,
+            form=seen.form,
+            typed=seen.form.typed,
+            key=(None if decided else seen.form.key) or secrets.token_hex(16),
+            faults=faults or {},
+            reasons=_reasons(problem, lang),
+            result=result,
+        )
+
+    def nothing(self, request: Request, lang: Language, status: int, what: str, at: str = "") -> Response:
+        """A page that says that there is nothing to show; ``what`` names its words."""
+        words = WORDS[lang]
+        heading = words.get(what, words["unreadable"])
+        return self.render(
+            "problem.html", request, lang, status, at, heading=heading, text=words[f"{what}_text"], back=at
+        )
+
+
+def _reasons(problem: Problem | None, lang: Language) -> list[str]:
+    if problem is None:
+        return []
+    if problem.errors:
+        return [one.detail_nl if lang == "nl" and one.detail_nl else one.detail for one in problem.errors]
+    return [WORDS[lang]["resent" if problem.type == problem_type("id-reused") else "try_again"]]
+
+
+def _address(programme: str) -> str:
+    return f"/programmes/{quote(programme, safe='')}"
+
+
+async def _bounded(request: Request) -> bytes | None:
+    """The body, or None if it is larger than any form of ours."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= forms.LARGEST:
+            parts.append(part)
+    return b"".join(parts) if size <= forms.LARGEST else None

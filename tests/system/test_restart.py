@@ -46,7 +46,7 @@ async def test_a_second_start_finds_everything_and_goes_on(tmp_path: Path) -> No
         world.system.children["registration"].terminate()
         await world.partner.enrol("daan", asked("daan"))
 
-    async with started(tmp_path) as world:
+    async with started(tmp_path, partners=("demo", "newcomer")) as world:
         # Whoever was answered before gets nothing new; what waited is answered now.
         await world.hurry()
         daan = await world.partner.answer("daan")
@@ -57,6 +57,7 @@ async def test_a_second_start_finds_everything_and_goes_on(tmp_path: Path) -> No
         assert isinstance(facts, list)
         assert isinstance(mails, list)
         assert isinstance(before[0], list)
+        assert isinstance(before[1], list)
         assert isinstance(before[-1], list)
         assert facts[: len(before[0])] == before[0]
         assert len(facts) == len(before[0]) + 1
@@ -66,6 +67,13 @@ async def test_a_second_start_finds_everything_and_goes_on(tmp_path: Path) -> No
         # The same requests again are answered as the first time; the ids are remembered.
         again = await world.web.enrol(asked("carla"), key="carla-1")
         assert (again.body["status"], again.body["place"]) == ("waiting", 1)
+        # A partner that is new today has its own ids, and no say in what another asked for.
+        newcomer = world.partners["newcomer"]
+        for number, (_, enrolled) in enumerate(sorted((view["source"], view["enrolment"]) for view in before[1])):
+            await newcomer.send(f"steal-{number}", "enrolment.withdraw.v1", {"enrolment": enrolled})
+            assert (await newcomer.answer(f"steal-{number}"))["data"]["problem"].endswith("not-found")
+        await newcomer.send("steal", "enrolment.withdraw.v1", {"request": "anna"})
+        assert (await newcomer.answer("steal"))["data"]["problem"].endswith("not-found")
         await world.partner.send("anna-leaves", "enrolment.withdraw.v1", {"request": "anna"})
         assert (await world.partner.answer("anna-leaves"))["type"] == "outcome.accepted.v1"
         await world.settled()

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.system.world import World, enrolment, organisation, person, programme, session, started
+from deploy.local import LocalSystem
+from tests.system.world import (
+    World,
+    around,
+    enrolment,
+    free_ports,
+    organisation,
+    person,
+    programme,
+    session,
+    started,
+    until,
+)
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -84,3 +102,55 @@ async def test_a_second_start_finds_everything_and_goes_on(tmp_path: Path) -> No
         assert len({mail.message_id for mail in world.mails()}) == len(world.mails())
         assert len(world.mails()) == len(mails) + 2 + 2  # goodbye and CANCEL to Anna, promotion and invitation to Carla
         assert all(child.backoff.pause == 0.5 for child in world.system.children.values())  # none died on the way
+
+
+def start_process(data: Path, port_base: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "cli", "up", "--data", str(data), "--port-base", str(port_base)]
+    with (data.parent / "up.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+
+@contextlib.asynccontextmanager
+async def up(data: Path, port_base: int) -> AsyncIterator[tuple[World, subprocess.Popen[bytes]]]:
+    """What ``deelname up`` starts, and its process; leaving kills that with -9."""
+    process = start_process(data, port_base)
+    try:
+        system = LocalSystem(data, port_base)
+
+        async def not_ready() -> str:
+            said = (data.parent / "up.log").read_text()
+            assert process.poll() is None, said
+            return "" if system.layout.endpoints.exists() else f"it has not started: {said}"
+
+        await until(not_ready)
+        system.endpoints = json.loads(system.layout.endpoints.read_text())
+        async with around(system) as world:
+            yield world, process
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.wait)
+
+
+async def test_a_system_whose_starter_is_killed_leaves_nothing_behind_that_hinders_the_next_start(
+    tmp_path: Path,
+) -> None:
+    data, port_base = tmp_path / "data", free_ports()
+    async with up(data, port_base) as (world, _):
+        await world.staff.register(organisation("bisc"))
+        await world.staff.publish(programme(ID, sessions=[session("only", 8)], capacity=2, waiting_list={}))
+        await world.partner.enrol("anna", asked("anna"))
+        await world.partner.answer("anna")
+        assert (await world.web.enrol(asked("bram"))).certainty == "done"
+        head = world.head("registration")
+    # Gone with everything that it had started, by the kernel's hand; endpoints.json is still there and says nothing.
+    (data / "endpoints.json").unlink()
+
+    async with up(data, port_base) as (world, _):
+        await world.settled()
+        assert [fact["position"] for fact in await world.staff.facts()] == list(range(1, head + 1))
+        assert len(await world.staff.enrolments(ID)) == 2
+        assert (await world.web.enrol(asked("carla"))).body["status"] == "waiting"
+        await world.settled()
+        assert sorted(mail.to for mail in world.mails()) == sorted(
+            f"{name}@people.example" for name in ("anna", "anna", "bram", "bram", "carla")
+        )

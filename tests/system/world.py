@@ -504,14 +504,20 @@ async def started(
     say: Callable[[str], None] = print,
 ) -> AsyncIterator[World]:
     """A system on this directory, started and stopped in order, with staff and partners connected."""
-    names = tuple(partners)
-    system = LocalSystem(directory, free_ports(), partners=names, transport=transport, say=say)
-    async with system, contextlib.AsyncExitStack() as connections:
+    system = LocalSystem(directory, free_ports(), partners=tuple(partners), transport=transport, say=say)
+    async with system, around(system) as world:
+        yield world
+
+
+@contextlib.asynccontextmanager
+async def around(system: LocalSystem) -> AsyncIterator[World]:
+    """Staff and partners, connected to a system that runs."""
+    async with contextlib.AsyncExitStack() as connections:
         access = system.endpoints["nats"]
         staff = Staff(await _connected(access["staff"]))
         connections.push_async_callback(staff.connection.close)
-        around = {}
-        for name in names:
-            around[name] = Partner(name, await _connected(access[name]))
-            connections.push_async_callback(around[name].close)
-        yield World(system, staff, around)
+        partners = {}
+        for name in system.partners:
+            partners[name] = Partner(name, await _connected(access[name]))
+            connections.push_async_callback(partners[name].close)
+        yield World(system, staff, partners)

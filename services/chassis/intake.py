@@ -15,9 +15,12 @@ from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from services.chassis.broker import while_connected
+
 _log = structlog.get_logger("chassis.intake")
 
 _FETCH_TIMEOUT = 2.0
+_TELL_AGAIN = 0.25
 _SHORTEST_DELAY, _LONGEST_DELAY = 0.2, 60.0
 
 
@@ -121,25 +124,40 @@ async def _handle(raw: Msg, handler: Callable[[Delivery], Awaitable[None]], ack_
         # Without the body: it may hold people's data.
         _log.exception("message was not handled", stream=delivery.stream, sequence=delivery.sequence)
         delay = min(_SHORTEST_DELAY * 2 ** min(delivery.attempt, 10), _LONGEST_DELAY)
-        await _tell(raw, raw.nak(delay=delay * random.uniform(0.8, 1.2)))  # noqa: S311
+        delay *= random.uniform(0.8, 1.2)  # noqa: S311
+        await _tell(raw, lambda: raw.nak(delay=delay), ack_wait / 2)
     else:
         # Awaits the broker's answer: a plain acknowledgement may be lost without anybody knowing.
-        await _tell(raw, raw.ack_sync(timeout=5))
+        await _tell(raw, lambda: while_connected(raw._client, raw.ack_sync(timeout=2), 2), ack_wait / 2)
     finally:
         heartbeat.cancel()
 
 
-async def _tell(raw: Msg, word: Awaitable[object]) -> None:
-    try:
-        await word
-    except (NatsError, OSError) as error:
-        # The message comes again, and the handler knows what it has handled.
-        _log.warning("acknowledgement failed", subject=raw.subject, error=str(error) or type(error).__name__)
+async def _tell(raw: Msg, word: Callable[[], Awaitable[object]], patience: float) -> None:
+    """
+    Say what became of a message, again and again while the broker can't be reached.
+
+    Messages that were handled and not acknowledged take up the consumer's room: a broker that was restarted would give
+    nothing new until they came again, which is half a minute later. A broker that is there and does not answer has
+    forgotten, when it was killed, that it ever gave the message out: it will give it out again when it is asked.
+    """
+    begun = monotonic()
+    while True:
+        try:
+            await word()
+        except (NatsError, OSError) as error:
+            if isinstance(error, TimeoutError) or monotonic() - begun >= patience:
+                # The message comes again, and the handler knows what it has handled.
+                _log.warning("acknowledgement failed", subject=raw.subject, error=str(error) or type(error).__name__)
+                return
+            await asyncio.sleep(_TELL_AGAIN)
+        else:
+            return
 
 
 async def _say_that_work_goes_on(raw: Msg, interval: float, patience: float) -> None:
     begun = monotonic()
     while monotonic() - begun < patience:
         await asyncio.sleep(interval)
-        await _tell(raw, raw.in_progress())
+        await _tell(raw, raw.in_progress, 0)
     _log.error("handler hangs, its message is let go", subject=raw.subject, seconds=patience)

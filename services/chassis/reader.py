@@ -279,7 +279,9 @@ class _Consumer:
         if not waiting:
             self._arrived.clear()
             try:
-                await asyncio.wait_for(self._arrived.wait(), _TICK)
+                # Not wait_for, which may lose a cancellation that comes with the event (bpo-37658).
+                async with asyncio.timeout(_TICK):
+                    await self._arrived.wait()
             except TimeoutError:
                 return []
         if len(waiting) <= limit:

@@ -196,7 +196,9 @@ class Relay:
         if not entries:
             self._follows()
             try:
-                await asyncio.wait_for(self._woken.wait(), _IDLE)
+                # Not wait_for, which may lose a cancellation that comes with the event (bpo-37658).
+                async with asyncio.timeout(_IDLE):
+                    await self._woken.wait()
             except TimeoutError:
                 await self._look_after_stream()
             return

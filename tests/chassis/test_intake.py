@@ -218,6 +218,40 @@ async def test_intake_goes_on_after_the_broker_was_killed(broker: Broker, connec
     assert handled == [b"1", b"2"]
 
 
+async def test_what_was_handled_while_the_broker_was_away_is_acknowledged_when_it_is_back(
+    broker: Broker, connection: Client, queue: str
+) -> None:
+    """Otherwise it would fill the consumer's room, and nothing new would come before the broker gives up on it."""
+    handled: set[int] = set()
+    go_on = asyncio.Event()
+
+    async def handle(delivery: Delivery) -> None:
+        await go_on.wait()
+        handled.add(delivery.sequence)
+
+    for _ in range(64):
+        await connection.jetstream().publish(SUBJECT, b"{}")
+    async with intake(broker, handle):
+        consumer = connection.jetstream(timeout=1).consumer_info
+        await until(lambda: _all_under_way(consumer))
+        broker.kill()
+        go_on.set()
+        await until(lambda: len(handled) == 64)
+        broker.start()
+
+        # The broker would deliver them again after 30 seconds only.
+        await until(lambda: _none_left(connection), within=15)
+    assert handled == set(range(1, 65))
+
+
+async def _all_under_way(consumer: Any) -> bool:
+    return int((await consumer(QUEUE, "registration")).num_ack_pending) == 64
+
+
+async def _none_left(connection: Client) -> bool:
+    return await _left(connection) == 0
+
+
 async def test_a_vanished_queue_is_waited_for_without_haste(broker: Broker, connection: Client, queue: str) -> None:
     handled: list[bytes] = []
 

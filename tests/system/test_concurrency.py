@@ -12,7 +12,11 @@ import pytest_asyncio
 
 from tests.system.world import Answer, Json, World, enrolment, organisation, person, programme, session, started
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("concurrency"),
+]
 
 ID = "rush"
 CAPACITY = 20

@@ -38,7 +38,11 @@ from tests.system.world import (
     until,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(400),
+    pytest.mark.xdist_group("disasters"),
+]
 
 PROGRAMMES = ("storm", "flood")
 

@@ -12,7 +12,11 @@ import pytest_asyncio
 from tests.system.world import Json, World, enrolment, person, programme, session, started, until
 from tests.system.world import organisation as an_organisation
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("privacy"),
+]
 
 ID = "quiet"
 # Words that nothing else here could contain.

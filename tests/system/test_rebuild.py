@@ -10,7 +10,11 @@ import pytest_asyncio
 
 from tests.system.world import World, enrolment, organisation, person, programme, session, until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("rebuild"),
+]
 
 ID = "counted"
 

@@ -24,7 +24,11 @@ from tests.system.world import (
     text,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("story"),
+]
 
 ID = "story"
 ANNA, BRAM, CARLA, DAAN, ELS = (

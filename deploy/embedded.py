@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sysconfig
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,9 +35,10 @@ def dies_with_its_parent(sign: signal.Signals = signal.SIGTERM) -> Callable[[], 
     What to pass as ``preexec_fn`` so that a child gets ``sign`` when its parent is gone, even by kill -9.
 
     Linux alone offers this (prctl, PR_SET_PDEATHSIG); elsewhere it is None, and an orphan has to be ended by hand.
-    Start such a child from the main thread: Linux counts the thread that forked as the parent.
+    None too outside the main thread: Linux counts the thread that forked as the parent, and a worker thread's end would
+    take a healthy child with it.
     """
-    if not os.path.exists("/proc/self/status"):
+    if not os.path.exists("/proc/self/status") or threading.current_thread() is not threading.main_thread():
         return None
     library = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import threading
 import time
 from collections.abc import Awaitable, Callable
 
@@ -84,3 +86,16 @@ async def test_a_configuration_that_cannot_be_taken_over_leaves_the_server_as_it
         own_broker.server.reload()
     async with visit(own_broker, "demo") as partner:
         await partner.connection.jetstream().publish("intake.demo.enrolment.request", b"{}")
+
+
+def test_a_broker_that_a_worker_thread_started_outlives_the_thread(own_broker: RunningBroker) -> None:
+    """Linux counts a thread as the parent: a child told to die with its parent would die with it."""
+    own_broker.kill()
+    starter = threading.Thread(target=own_broker.start)
+    starter.start()
+    starter.join()
+
+    process = own_broker.server.process
+    assert process is not None
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)

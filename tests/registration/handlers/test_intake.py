@@ -8,7 +8,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -29,14 +28,6 @@ DEEP = 990
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with running_system(tmp_path_factory.mktemp("intake")) as system:
-        asyncio.run(system.redeliver_soon())
-        yield system
-
-
-@pytest.fixture
-def own_system(tmp_path: Path) -> Iterator[System]:
-    """A system of the test's own, whose broker nobody has killed before."""
-    with running_system(tmp_path) as system:
         asyncio.run(system.redeliver_soon())
         yield system
 
@@ -219,8 +210,7 @@ def _until_enrolled(system: System, programme: str, number: int) -> None:
     watching.close()
 
 
-async def test_a_service_killed_between_commit_and_acknowledgement_answers_once(own_system: System) -> None:
-    system = own_system
+async def test_a_service_killed_between_commit_and_acknowledgement_answers_once(system: System) -> None:
     await system.open("klap", capacity=10, waiting_list=IN_ORDER)
     async with partner(system) as demo:
         sending = asyncio.create_task(_burst(demo, "klap", 150))

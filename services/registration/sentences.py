@@ -64,8 +64,7 @@ class Sentences:
         """When a session is, as far as is known."""
         if told := dates.when(occasion, self._language):
             return told
-        unknown = self._words["date_unknown"]
-        return f"{getattr(occasion.period, self._language)} ({unknown})" if occasion.period else unknown
+        return getattr(occasion.period, self._language) if occasion.period else self._words["date_unknown"]
 
     def where(self, occasion: Occasion) -> str:
         """Where a session is; never the link that lets people in."""

@@ -1,0 +1,464 @@
+"""The pages for participants, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from contracts.base import Title
+from contracts.organisation import Organisation
+from contracts.programme import Online, PriceRule, Programme, Seat, TeamRule, Venue
+from services.registration.form import LARGEST
+from services.registration.words import WORDS
+from tests.registration.domain.given import IN_ORDER, SESSION, programme, track
+from tests.registration.system import System, running_system
+
+LINK = "https://vergaderen.example/geheim"
+SENT = {"content-type": "application/x-www-form-urlencoded"}
+PERSON = {"name": "Noor de Wit", "email": "noor@x.example", "language": "nl"}
+PERSONS = {"eligible": {"without_organisation": True}}
+
+
+class Shape(HTMLParser):
+    """What a page consists of, for who does not see it."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.language = ""
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.pointers: list[str] = []
+        self.labels: set[str] = set()
+        self.fields: dict[str, dict[str, str | None]] = {}
+        self.links: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        had = dict(attrs)
+        self.tags.append(tag)
+        if tag == "html":
+            self.language = had["lang"] or ""
+        if id_ := had.get("id"):
+            self.ids.append(id_)
+        self.pointers += (had.get("aria-describedby") or "").split()
+        if tag == "label":
+            self.labels.add(had["for"] or "")
+        if tag in ("input", "select"):
+            self.fields[had["name"] or ""] = had
+        self.links += [value for name in ("href", "src", "action") if (value := had.get(name))]
+        assert "style" not in had
+        assert not any(name.startswith("on") for name in had)
+
+
+@dataclass
+class Page:
+    """An answer that a browser shows."""
+
+    status: int
+    headers: Any
+    source: str
+
+    @property
+    def text(self) -> str:
+        """What can be read, with one space between words."""
+        return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", self.source)).split())
+
+    @property
+    def heading(self) -> str:
+        (heading,) = re.findall(r"<h1>(.*?)</h1>", self.source)
+        return html.unescape(heading)
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.source)
+
+    @property
+    def key(self) -> str:
+        return self.shape.fields["key"]["value"] or ""
+
+
+@dataclass
+class Site:
+    system: System
+
+    def get(self, path: str, **headers: str) -> Page:
+        return self._ask("GET", path, None, headers)
+
+    def send(self, path: str, fields: Any, **headers: str) -> Page:
+        body = fields if isinstance(fields, bytes) else urlencode(fields).encode()
+        return self._ask("POST", path, body, SENT | headers)
+
+    def enrol(self, id_: str, query: str = "", /, **fields: str) -> Page:
+        """Open the programme's page, fill its form in, send it."""
+        form = self.get(f"/programmes/{id_}{query}").shape
+        typed = {name: had.get("value") or "" for name, had in form.fields.items()} | fields
+        return self.send(f"/programmes/{id_}/enrolments{query}", typed)
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Page:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(self.system.http + path, body, named, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return Page(answer.status, answer.headers, answer.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Page(error.code, error.headers, error.read().decode())
+
+    def publish(self, id_: str, definition: Programme) -> None:
+        asyncio.run(self.system.publish(definition.model_copy(update={"id": id_})))
+
+    def open(self, id_: str, **rules: Any) -> None:
+        self.publish(id_, programme(**rules))
+
+    def standing(self, id_: str) -> list[str]:
+        """How each enrolment of a programme stands."""
+        return [one["status"] for one in asyncio.run(self.system.enrolments(id_))]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running_system(tmp_path_factory.mktemp("pages")) as system:
+        yield Site(system)
+
+
+def local(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def withdraw(site: Site, id_: str) -> None:
+    async def ask() -> None:
+        async with site.system.staff() as staff:
+            assert (await staff("do.registration.programme.withdraw", {"programme": id_}))[0] == 200
+
+    asyncio.run(ask())
+
+
+OVER = SESSION.model_copy(update={"start": local("2023-02-01T10:00"), "end": local("2023-02-01T12:00")})
+STATES: dict[str, tuple[dict[str, Any], str]] = {
+    "komt": ({"opens": "2023-03-03T09:00"}, "Aanmelden kan vanaf vrijdag 3 maart 2023 om 09:00 uur."),
+    "loopt": ({"closes": "2023-04-01T00:00"}, "Aanmelden kan tot en met vrijdag 31 maart 2023."),
+    "uur": ({"closes": "2023-04-01T12:00"}, "Aanmelden kan tot zaterdag 1 april 2023 om 12:00 uur."),
+    "dicht": (
+        {"closes": "2023-03-01T00:00"},
+        "De aanmelding is gesloten; aanmelden kon tot en met dinsdag 28 februari",
+    ),
+    "voorbij": ({"sessions": (OVER,)}, "Dit programma is voorbij."),
+    "ruim": ({"capacity": 3}, "Er zijn nog 2 plaatsen vrij."),
+    "krap": ({"capacity": 2}, "Er is nog 1 plaats vrij."),
+    "rij": ({"capacity": 1, "waiting_list": IN_ORDER}, "vol, maar je kunt op de wachtlijst. Er wacht nog niemand."),
+    "vol": ({"capacity": 1}, "Het programma is vol."),
+    "weg": ({}, "Dit programma gaat niet door."),
+}
+
+
+@pytest.mark.parametrize("id_", STATES)
+def test_a_programme_says_how_it_stands(site: Site, id_: str) -> None:
+    rules, sentence = STATES[id_]
+    site.open(id_, **rules)
+    if "capacity" in rules:
+        assert site.enrol(id_, **PERSON).status == 201
+    if id_ == "weg":
+        withdraw(site, id_)
+    page = site.get(f"/programmes/{id_}")
+    assert (page.status, page.heading) == (200, "Ontmoeting")
+    assert sentence in page.text
+    assert ("<form" in page.source) == (id_ in {"loopt", "uur", "ruim", "krap", "rij"})
+
+
+def test_programmes_to_enrol_in_come_before_the_others(site: Site) -> None:
+    site.open("eerst", closes="2023-04-01T00:00")
+    site.open("laatst", closes="2023-03-01T00:00")
+    source = site.get("/").source
+    places = [source.index(f'"/programmes/{id_}"') for id_ in ("eerst", "laatst")]
+    parted = source.index(f"<h2>{WORDS['nl']['other_programmes']}</h2>")
+    assert places[0] < parted < places[1]
+    assert "13 april 2023; aanmelden tot en met vrijdag 31 maart 2023" in html.unescape(source)
+
+
+def test_a_page_tells_what_a_programme_is_and_never_the_link_into_it(site: Site) -> None:
+    online = SESSION.model_copy(update={"online": Online(join_link=LINK, platform="Teams"), "lunch": True})
+    hall = SESSION.model_copy(update={"id": "zaal", "venue": Venue(name="De Zaal", address="Dorpsstraat 1, Zeist")})
+    wrap_up = SESSION.model_copy(
+        update={"id": "slot", "start": None, "end": None, "period": Title(nl="januari 2024", en="January 2024")}
+    )
+    unknown = SESSION.model_copy(update={"id": "ooit", "start": None, "end": None})
+    definition = programme(
+        sessions=(online, hall, wrap_up, unknown),
+        eligible={"kinds": ["library"], "provinces": ["utrecht", "fryslan"], "roles": ["taal-coach"]},
+        prices=[PriceRule(kinds=("library",), amount="0"), PriceRule(amount="12.5")],
+        maximum_per_organisation=2,
+    )
+    site.publish("alles", definition.model_copy(update={"page": "https://bibliotheek.example/alles"}))
+    dutch, english = site.get("/programmes/alles"), site.get("/programmes/alles?lang=en")
+    for said in (
+        "Georganiseerd door Probiblio",
+        "donderdag 13 april 2023, 14:00–16:00 uur",
+        "online (Teams)",
+        "De Zaal, Dorpsstraat 1, Zeist",
+        "januari 2024",
+        "nog niet bekend",
+        "Mensen van bibliotheken in Utrecht of Fryslân.",
+        "Met de rol taal coach.",
+        "Hoogstens 2 plaatsen per organisatie.",
+        "Bibliotheken: gratis",
+        "Anderen: € 12,50 per persoon",
+        "aanmelden@probiblio.example",
+    ):
+        assert said in dutch.text.replace("\xa0", " "), said
+    for said in ("Thursday 13 April 2023, 14:00–16:00 (Amsterdam time)", "January 2024", "Others: €12.50 a person"):
+        assert said in english.text, said
+    assert "https://bibliotheek.example/alles" in dutch.shape.links
+    assert "geheim" not in dutch.source + english.source
+
+
+@pytest.mark.parametrize("path", ["/", "/programmes/toegankelijk", "/programmes/toegankelijk-team"])
+@pytest.mark.parametrize("lang", ["nl", "en"])
+def test_a_page_can_be_read_and_filled_in_by_all(site: Site, path: str, lang: str) -> None:
+    """WCAG 2.2: 3.1.1 language, 2.4.2 title, 1.3.1 structure, 3.3.2 labels; and nothing is asked of third parties."""
+    site.open("toegankelijk")
+    site.publish("toegankelijk-team", track())
+    _judge(site.get(f"{path}?lang={lang}"), lang)
+
+
+def _judge(page: Page, lang: str) -> None:
+    shape = page.shape
+    assert shape.language == lang == page.headers["content-language"]
+    assert [shape.tags.count(tag) for tag in ("h1", "main", "title", "script", "style")] == [1, 1, 1, 0, 0]
+    levels = [int(tag[1]) for tag in shape.tags if re.fullmatch("h[1-6]", tag)]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert len(shape.ids) == len(set(shape.ids))
+    assert set(shape.pointers) <= set(shape.ids)
+    assert set(shape.fields) - {"key"} == shape.labels <= set(shape.ids)
+    assert all(link.startswith(("/", "?", "#", "mailto:")) for link in shape.links)
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "form-action 'self'" in policy
+    assert "unsafe" not in policy
+
+
+def test_the_language_is_the_one_that_was_chosen_or_else_the_browsers(site: Site) -> None:
+    site.open("taal")
+    assert site.get("/programmes/taal").shape.language == "nl"
+    assert site.get("/programmes/taal", accept_language="en-GB,en;q=0.9,nl;q=0.5").heading == "Encounter"
+    chosen = site.get("/programmes/taal?lang=nl", accept_language="en")
+    assert (chosen.shape.language, chosen.headers["vary"]) == ("nl", "Accept-Language")
+    assert "/programmes/taal/enrolments?lang=nl" in chosen.shape.links
+    assert "/programmes/taal?lang=en" in chosen.shape.links
+    assert site.get("/programmes/taal?lang=xx").shape.language == "nl"
+
+
+def test_somebody_enrols_with_an_organisation_and_a_role(site: Site) -> None:
+    site.open("plaats", eligible={"kinds": ["library"], "roles": ["taalhuis", "jeugd"]})
+    page = site.get("/programmes/plaats")
+    assert "Bibliotheek Zeist" in page.source
+    assert "Gemeente Urk" not in page.source
+    made = site.enrol("plaats", **PERSON, organisation="bibliotheek-zeist", role="jeugd")
+    assert (made.status, made.heading) == (201, "Je hebt een plaats")
+    (stands,) = asyncio.run(site.system.enrolments("plaats"))
+    (somebody,) = stands["participants"]
+    assert (stands["source"], stands["organisation"], stands["status"]) == ("web", "bibliotheek-zeist", "confirmed")
+    assert (somebody["role"], somebody["contact"]) == ("jeugd", PERSON)
+    assert stands["enrolment"] not in made.source
+
+
+def test_who_waits_is_told_the_place(site: Site) -> None:
+    site.open("wacht", capacity=1, waiting_list=IN_ORDER)
+    for number, (heading, said) in enumerate(
+        [("Je hebt een plaats", "per mail"), ("Je staat op de wachtlijst", "nummer 1"), ("Je staat op", "nummer 2")]
+    ):
+        made = site.enrol("wacht", **PERSON | {"email": f"persoon-{number}@x.example"})
+        assert made.heading.startswith(heading)
+        assert said in made.text
+    assert "Er wachten nu 2 aanmeldingen." in site.get("/programmes/wacht").text
+
+
+def test_a_team_may_come_with_an_empty_seat_where_the_rule_lets_it(site: Site) -> None:
+    site.publish("spoor", track())
+    page = site.get("/programmes/spoor")
+    assert page.source.count("<legend>") == 3
+    assert "uiterlijk donderdag 16 maart 2023" in page.text
+    fields = page.shape.fields
+    assert "jeugd-1-role" not in fields  # the only role of a seat is no choice
+    assert "basis-1-role" in fields
+    assert "manager-1-role" not in fields
+    none = site.enrol("spoor")
+    assert (none.status, WORDS["nl"]["fault_team"] in none.text) == (422, True)
+    made = site.enrol(
+        "spoor",
+        **{"jeugd-1-name": "Noor", "jeugd-1-email": "noor@x.example", "jeugd-1-language": "en"},
+        **{"manager-1-name": "Eva", "manager-1-email": "eva@x.example", "manager-1-language": "nl"},
+    )
+    assert (made.status, made.heading) == (201, "Het team heeft een plaats")
+    assert "Er ontbreekt: Basis Stuur de namen binnen 14 dagen naar" in made.text
+    (stands,) = asyncio.run(site.system.enrolments("spoor"))
+    assert [(one["seat"], one.get("role")) for one in stands["participants"]] == [
+        ("jeugd", "jeugd-educatie"),
+        ("manager", None),
+    ]
+
+
+def test_a_team_must_be_whole_where_the_rule_says_so(site: Site) -> None:
+    seats = (Seat(id="duo", title=Title(nl="Duo", en="Pair"), count=2),)
+    site.publish("duo", programme(team=TeamRule(seats=seats)))
+    assert "Duo (2 van 2)" in site.get("/programmes/duo").text
+    page = site.enrol("duo", **{"duo-1-name": "Noor", "duo-1-email": "noor@x.example", "duo-1-language": "nl"})
+    assert page.status == 422
+    assert f'<a href="#duo-2-name">{WORDS["nl"]["fault_seat"]}</a>' in page.source
+    assert page.shape.fields["duo-1-name"]["value"] == "Noor"
+    assert site.standing("duo") == []
+
+
+@pytest.mark.parametrize(("lang", "column"), [("nl", 0), ("en", 1)])
+def test_a_refusal_names_every_rule_in_the_visitors_language(site: Site, lang: str, column: int) -> None:
+    site.open(f"streng-{lang}", eligible={"kinds": ["library"], "provinces": ["utrecht"]})
+    page = site.enrol(f"streng-{lang}", f"?lang={lang}", **PERSON, organisation="gemeente-urk")
+    assert page.status == 409
+    kinds = ("Dit programma is bedoeld voor bibliotheken.", "This programme is for libraries.")
+    provinces = ("bedoeld voor organisaties in Utrecht.", "is for organisations in Utrecht.")
+    for said in (kinds, provinces):
+        assert said[column] in page.text
+        assert said[1 - column] not in page.text
+    _judge(page, lang)
+    assert page.shape.fields["name"]["value"] == "Noor de Wit"
+    again = {name: had.get("value") or "" for name, had in page.shape.fields.items()} | {"language": "nl"}
+    made = site.send(f"/programmes/streng-{lang}/enrolments", again | {"organisation": "bibliotheek-zeist"})
+    assert made.status == 201, "the form that comes with a refusal can be corrected and sent"
+    assert site.standing(f"streng-{lang}") == ["refused", "confirmed"]
+
+
+def test_what_is_wrong_stands_beside_the_field_and_what_was_typed_stays_harmless(site: Site) -> None:
+    site.open("fout", eligible={"roles": ["jeugd"]})
+    name = '"><script>alert(1)</script>'
+    page = site.enrol("fout", name=name, email="geen adres", language="xx", organisation="")
+    assert page.status == 422
+    assert "<script" not in page.source
+    shape = page.shape
+    assert shape.fields["name"]["value"] == name
+    assert shape.fields["email"]["value"] == "geen adres"
+    assert [f'"#{field}"' in page.source for field in ("organisation", "email", "language", "role")] == [True] * 4
+    for field in ("organisation", "email", "language", "role"):
+        assert shape.fields[field]["aria-invalid"] == "true"
+        assert f"{field}-fault" in (shape.fields[field]["aria-describedby"] or "")
+    assert "aria-invalid" not in shape.fields["name"]
+    assert page.text.count(WORDS["nl"]["fault_email"]) == 2
+    _judge(page, "nl")
+    assert site.standing("fout") == []
+
+
+@pytest.mark.parametrize("address", ["noor@localhost", "noor@-x.example", "noor@x..example"])
+def test_an_address_that_mail_can_not_go_to_is_told_beside_its_field(site: Site, address: str) -> None:
+    site.publish("adres", track())
+    typed = {"basis-1-name": "Noor", "basis-1-email": address, "basis-1-language": "nl", "basis-1-role": "taalhuis"}
+    page = site.enrol("adres", **typed)
+    assert page.status == 422
+    assert page.shape.fields["basis-1-email"]["aria-invalid"] == "true"
+    assert page.shape.fields["basis-1-role"].get("aria-invalid") is None
+    assert site.standing("adres") == []
+
+
+def test_a_form_sent_twice_is_one_enrolment_with_one_answer(site: Site) -> None:
+    """A second click, and a page with the answer that is loaded anew."""
+    site.open("klik")
+    typed = PERSON | {"key": site.get("/programmes/klik").key}
+    first = site.send("/programmes/klik/enrolments", typed)
+    assert (first.status, first.heading) == (201, "Je hebt een plaats")
+    assert site.send("/programmes/klik/enrolments", typed).source == first.source
+    assert site.standing("klik") == ["confirmed"]
+
+
+def test_other_data_under_an_old_key_are_not_sent_unseen(site: Site) -> None:
+    """Who goes back in the browser and changes something has to say that it is meant."""
+    site.open("terug")
+    typed = PERSON | {"key": site.get("/programmes/terug").key}
+    assert site.send("/programmes/terug/enrolments", typed).status == 201
+    page = site.send("/programmes/terug/enrolments", typed | {"email": "sam@x.example"})
+    assert (page.status, WORDS["nl"]["resent"] in page.text) == (409, True)
+    assert page.key != typed["key"]
+    assert page.shape.fields["email"]["value"] == "sam@x.example"
+    assert site.standing("terug") == ["confirmed"]
+
+
+def test_who_is_enrolled_already_is_told_as_the_interface_for_programs_tells_it(site: Site) -> None:
+    site.open("dubbel")
+    assert site.enrol("dubbel", **PERSON).status == 201
+    page = site.enrol("dubbel", **PERSON | {"email": "NOOR@x.example"})
+    assert page.status == 409
+    wish = {"programme": "dubbel", "participants": [{"person": PERSON}]}
+    status, problem = site.system.post("/api/enrolments", wish)
+    assert status == 409
+    assert all(fault["detail_nl"] in page.text for fault in problem["errors"])
+
+
+def test_a_programme_that_closed_while_the_form_was_filled_in_refuses_with_its_reason(site: Site) -> None:
+    site.open("net-dicht", closes="2023-03-01T00:00")
+    page = site.send("/programmes/net-dicht/enrolments", PERSON)
+    assert page.status == 409
+    assert "Aanmelden kon tot" in page.text
+    assert "<form" not in page.source
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "status"),
+    [
+        ("/programmes/onbekend", None, {}, 404),
+        ("/programmes/%3Cscript%3Ealert(1)", None, {}, 404),
+        ("/programmes/onbekend/enrolments", urlencode(PERSON).encode(), {}, 404),
+        ("/programmes/heel/enrolments", b"x" * (LARGEST + 1), {}, 413),
+        ("/programmes/heel/enrolments", b"name=%FF%FE", {}, 400),
+        ("/programmes/heel/enrolments", "name=Zoë".encode(), {}, 400),
+        ("/programmes/heel/enrolments", b"&".join(b"x=1" for _ in range(1000)), {}, 400),
+        ("/programmes/heel/enrolments", b"{}", {"content-type": "application/json"}, 415),
+    ],
+)
+def test_a_failure_is_a_page_too(site: Site, path: str, body: Any, headers: dict[str, str], status: int) -> None:
+    site.open("heel")
+    page = site.get(path) if body is None else site.send(path, body, **headers)
+    assert page.status == status
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["cache-control"] == "no-store"
+    assert "<script" not in page.source
+    _judge(page, "nl")
+
+
+def test_the_address_of_an_answer_leads_back_to_the_programme(site: Site) -> None:
+    site.open("adresbalk")
+    page = site.get("/programmes/adresbalk/enrolments?lang=en")
+    assert (page.status, page.heading) == (200, "Encounter")
+
+
+def test_no_personal_data_reach_the_journal(site: Site) -> None:
+    site.open("stil")
+    site.enrol("stil", **PERSON | {"name": "Zeldzame Naam", "email": "zeldzaam@x.example"})
+    site.enrol("stil", **PERSON | {"name": "Zeldzame Naam", "email": "zeldzaam@"})
+    journal = site.system.journal.read_text().lower()
+    assert "zeldza" not in journal
+
+
+def test_both_languages_have_the_same_words() -> None:
+    assert WORDS["nl"].keys() == WORDS["en"].keys()
+
+
+def test_markup_in_the_registry_stays_text(site: Site) -> None:
+    """An organisation's name comes from a file that somebody else wrote."""
+    odd = Organisation(id="vreemd", name="<b>Vreemd</b> & co", kind="library")
+
+    async def register() -> None:
+        async with site.system.staff() as ask:
+            registry = {"organisations": [odd.model_dump(mode="json", exclude_none=True)]}
+            assert (await ask("do.registration.organisation.register", registry))[0] == 200
+
+    site.open("register")
+    asyncio.run(register())
+    assert "&lt;b&gt;Vreemd&lt;/b&gt; &amp; co" in site.get("/programmes/register").source

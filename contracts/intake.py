@@ -85,7 +85,7 @@ class OutcomeRefused(Message):
     sequence: int = Field(description="The message's number in the partner's intake stream.")
     programme: Slug | None = None
     enrolment: Identity | None = None
-    problem: str = Field(description="The kind of problem, as in problem details.")
+    problem: str = Field(description="The last word of the problem's type: refused, not-json, invalid, id-reused …")
     errors: tuple[Fault, ...] = ()
 
 

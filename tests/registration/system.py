@@ -137,7 +137,7 @@ class System:
         connection = await nats.connect(
             self.broker.url(name),
             inbox_prefix=self.broker.inbox_prefix(name).encode(),
-            reconnect_time_wait=0.1,  # type: ignore[arg-type]  # nats-py types whole seconds and takes any number
+            reconnect_time_wait=0.1,
             max_reconnect_attempts=-1,
             error_cb=quiet,
         )

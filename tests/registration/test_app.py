@@ -15,6 +15,7 @@ import pytest
 
 from contracts.facts import FACTS, SERVICES
 from services.registration import app
+from services.registration.handlers import Handlers
 from services.registration.settings import Settings
 from tests.registration.domain.given import IN_ORDER, programme
 from tests.registration.system import System, event, partner, running_system, wish
@@ -170,7 +171,7 @@ def test_the_document_describes_every_subject_and_fact() -> None:
     document = app.document()
     assert document["asyncapi"].startswith("3.")
     channels = set(document["channels"])
-    for route in app.routes(app.Handlers.__new__(app.Handlers)):
+    for route in app.routes(Handlers.__new__(Handlers)):
         assert route.subject in channels
         assert document["operations"][route.subject]["reply"]
     for name, service in SERVICES.items():
@@ -190,7 +191,7 @@ def test_the_document_describes_every_subject_and_fact() -> None:
 
 
 def test_every_route_has_words_of_its_own() -> None:
-    routes = app.routes(app.Handlers.__new__(app.Handlers))
+    routes = app.routes(Handlers.__new__(Handlers))
     assert len({route.subject for route in routes}) == len(routes)
     assert all(re.fullmatch(r"(do|ask)\.registration\.[a-z]+\.[a-z]+", route.subject) for route in routes)
 

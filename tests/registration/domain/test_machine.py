@@ -97,7 +97,7 @@ class Life(RuleBasedStateMachine):
         self.now = NOW
         self.number = 0
         self.teams = False
-        self.rules: dict[str, Any] = {}
+        self.terms: dict[str, Any] = {}
 
     @initialize(
         teams=st.booleans(),
@@ -108,11 +108,11 @@ class Life(RuleBasedStateMachine):
     def begins(self, teams: bool, capacity: int, policy: Any, freeze: bool) -> None:
         self.teams = teams
         waiting_list = WaitingList(policy=policy, freeze=FREEZE if freeze else None) if policy else None
-        self.rules = {"capacity": capacity, "waiting_list": waiting_list}
+        self.terms = {"capacity": capacity, "waiting_list": waiting_list}
         self.do(publish(self.definition(), self.now))
 
     def definition(self) -> Programme:
-        return track(7, **self.rules) if self.teams else programme(**self.rules)
+        return track(7, **self.terms) if self.teams else programme(**self.terms)
 
     def do(self, command: Command) -> None:
         before = self.state
@@ -214,12 +214,12 @@ class Life(RuleBasedStateMachine):
         self.republish(waiting_list=WaitingList(policy=policy, freeze=FREEZE if freeze else None) if policy else None)
 
     def republish(self, **rules: Any) -> None:
-        before = self.rules
-        self.rules = before | rules
+        before = self.terms
+        self.terms = before | rules
         self.do(publish(self.definition(), self.now))
         definition = self.state.definition
         if definition is None or definition.enrolment != self.definition().enrolment:
-            self.rules = before
+            self.terms = before
 
     @rule(days=st.integers(1, 9))
     def time_passes(self, days: int) -> None:

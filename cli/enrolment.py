@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cli import participant
+from cli.connection import Connection
 from cli.desk import Desk, command, group
 from cli.document import read
 from cli.failure import USAGE, Failure
@@ -120,7 +121,7 @@ def list_(
     """The enrolments of a programme, in the order in which they were made."""
     question = EnrolmentsQuestion.model_validate({"programme": programme, "status": status and status.value})
     with desk.connect() as connection:
-        answer = connection.ask("registration", "enrolment", "list", question, EnrolmentList)
+        answer = _all(connection, question)
     if desk.output.as_json:
         desk.output.json(answer)
         return
@@ -142,6 +143,17 @@ def list_(
         ],
         empty="No enrolments.",
     )
+
+
+def _all(connection: Connection, question: EnrolmentsQuestion) -> EnrolmentList:
+    """Page after page, as one list."""
+    enrolments: list[EnrolmentView] = []
+    while True:
+        page = connection.ask("registration", "enrolment", "list", question, EnrolmentList)
+        enrolments += page.enrolments
+        if page.next is None:
+            return EnrolmentList(enrolments=tuple(enrolments))
+        question = question.model_copy(update={"after": page.next})
 
 
 @command(app, "show", examples=["deelname enrolment show 0198… --language nl"])

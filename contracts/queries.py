@@ -65,10 +65,11 @@ class OrganisationList(Message):
 
 
 class EnrolmentsQuestion(Message):
-    """The enrolments of a programme, in the order in which they were made."""
+    """The enrolments of a programme, in the order in which they were made; ``after`` goes on behind a page."""
 
     programme: Slug
     status: EnrolmentStatus | None = None
+    after: Annotated[int, Field(ge=0)] = 0
 
 
 class EnrolmentQuestion(Message):
@@ -113,9 +114,10 @@ class EnrolmentView(Message):
 
 
 class EnrolmentList(Message):
-    """Enrolments of one programme."""
+    """Enrolments of one programme, as many as fit into an answer."""
 
     enrolments: tuple[EnrolmentView, ...]
+    next: int | None = Field(default=None, description="There are more: ask again with this as 'after'.")
 
 
 class PersonQuestion(Message):

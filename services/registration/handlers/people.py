@@ -9,6 +9,8 @@ from contracts.enrolment import Person
 from contracts.facts import PersonCorrected, PersonErased
 from contracts.problem import Problem, not_found, problem_type
 from services.registration import store
+from services.registration.domain import Rejected, decide
+from services.registration.domain.commands import WithdrawParticipant
 from services.registration.handlers import answers
 from services.registration.handlers.addresses import checked, on_the_envelope
 from services.registration.store import Answer
@@ -71,12 +73,24 @@ def correct(body: CorrectPerson, now: datetime) -> Work:
 
 
 def erase(body: ErasePerson, now: datetime) -> Work:
-    """Erase a person: the row now, the copy in the contacts and the mail archive when the fact reaches them."""
+    """
+    Erase a person: the row now, the copy in the contacts and the mail archive when the fact reaches them.
+
+    Who waits for a place leaves the waiting list: nobody could tell them of a promotion. Who has a place keeps it, as
+    the counts must stay; whoever wants it back withdraws first.
+    """
 
     def work(batch: Batch) -> Answer:
         known = find(batch, body.person, body.email)
         if isinstance(known, Problem):
             return problem_answer(known)
+        for programme in store.programmes_naming(batch.connection, known.person):
+            state = batch.programme(programme)
+            enrolment = state.enrolments.get(state.persons.get(known.person) or "")
+            if enrolment is not None and enrolment.status == "waiting":
+                decision = decide(state, WithdrawParticipant(enrolment.id, known.person, now))
+                if not isinstance(decision, Rejected):
+                    batch.record(state, decision, now, body.id)
         batch.erase_person(known.person)
         batch.afterwards(store.sweep)
         batch.record_registry((PersonErased(person=known.person),), now, body.id)

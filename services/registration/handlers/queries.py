@@ -36,6 +36,9 @@ from services.registration.handlers import answers, people
 from services.registration.store import Answer
 from services.registration.writer import Batch, problem_answer
 
+_LARGEST_PAGE = 400_000
+"""Bytes of enrolments in one answer: well below what a message of the broker may hold."""
+
 
 def _standing(state: ProgrammeState, definition: Programme, now: datetime) -> dict[str, object]:
     return {
@@ -115,15 +118,21 @@ def enrolment_list(batch: Batch, body: EnrolmentsQuestion) -> Answer:
     state = batch.programme(body.programme)
     if state.definition is None:
         return problem_answer(not_found("programme", body.programme))
-    wanted = [one for one in state.enrolments.values() if body.status in (None, one.status)]
-    places = {one.id: place for place, one in enumerate(state.queue(), start=1)}
-    return answers.result(
-        EnrolmentList(
-            enrolments=tuple(
-                _view(batch, state, one, places.get(one.id)) for one in sorted(wanted, key=lambda one: one.number)
-            )
-        )
+    wanted = sorted(
+        (one for one in state.enrolments.values() if body.status in (None, one.status) and one.number > body.after),
+        key=lambda one: one.number,
     )
+    places = {one.id: place for place, one in enumerate(state.queue(), start=1)}
+    page: list[EnrolmentView] = []
+    size = 0
+    for enrolment in wanted:
+        view = _view(batch, state, enrolment, places.get(enrolment.id))
+        size += len(view.model_dump_json())
+        if page and size > _LARGEST_PAGE:
+            break
+        page.append(view)
+    following = wanted[len(page) - 1].number if len(page) < len(wanted) else None
+    return answers.result(EnrolmentList(enrolments=tuple(page), next=following))
 
 
 def enrolment_get(batch: Batch, body: EnrolmentQuestion) -> Answer:

@@ -18,6 +18,9 @@ from services.chassis.health import Health, health_router
 
 _log = structlog.get_logger("chassis.web")
 
+LARGEST_BODY = 256 * 1024
+"""Bytes that a request over HTTP may have, as many as an intake message."""
+
 _SECURITY_HEADERS = (
     # Pages bring their own styles along and load nothing from elsewhere; there is no script at all.
     (
@@ -124,8 +127,18 @@ class _Frame:
                 headers.extend(header for header in _SECURITY_HEADERS if header[0] not in present)
             await send(message)
 
+        received = 0
+
+        async def receive_within_bounds() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > LARGEST_BODY:
+                raise HTTPException(413, f"The body may have {LARGEST_BODY} bytes.")
+            return message
+
         try:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(scope, receive_within_bounds, send_with_headers)
         except Exception:
             # The route's pattern and not the address: an address may name a person.
             route = getattr(scope.get("route"), "path", "")

@@ -16,7 +16,7 @@ from deploy.embedded import free_port
 from services.chassis.database import Database
 from services.chassis.health import Health
 from services.chassis.service import run
-from services.chassis.web import application
+from services.chassis.web import LARGEST_BODY, application
 from tests.chassis.conftest import until
 
 
@@ -145,6 +145,14 @@ async def test_a_body_that_is_no_json_is_refused(client: Browser) -> None:
     assert answer.status == 422
     assert _problem(answer)["errors"] == [{"detail": "the body is not valid JSON", "field": "body"}]
     assert "Noor" not in answer.text
+
+
+async def test_a_body_that_is_too_large_is_refused_before_it_fills_the_memory(client: Browser) -> None:
+    fits = b'{"participants": []}'.ljust(LARGEST_BODY)
+    assert (await client.ask("POST", "/api/enrolments", fits)).status == 200
+    answer = await client.ask("POST", "/api/enrolments", fits + b" ")
+    assert answer.status == 413
+    assert str(LARGEST_BODY) in _problem(answer)["detail"]
 
 
 async def test_a_problem_is_told_as_it_is(client: Browser) -> None:

@@ -25,12 +25,13 @@ from services.chassis.service import periodic, run
 from services.chassis.specification import Channel, specification
 from services.chassis.web import application
 from services.registration import pages, store
+from services.registration.batch import Batch
 from services.registration.contacts import Contacts
 from services.registration.handlers import Handlers, programmes
 from services.registration.handlers.intake import Intake
 from services.registration.settings import MIGRATIONS, Settings
 from services.registration.web import router
-from services.registration.writer import Batch, Writer
+from services.registration.writer import Writer
 
 NAME = "registration"
 TITLE = "Deelname registration"

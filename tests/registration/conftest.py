@@ -21,12 +21,13 @@ from contracts.programme import Programme
 from services.chassis.database import Database
 from services.chassis.identity import new_id
 from services.registration import store
+from services.registration.batch import Batch
 from services.registration.domain import ProgrammeState
 from services.registration.handlers import digest, enrolments, people, programmes
 from services.registration.handlers.enrolments import Arrival
 from services.registration.settings import MIGRATIONS
 from services.registration.store import Answer
-from services.registration.writer import Batch, Key, Work, Writer
+from services.registration.writer import Key, Work, Writer
 from tests.conftest import NOW
 from tests.registration.domain.given import LIBRARY, MUNICIPALITY, ORGANISER, programme
 

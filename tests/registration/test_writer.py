@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from services.registration import store, writer
+from services.registration.batch import Batch
 from services.registration.handlers import enrolments
 from services.registration.store import Answer
-from services.registration.writer import Batch, Key, Work, Writer
+from services.registration.writer import Key, Work, Writer
 from tests.registration.conftest import Desk, asking, desk_at, rules_of, told, working
 from tests.registration.domain.given import IN_ORDER
 

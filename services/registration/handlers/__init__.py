@@ -42,10 +42,11 @@ from contracts.queries import (
 from services.chassis.clock import Clock
 from services.chassis.commands import Call, Handler
 from services.chassis.identity import new_id
+from services.registration.batch import Batch
 from services.registration.handlers import enrolments, people, programmes, queries
 from services.registration.handlers.enrolments import Arrival
 from services.registration.store import Answer
-from services.registration.writer import Batch, Key, Work, Writer
+from services.registration.writer import Key, Work, Writer
 
 Body = TypeVar("Body", bound=BaseModel)
 Asked = TypeVar("Asked", bound=Command)

@@ -14,13 +14,14 @@ from contracts.facts import EnrolmentRefused, EnrolmentWaitlisted
 from contracts.intake import EnrolmentReference
 from contracts.problem import Problem, not_found, problem_type
 from services.registration import store
+from services.registration.batch import Batch
 from services.registration.domain import Rejected, decide
 from services.registration.domain import commands as domain
 from services.registration.domain.reasons import no_such_participant
 from services.registration.handlers import answers
 from services.registration.handlers.addresses import all_checked, checked, on_the_envelope
 from services.registration.store import Answer
-from services.registration.writer import Batch, Work, problem_answer
+from services.registration.writer import Work, problem_answer
 
 
 @dataclass(frozen=True, slots=True)

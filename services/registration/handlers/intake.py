@@ -36,10 +36,11 @@ from contracts.subjects import outcome, parse_intake_subject
 from services.chassis.identity import new_id
 from services.chassis.intake import Delivery
 from services.registration import store
+from services.registration.batch import SOURCE, Batch
 from services.registration.handlers import enrolments
 from services.registration.handlers.enrolments import Arrival
 from services.registration.store import Answer
-from services.registration.writer import BROKEN, SOURCE, Batch, Key, Work, Writer, once, problem_answer
+from services.registration.writer import BROKEN, Key, Work, Writer, once, problem_answer
 
 _log = structlog.get_logger("registration.intake")
 

@@ -9,12 +9,13 @@ from contracts.enrolment import Person
 from contracts.facts import PersonCorrected, PersonErased
 from contracts.problem import Problem, not_found, problem_type
 from services.registration import store
+from services.registration.batch import Batch
 from services.registration.domain import Rejected, decide
 from services.registration.domain.commands import WithdrawParticipant
 from services.registration.handlers import answers
 from services.registration.handlers.addresses import checked, on_the_envelope
 from services.registration.store import Answer
-from services.registration.writer import Batch, Work, problem_answer
+from services.registration.writer import Work, problem_answer
 
 
 def find(batch: Batch, person: str | None, email: str | None) -> store.Contact | Problem:

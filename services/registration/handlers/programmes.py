@@ -16,11 +16,12 @@ from contracts.commands import (
 from contracts.facts import OrganisationRegistered
 from contracts.problem import Problem, ProblemError, problem_type
 from services.registration import store
+from services.registration.batch import Batch
 from services.registration.domain import Rejected, decide, decide_registry
 from services.registration.domain import commands as domain
 from services.registration.handlers import answers
 from services.registration.store import Answer
-from services.registration.writer import Batch, Work
+from services.registration.writer import Work
 
 LARGEST_DEFINITION = 512 * 1024
 """Bytes of a programme or a theme. The broker refuses a fact of a megabyte, and with it every fact behind it."""

@@ -30,11 +30,12 @@ from contracts.queries import (
     ThemeList,
 )
 from services.registration import store
+from services.registration.batch import Batch
 from services.registration.domain import Enrolment, ProgrammeState, rules
 from services.registration.domain.offering import Offer, offer
 from services.registration.handlers import answers, people
 from services.registration.store import Answer
-from services.registration.writer import Batch, problem_answer
+from services.registration.writer import problem_answer
 
 _LARGEST_PAGE = 400_000
 """Bytes of enrolments in one answer: well below what a message of the broker may hold."""

@@ -22,9 +22,9 @@ from contracts.facts import (
     parse,
 )
 from contracts.programme import Programme, WaitingList
+from services.registration.batch import Batch, Memory
 from services.registration.domain import Command, ProgrammeState, Rejected, decide, evolve
 from services.registration.domain import commands as asked
-from services.registration.writer import Batch, Memory
 from tests.registration.domain.given import NOW, SEATS, programme, publish, track
 
 PERSONS = [f"person-{number}" for number in range(14)]

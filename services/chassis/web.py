@@ -36,6 +36,13 @@ _SECURITY_HEADERS = (
 )
 
 
+class BodyTooLarge(HTTPException):
+    """A request holds more than ``LARGEST_BODY``; answered with 413 by whoever does not catch it."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"The body may have {LARGEST_BODY} bytes.")
+
+
 class ProblemResponse(JSONResponse):
     """Problem details (RFC 9457) with their media type."""
 
@@ -134,7 +141,7 @@ class _Frame:
             message = await receive()
             received += len(message.get("body", b""))
             if received > LARGEST_BODY:
-                raise HTTPException(413, f"The body may have {LARGEST_BODY} bytes.")
+                raise BodyTooLarge
             return message
 
         try:

@@ -15,10 +15,10 @@ from contracts.organisation import Organisation
 from contracts.problem import Problem
 from contracts.programme import Eligibility, Programme, Seat
 
-LARGEST: Final = 512 * 1024
-"""Bytes of a form; the largest team, with long names that are percent-encoded, stays below it."""
-MOST_FIELDS: Final = 500
-"""Fields of a form: a request names at most a hundred people."""
+MOST_FIELDS: Final = 5000
+"""Fields of a form, those left empty among them."""
+MOST_PEOPLE: Final = 100
+"""People whom a request may name (contracts.enrolment.EnrolmentRequest)."""
 KEY: Final = "key"
 
 _LINE: TypeAdapter[str] = TypeAdapter(Line)
@@ -144,6 +144,8 @@ def request_of(form: Form) -> EnrolmentRequest:
     taken = [place for place in form.places if _is_taken(place, form.typed)]
     if not taken and not form.complete:
         faults[f"{form.places[0].prefix}name"] = "fault_team"
+    if len(taken) > MOST_PEOPLE:
+        faults[f"{taken[MOST_PEOPLE].prefix}name"] = "fault_many"
     for place in form.places if form.complete else taken:
         if place.seat and place not in taken:
             faults[f"{place.prefix}name"] = "fault_seat"

@@ -20,6 +20,7 @@ from contracts.problem import Problem, ProblemError, problem_type
 from services.chassis.clock import Clock
 from services.chassis.identity import new_id
 from services.chassis.pages import Lang, Pages
+from services.chassis.web import BodyTooLarge
 from services.registration import form as forms
 from services.registration.domain.offering import Offer
 from services.registration.form import Faulty, Form, Unreadable, form_of, request_of
@@ -88,10 +89,10 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
 
     @routes.post("/programmes/{id_}/enrolments")
     async def enrol(request: Request, id_: str, lang: Lang) -> Response:
-        # Read to its end in any case: a browser that is still sending does not read the answer.
-        body = await _bounded(request)
-        if body is None:
-            return pages.nothing(request, lang, 413, "too_large", _address(id_))
+        try:
+            body = await request.body()
+        except BodyTooLarge as error:
+            return pages.nothing(request, lang, error.status_code, "too_large", _address(id_))
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
             return pages.nothing(request, lang, 415, "unreadable", _address(id_))
         try:
@@ -194,14 +195,3 @@ def _reasons(problem: Problem | None, lang: Language) -> list[str]:
 
 def _address(programme: str) -> str:
     return f"/programmes/{quote(programme, safe='')}"
-
-
-async def _bounded(request: Request) -> bytes | None:
-    """The body, or None if it is larger than any form of ours."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= forms.LARGEST:
-            parts.append(part)
-    return b"".join(parts) if size <= forms.LARGEST else None

@@ -123,6 +123,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "fault_organisation": "Kies een organisatie.",
         "fault_seat": "Vul in wie op deze plek komt; een team moet compleet zijn.",
         "fault_team": "Vul ten minste één teamlid in.",
+        "fault_many": "Een aanmelding noemt hoogstens 100 mensen. Meld de anderen daarna aan bij de contactpersoon.",
         # What came of it.
         "confirmed": "Je hebt een plaats",
         "confirmed_team": "Het team heeft een plaats",
@@ -257,6 +258,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "fault_organisation": "Choose an organisation.",
         "fault_seat": "Fill in who takes this seat; a team must be complete.",
         "fault_team": "Fill in at least one member of the team.",
+        "fault_many": "A request names at most 100 people. Enrol the others afterwards by way of the contact.",
         "confirmed": "You have a place",
         "confirmed_team": "The team has a place",
         "confirmed_text": "The confirmation comes by mail, with all sessions.",

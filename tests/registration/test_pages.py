@@ -20,7 +20,8 @@ import pytest
 from contracts.base import Title
 from contracts.organisation import Organisation
 from contracts.programme import Online, PriceRule, Programme, Seat, TeamRule, Venue
-from services.registration.form import LARGEST
+from services.chassis.web import LARGEST_BODY
+from services.registration.form import MOST_FIELDS, MOST_PEOPLE
 from services.registration.words import WORDS
 from tests.registration.domain.given import IN_ORDER, SESSION, programme, track
 from tests.registration.system import System, running_system
@@ -309,6 +310,19 @@ def test_a_team_may_come_with_an_empty_seat_where_the_rule_lets_it(site: Site) -
     ]
 
 
+def test_a_team_larger_than_a_request_may_name_is_told_so(site: Site) -> None:
+    seats = tuple(Seat(id=f"rij-{row}", title=Title(nl=f"Rij {row}", en=f"Row {row}"), count=50) for row in range(3))
+    site.publish("groot", programme(team=TeamRule(seats=seats, complete_within_days=14)))
+    people = [f"rij-{row}-{number}" for row in range(3) for number in range(1, 51)]
+    typed = {f"{one}-{name}": value for one in people for name, value in PERSON.items()}
+    typed |= {f"{one}-email": f"{one}@x.example" for one in people}
+    page = site.enrol("groot", **typed)
+    assert (page.status, 'href="#rij-2-1-name"' in page.source) == (422, True)
+    assert page.shape.fields["rij-2-50-email"]["value"] == "rij-2-50@x.example"
+    few = {name: value for name, value in typed.items() if people.index(name.rpartition("-")[0]) < MOST_PEOPLE}
+    assert site.enrol("groot", **few).status == 201
+
+
 def test_a_team_must_be_whole_where_the_rule_says_so(site: Site) -> None:
     seats = (Seat(id="duo", title=Title(nl="Duo", en="Pair"), count=2),)
     site.publish("duo", programme(team=TeamRule(seats=seats)))
@@ -415,10 +429,10 @@ def test_a_programme_that_closed_while_the_form_was_filled_in_refuses_with_its_r
         ("/programmes/onbekend", None, {}, 404),
         ("/programmes/%3Cscript%3Ealert(1)", None, {}, 404),
         ("/programmes/onbekend/enrolments", urlencode(PERSON).encode(), {}, 404),
-        ("/programmes/heel/enrolments", b"x" * (LARGEST + 1), {}, 413),
+        ("/programmes/heel/enrolments", b"x" * (LARGEST_BODY + 1), {}, 413),
         ("/programmes/heel/enrolments", b"name=%FF%FE", {}, 400),
         ("/programmes/heel/enrolments", "name=Zoë".encode(), {}, 400),
-        ("/programmes/heel/enrolments", b"&".join(b"x=1" for _ in range(1000)), {}, 400),
+        ("/programmes/heel/enrolments", b"&".join(b"x=1" for _ in range(MOST_FIELDS + 1)), {}, 400),
         ("/programmes/heel/enrolments", b"{}", {"content-type": "application/json"}, 415),
     ],
 )

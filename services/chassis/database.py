@@ -36,6 +36,8 @@ class Database:
     def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
         self._connection = connection
         self.path = path
+        # A crash may have come between a deletion and what empties the log after it.
+        self._unforgotten = True
 
     @classmethod
     async def open(cls, path: Path, migrations: Path) -> Database:
@@ -92,6 +94,20 @@ class Database:
 
         await self.transact(write)
 
+    def forget_soon(self) -> None:
+        """Something was deleted that must not stay in the file: :meth:`forget` has work to do."""
+        self._unforgotten = True
+
+    async def forget(self) -> None:
+        """
+        Empty the write-ahead log, in which older versions of pages still stand, if something was deleted.
+
+        While another program reads the file that can't be done; call it again and again.
+        """
+        if self._unforgotten:
+            busy, _, _ = await self.run(lambda raw: raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+            self._unforgotten = bool(busy)
+
     async def close(self) -> None:
         """Finish what was asked for, then close the file."""
         await self._connection.close()
@@ -136,6 +152,8 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    # What is deleted is overwritten: it would stay in the file until the page is used again.
+    connection.execute("PRAGMA secure_delete = ON")
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_BYTES // page_size:d}")
 

@@ -35,6 +35,7 @@ TITLE = "Deelname notifications"
 DESCRIPTION = "Tells each person once. It reads the log of registration and writes a log of what became of each mail."
 OWN_STREAM = subjects.log_stream(NAME)
 _TIDY_EVERY = 3600.0
+_FORGET_EVERY = 5.0
 
 
 class DatabaseBehind(RuntimeError):  # noqa: N818
@@ -108,7 +109,6 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     async with AsyncExitStack() as parts:
         database = await Database.open(settings.data / "notifications.db", store.MIGRATIONS)
         parts.push_async_callback(database.close)
-        await database.run(store.prepare)
         connection = await connect(*login)
         parts.push_async_callback(connection.close)
         await refuse_old_database(connection, database)
@@ -158,6 +158,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
                 "reader": reader.run,
                 "sender": sender.run,
                 "relay": relay.run,
+                "forget": service.periodic(_FORGET_EVERY, database.forget),
                 "archivist": service.periodic(_TIDY_EVERY, Archivist(database, clock, settings.archive_days).tidy),
             },
             stop=stop,

@@ -103,7 +103,8 @@ class Planner:
         await self._database.transact(record)
         self._state = state.settled()
         if any(isinstance(data, PersonErased) for data in people):
-            await self._database.run(store.sweep)
+            self._database.forget_soon()
+            await self._database.forget()
         if planned:
             self._planned()
 

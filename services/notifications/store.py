@@ -113,21 +113,6 @@ def text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def prepare(connection: sqlite3.Connection) -> None:
-    """
-    Have what is deleted overwritten in the file: it would stay there until the page is used again.
-
-    What a crash kept in the write-ahead log, an erased person's mails perhaps, goes now.
-    """
-    connection.execute("PRAGMA secure_delete = ON")
-    sweep(connection)
-
-
-def sweep(connection: sqlite3.Connection) -> None:
-    """Empty the write-ahead log, in which older versions of pages still stand; outside of any transaction."""
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
 # Planning ------------------------------------------------------------------------------------------------------------
 
 

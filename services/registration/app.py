@@ -37,6 +37,7 @@ NAME = "registration"
 TITLE = "Deelname registration"
 DESCRIPTION = "Decides which enrolments come true, and says so."
 SECONDS_BETWEEN_DEADLINE_CHECKS = 2.0
+SECONDS_BETWEEN_FORGETTING = 5.0
 SECONDS_BETWEEN_LOOKS_AT_CONTACTS = 30.0
 
 
@@ -124,7 +125,6 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     connection = await connect(
         settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file
     )
-    await database.run(store.prepare)
     contacts = Contacts(connection, database)
     relay = Relay(connection, database, store.LOG, subjects.log_stream(NAME), before=contacts.copy)
 
@@ -145,6 +145,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         "writer": writer.run,
         "relay": relay.run,
         "contacts": periodic(SECONDS_BETWEEN_LOOKS_AT_CONTACTS, contacts.fill_if_lost),
+        "forget": periodic(SECONDS_BETWEEN_FORGETTING, database.forget),
         "deadlines": periodic(SECONDS_BETWEEN_DEADLINE_CHECKS, let_deadlines_pass),
     }
     relays = {subjects.log_stream(NAME): relay}

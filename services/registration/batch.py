@@ -5,12 +5,10 @@ What pieces of work see and do inside the transaction that they share: the state
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-
-import structlog
 
 from contracts.base import same_address
 from contracts.enrolment import Person
@@ -24,8 +22,6 @@ from services.registration.domain import ProgrammeState, Registry, evolve, evolv
 from services.registration.store import Contact
 
 SOURCE = "registration"
-
-_log = structlog.get_logger("registration.batch")
 
 
 @dataclass(slots=True)
@@ -70,11 +66,12 @@ class Batch:
         self.connection = connection
         self.entries: list[Entry] = []
         self.newcomers: dict[str, Contact] = {}
+        self.forgets = False
+        """Whether something was deleted that must not stay in the file."""
         self._memory = memory
         self._unwritten: list[Contact] = []
         self._enrolments: list[tuple[str, str, str, str | None]] = []
         self._outcomes: list[Entry] = []
-        self._afterwards: list[Callable[[sqlite3.Connection], None]] = []
         self._people_at: dict[str, str | None] = dict.fromkeys(addresses)
         if self._people_at:
             self._people_at.update(store.people_at(connection, self._people_at))
@@ -122,12 +119,14 @@ class Batch:
     def correct_person(self, person: str, who: Person) -> None:
         """Remember somebody differently."""
         store.correct_person(self.settled, person, who)
+        self.forgets = True
         self._people_at.clear()
         self.newcomers.pop(person, None)
 
     def erase_person(self, person: str) -> None:
         """Forget who somebody is."""
         store.erase_person(self.settled, person)
+        self.forgets = True
         self._people_at.clear()
         self.newcomers.pop(person, None)
 
@@ -171,23 +170,11 @@ class Batch:
             self._append(NO_PROGRAMME, registry.version, fact, now, cause)
         self._memory.registry = registry
 
-    def afterwards(self, once_committed: Callable[[sqlite3.Connection], None]) -> None:
-        """Have something done when the batch is committed, outside of any transaction."""
-        self._afterwards.append(once_committed)
-
-    def committed(self) -> None:
-        """Do what was put off; that it fails changes nothing of what has come true."""
-        for once_committed in self._afterwards:
-            try:
-                once_committed(self.connection)
-            except sqlite3.Error:
-                _log.exception("what follows a commit failed")
-
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """Undo what is done inside if it raises, and leave the rest of the batch as it was."""
         memory, newcomers = self._memory.copied(), dict(self.newcomers)
-        entries, outcomes, afterwards = len(self.entries), len(self._outcomes), len(self._afterwards)
+        entries, outcomes = len(self.entries), len(self._outcomes)
         self.settled.execute("SAVEPOINT piece")
         try:
             yield
@@ -202,7 +189,6 @@ class Batch:
             self._enrolments.clear()
             del self.entries[entries:]
             del self._outcomes[outcomes:]
-            del self._afterwards[afterwards:]
             raise
 
     def write(self) -> None:

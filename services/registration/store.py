@@ -175,18 +175,8 @@ def correct_person(connection: sqlite3.Connection, person: str, who: Person) -> 
 
 
 def erase_person(connection: sqlite3.Connection, person: str) -> None:
-    """Forget who somebody is; :func:`sweep` afterwards makes the file forget it too."""
+    """Forget who somebody is; ``Database.forget`` makes the file forget it too."""
     connection.execute("DELETE FROM people WHERE person = ?", (person,))
-
-
-def prepare(connection: sqlite3.Connection) -> None:
-    """Have what is deleted or changed overwritten in the file: it would stay there until the page is used again."""
-    connection.execute("PRAGMA secure_delete = ON")
-
-
-def sweep(connection: sqlite3.Connection) -> None:
-    """Empty the write-ahead log, in which older versions of pages still stand; outside of any transaction."""
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def add_enrolments(connection: sqlite3.Connection, made: Sequence[tuple[str, str, str, str | None]]) -> None:

@@ -165,6 +165,9 @@ class Writer:
             answers, batch = await self._work_off(taken)
             if batch is not None:
                 self._committed(batch)
+                if batch.forgets:
+                    self._database.forget_soon()
+                    await self._database.forget()
             for waiting, answer in zip(taken, answers, strict=True):
                 await _tell(waiting, answer)
             refused, self._waiting = self._waiting[MOST_WAITING:], self._waiting[:MOST_WAITING]
@@ -211,9 +214,7 @@ class Writer:
             batch.write()
             return answers, batch
 
-        answers, batch = in_transaction(connection, decide_all)
-        batch.committed()
-        return answers, batch
+        return in_transaction(connection, decide_all)
 
 
 async def _tell(waiting: _Waiting, answer: Answer) -> None:

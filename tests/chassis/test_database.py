@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -121,3 +122,25 @@ async def test_a_database_that_cannot_be_written_says_so(database: Database) -> 
     await database.run(lambda raw: raw.execute("PRAGMA query_only = ON"))
     with pytest.raises(sqlite3.OperationalError):
         await database.check_writable()
+
+
+async def test_what_was_deleted_is_forgotten_as_soon_as_nobody_reads(database: Database) -> None:
+    """An operator's shell that reads the file must not make an erasure incomplete for ever."""
+    await database.run(lambda raw: raw.execute("CREATE TABLE people (name TEXT)"))
+    await database.run(lambda raw: raw.execute("INSERT INTO people VALUES ('Wilhelmina Zonnebloemstra')"))
+    await database.run(lambda raw: raw.execute("PRAGMA busy_timeout = 50"))
+
+    def traces() -> bool:
+        files = [path for path in database.path.parent.iterdir() if path.name.startswith(database.path.name)]
+        return any(b"Zonnebloemstra" in path.read_bytes() for path in files)
+
+    assert traces()
+    with contextlib.closing(sqlite3.connect(database.path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM people").fetchall()
+        await database.run(lambda raw: raw.execute("DELETE FROM people"))
+        database.forget_soon()
+        await database.forget()
+        assert traces()
+    await database.forget()
+    assert not traces()

@@ -28,8 +28,10 @@ STAND_INS = tuple(ServiceCommand(name, (sys.executable, str(STAND_IN))) for name
 
 @pytest.fixture
 def port_base() -> int:
-    """Five neighbouring ports that nothing listens on at this moment."""
-    for base in range(20_000 + os.getpid() % 10_000, 60_000, 7):
+    """Five neighbouring ports that nothing listens on at this moment, and that no other worker looks at."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 20_000 + worker % 6 * 2_000
+    for base in range(first + os.getpid() % 100 * 10, first + 2_000, 10):
         if all(_is_free(base + offset) for offset in range(5)):
             return base
     raise AssertionError("no five free ports in a row")

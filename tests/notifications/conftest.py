@@ -113,7 +113,6 @@ def renderer() -> Renderer:
 async def notifications(database_path: Path, renderer: Renderer) -> AsyncIterator[Service]:
     """The service without a broker, on a real database."""
     database = await Database.open(database_path, store.MIGRATIONS)
-    await database.run(store.prepare)
     clock = SetClock()
     planner = Planner(database, clock)
     await planner.load()

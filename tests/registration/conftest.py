@@ -149,7 +149,6 @@ async def working(writer: Writer) -> AsyncIterator[None]:
 async def desk_at(path: Path) -> AsyncIterator[Desk]:
     """A desk with a writer of its own on the database at ``path``."""
     database = await Database.open(path, MIGRATIONS)
-    await database.run(store.prepare)
     writer = Writer(database)
     try:
         async with working(writer):

@@ -51,11 +51,19 @@ async def rush(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rush]:
         confirmed: asyncio.Queue[str] = asyncio.Queue()
         http = asyncio.Semaphore(6)
 
+        offered: set[str] = set()
+
+        def has_a_place(enrolment: str) -> None:
+            # Some are seen twice: in their outcome, and by whoever looks who has a place.
+            if enrolment not in offered:
+                offered.add(enrolment)
+                confirmed.put_nowait(enrolment)
+
         async def note(answering: Awaitable[Answer]) -> None:
             answer = await answering
             told.answers.append(answer)
             if answer.body.get("status") == "confirmed":
-                confirmed.put_nowait(answer.body["enrolment"])
+                has_a_place(answer.body["enrolment"])
 
         async def by_web(number: int) -> Answer:
             async with http:
@@ -82,25 +90,20 @@ async def rush(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rush]:
 
         # Partners' places are given back as well, once their outcomes say what they are called.
         async def partners_places() -> None:
-            known: set[str] = set()
             while True:
                 for outcome in [each for partner in world.partners.values() for each in partner.outcomes]:
-                    data = outcome["data"]
-                    if data.get("status") == "confirmed" and data["enrolment"] not in known:
-                        known.add(data["enrolment"])
-                        confirmed.put_nowait(data["enrolment"])
+                    if outcome["data"].get("status") == "confirmed":
+                        has_a_place(outcome["data"]["enrolment"])
                 await asyncio.sleep(0.02)
 
         looking = asyncio.create_task(partners_places())
         withdrawing = asyncio.create_task(withdraw())
         await asyncio.gather(*(ask(number) for number in range(REQUESTS)))
         # Promoted people are told by mail only; once nobody new is confirmed, it is they who give places back.
-        given_back: set[str] = set()
         while not withdrawing.done():
             for view in await world.staff.enrolments(ID):
-                if view["status"] == "confirmed" and view["enrolment"] not in given_back and confirmed.empty():
-                    given_back.add(view["enrolment"])
-                    confirmed.put_nowait(view["enrolment"])
+                if view["status"] == "confirmed" and confirmed.empty():
+                    has_a_place(view["enrolment"])
             await asyncio.sleep(0.02)
         looking.cancel()
         await asyncio.gather(looking, withdrawing, return_exceptions=True)

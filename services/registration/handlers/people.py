@@ -93,7 +93,6 @@ def erase(body: ErasePerson, now: datetime) -> Work:
                 if not isinstance(decision, Rejected):
                     batch.record(state, decision, now, body.id)
         batch.erase_person(known.person)
-        batch.afterwards(store.sweep)
         batch.record_registry((PersonErased(person=known.person),), now, body.id)
         return answers.result(PersonResult(person=known.person, result="erased"))
 

@@ -15,6 +15,9 @@ RUN_STAMP := $(VENV)/.installed-demo
 DEVELOPMENT_STAMP := $(VENV)/.installed-development
 
 export UV_PYTHON_DOWNLOADS := never
+# A service is a process, and the tests start hundreds: reading compiled modules takes a third of compiling them anew.
+export UV_COMPILE_BYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

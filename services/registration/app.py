@@ -38,7 +38,7 @@ TITLE = "Deelname registration"
 DESCRIPTION = "Decides which enrolments come true, and says so."
 SECONDS_BETWEEN_DEADLINE_CHECKS = 2.0
 SECONDS_BETWEEN_FORGETTING = 5.0
-SECONDS_BETWEEN_LOOKS_AT_CONTACTS = 30.0
+SECONDS_BETWEEN_LOOKS_AT_CONTACTS = 15.0
 
 
 def routes(handlers: Handlers) -> list[Route]:
@@ -144,7 +144,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     tasks = {
         "writer": writer.run,
         "relay": relay.run,
-        "contacts": periodic(SECONDS_BETWEEN_LOOKS_AT_CONTACTS, contacts.fill_if_lost),
+        "contacts": periodic(SECONDS_BETWEEN_LOOKS_AT_CONTACTS, contacts.look_after),
         "forget": periodic(SECONDS_BETWEEN_FORGETTING, database.forget),
         "deadlines": periodic(SECONDS_BETWEEN_DEADLINE_CHECKS, let_deadlines_pass),
     }

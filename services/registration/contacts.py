@@ -48,6 +48,29 @@ class Contacts:
         self._behind = 0
         # Whom an erasure is about to purge must not be put back by somebody who read the table before.
         self._one_at_a_time = asyncio.Lock()
+        self._short_at: int | None = None
+
+    async def look_after(self) -> None:
+        """
+        Fill the bucket if it has lost people; call it again and again.
+
+        While newcomers are being copied there are fewer keys than people as well, but their number grows: only a bucket
+        that is short twice with the same number has lost somebody.
+
+        Raises:
+            nats.errors.Error: the broker does not answer, or there is no bucket.
+        """
+        people = await self._database.run(store.number_of_people)
+        keys = await self._number_of_keys()
+        if keys < people and keys == self._short_at:
+            await self.fill_if_lost()
+        self._short_at = keys if keys < people else None
+
+    async def _number_of_keys(self) -> int:
+        info = await while_connected(
+            self._connection, self._connection.jetstream(timeout=5).stream_info(f"KV_{CONTACTS}")
+        )
+        return int(info.state.messages)
 
     async def fill_if_lost(self) -> None:
         """
@@ -56,13 +79,11 @@ class Contacts:
         Raises:
             nats.errors.Error: the broker does not answer, or there is no bucket.
         """
-        info = await while_connected(
-            self._connection, self._connection.jetstream(timeout=5).stream_info(f"KV_{CONTACTS}")
-        )
+        keys = await self._number_of_keys()
         async with self._one_at_a_time:
-            if info.state.messages >= await self._database.run(store.number_of_people):
+            if keys >= await self._database.run(store.number_of_people):
                 return
-            _log.warning("the bucket of contacts has lost people and is filled again", keys=info.state.messages)
+            _log.warning("the bucket of contacts has lost people and is filled again", keys=keys)
             after = ""
             while people := await self._database.run(
                 lambda connection, after=after: store.people_behind(connection, after, _MOST_AT_ONCE)  # type: ignore[misc]

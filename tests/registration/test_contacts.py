@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+import structlog
 from nats.aio.client import Client
 from nats.js.api import StreamConfig
 from nats.js.errors import NotFoundError
@@ -175,3 +176,21 @@ async def test_a_bucket_that_was_lost_alone_is_filled_again(copying: Copying, co
     before = (await connection.jetstream().stream_info("KV_contacts")).state.last_seq
     await copying.contacts.fill_if_lost()
     assert (await connection.jetstream().stream_info("KV_contacts")).state.last_seq == before
+
+
+async def test_newcomers_who_are_still_being_copied_are_no_loss(connection: Client, desk: Desk) -> None:
+    """Under load there are always fewer keys than people: filling the bucket anew each time would be a storm."""
+    await declare(connection)
+    await desk.open()
+    await desk.request(ADDRESS)
+    copying = Copying(connection, desk)
+    with structlog.testing.capture_logs() as logs:
+        await copying.contacts.look_after()
+        async with running(copying.relay.run()):
+            await relayed(copying, desk)
+        await desk.request("sam@x.example")
+        await copying.contacts.look_after()
+        assert logs == []
+        await copying.contacts.look_after()
+    assert [line["keys"] for line in logs] == [1]
+    assert await read(connection, await person_at(desk, "sam@x.example")) is not None

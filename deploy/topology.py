@@ -170,18 +170,25 @@ async def connect(url: str, inbox_prefix: str, **options: Any) -> Client:
     async def remember(error: Exception) -> None:
         failures.append(error)
 
-    return await nats.connect(
-        url,
-        name="deelname topology",
-        inbox_prefix=inbox_prefix.encode(),
-        allow_reconnect=False,
-        # Its first connection counts as reconnects in nats-py, and would go on for two minutes.
-        max_reconnect_attempts=2,
-        reconnect_time_wait=0.2,
-        connect_timeout=5,
-        error_cb=remember,
-        **options,
-    )
+    connection = Client()
+    try:
+        await connection.connect(
+            url,
+            name="deelname topology",
+            inbox_prefix=inbox_prefix.encode(),
+            allow_reconnect=False,
+            # Its first connection counts as reconnects in nats-py, and would go on for two minutes.
+            max_reconnect_attempts=2,
+            reconnect_time_wait=0.2,  # type: ignore[arg-type]  # nats-py types whole seconds and takes any number
+            connect_timeout=5,
+            error_cb=remember,
+            **options,
+        )
+    except BaseException:
+        # nats-py leaves the socket of an attempt that failed half way to the garbage collector.
+        await connection.close()
+        raise
+    return connection
 
 
 async def declare_at(

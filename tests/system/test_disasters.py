@@ -178,6 +178,13 @@ async def check(world: World, letters: Letters, crowd: Crowd, *, intake_may_be_l
         for each in fact["data"]["participants"]
     )
     assert crowd.history
+
+    async def unanswered() -> str:
+        # An outcome that was on its way to the partner when the broker died is given out again after its ack_wait.
+        decided = (each for each in crowd.history if each.channel == "intake" and enrolled[each.address])
+        return ", ".join(each.id for each in decided if not world.partner.answers(each.id))
+
+    await until(unanswered, within=60)
     for request in crowd.history:
         times = enrolled[request.address]
         match request.answer.certainty:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.__main__ import app
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "deploy" / "demo"
@@ -54,21 +52,6 @@ def invoke(*words: object, env: dict[str, str] | None = None) -> Outcome:
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Outcome(result.exit_code, result.stdout, result.stderr)
-
-
-def free_ports(count: int) -> int:
-    """The first of so many neighbouring ports that are free."""
-    while True:
-        # A stretch that no other worker and no other folder of tests looks at.
-        first = 28_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4 * 1_000
-        base = random.randrange(first, first + 1_000, 10)
-        try:
-            for port in range(base, base + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from cli.endpoints import find
-from tests.cli.conftest import Deelname, free_ports, invoke
+from tests.cli.conftest import Deelname, invoke
 from tests.conftest import Broker
+from tests.ports import free_ports
 
 
 def write(path: Path, url: str, identity: str = "staff") -> Path:

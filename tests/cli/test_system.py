@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import free_ports, invoke
+from tests.cli.conftest import invoke
+from tests.ports import free_ports
 
 
 @pytest.mark.parametrize("command", ["up", "demo"])

@@ -21,6 +21,7 @@ from deploy.identities import SERVICES
 from deploy.local import DidNotStart, LocalSystem, ServiceCommand
 from deploy.local.processes import FIRST_PAUSE, LONGEST_PAUSE, STEADY_AFTER, Backoff
 from deploy.topology import Changes
+from tests.ports import free_ports
 
 STAND_IN = Path(__file__).parent / "stand_in_service.py"
 STAND_INS = tuple(ServiceCommand(name, (sys.executable, str(STAND_IN))) for name in SERVICES)
@@ -29,12 +30,7 @@ STAND_INS = tuple(ServiceCommand(name, (sys.executable, str(STAND_IN))) for name
 @pytest.fixture
 def port_base() -> int:
     """Five neighbouring ports that nothing listens on at this moment, and that no other worker looks at."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first = 20_000 + worker % 6 * 2_000
-    for base in range(first + os.getpid() % 100 * 10, first + 2_000, 10):
-        if all(_is_free(base + offset) for offset in range(5)):
-            return base
-    raise AssertionError("no five free ports in a row")
+    return free_ports()
 
 
 def _is_free(port: int) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import zipfile
@@ -14,8 +12,8 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from deploy.embedded import free_port
 from deploy.local import LocalSystem, ServiceCommand
+from tests.ports import free_ports
 from tests.workspace.members import LOCKS, MEMBERS, ROOT, Member
 
 SERVICES = ("registration", "notifications", "reporting")
@@ -130,16 +128,3 @@ async def test_it_starts_alone_and_becomes_ready(alone: tuple[str, Path], tmp_pa
     command = ServiceCommand(service, (str(python), "-I", "-m", f"services.{service}"))
     async with LocalSystem(tmp_path / "data", free_ports(5), services=(command,)) as system:
         assert system.children[service].exit_code is None
-
-
-def free_ports(number: int) -> int:
-    """The first of so many neighbouring ports that nothing listens on."""
-    while True:
-        base = free_port()
-        with contextlib.ExitStack() as held:
-            try:
-                for port in range(base, base + number):
-                    held.enter_context(socket.create_server(("127.0.0.1", port)))
-            except (OSError, OverflowError):
-                continue
-            return base

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from deploy.local import LocalSystem
+from tests.ports import free_ports
 from tests.system.world import (
     World,
     around,
     enrolment,
-    free_ports,
     organisation,
     person,
     programme,

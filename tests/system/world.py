@@ -13,9 +13,7 @@ import email.policy
 import http.client
 import json
 import os
-import random
 import signal
-import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -35,6 +33,7 @@ from nats.js.errors import NoStreamResponseError
 from nats.js.errors import NotFoundError as NotInStream
 
 from deploy.local import LocalSystem
+from tests.ports import free_ports
 
 SERVICES = ("registration", "notifications", "reporting")
 PATIENCE = 120.0
@@ -481,21 +480,6 @@ class World:
             if reader["position"] != heads[name]:
                 return f"{service} has read {reader['position']} of {heads[name]} in {name}"
         return ""
-
-
-def free_ports(number: int = 5) -> int:
-    """The first of so many neighbouring free ports that no other worker and no other folder of tests looks at."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first = 15_000 + worker % 4 * 1_200
-    while True:
-        base = random.randrange(first, first + 1_200, 10)
-        with contextlib.ExitStack() as held:
-            try:
-                for port in range(base, base + number):
-                    held.enter_context(socket.create_server(("127.0.0.1", port)))
-            except OSError:
-                continue
-            return base
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,42 @@
+"""What staff ask."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from contracts.queries import MailView
+
+
+def mails(connection: sqlite3.Connection, limit: int, **conditions: str | None) -> list[MailView]:
+    """Mails that meet all conditions (columns by name, None for any), the newest first."""
+    wanted = {name: value for name, value in conditions.items() if value is not None}
+    unknown = wanted.keys() - {"programme", "enrolment", "person", "status"}
+    if unknown:
+        raise ValueError(f"mails cannot be picked by {', '.join(sorted(unknown))}")
+    where = " AND ".join(f"{name} = ?" for name in wanted) or "1"
+    rows = connection.execute(
+        "SELECT id, purpose, person, programme, enrolment, session, status, due_at, attempts, message_id, answer"  # noqa: S608
+        f" FROM mails WHERE {where} ORDER BY ordinal DESC LIMIT ?",
+        (*wanted.values(), limit),
+    ).fetchall()
+    names = MailView.model_fields
+    return [MailView.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def messages(connection: sqlite3.Connection, person: str) -> list[str]:
+    """A person's mails as they went out, the oldest first."""
+    rows = connection.execute(
+        "SELECT a.raw FROM mails m JOIN archive a ON a.ordinal = m.ordinal"
+        " WHERE m.person = ? AND m.status IN ('sending', 'sent', 'uncertain') ORDER BY m.ordinal",
+        (person,),
+    )
+    return [bytes(raw).decode("ascii", "replace") for (raw,) in rows]
+
+
+def people_with_address(connection: sqlite3.Connection, same_address: Any) -> list[str]:
+    """The people to whom a mail went out under an address; ``same_address`` is given each stored address."""
+    rows = connection.execute(
+        "SELECT DISTINCT m.person, a.recipient FROM archive a JOIN mails m ON m.ordinal = a.ordinal"
+    )
+    return sorted({person for person, recipient in rows if same_address(recipient)})

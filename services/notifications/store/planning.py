@@ -1,0 +1,84 @@
+"""What facts call for: planned mails, the state that they follow from, and who is forgotten."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime
+
+from contracts import subjects
+from services.chassis.entities import EntityTable
+from services.chassis.reader import load_position, save_position
+from services.chassis.state import State
+from services.notifications.domain import Planned
+from services.notifications.domain.entities import KINDS
+from services.notifications.store.rows import DETAIL, text
+
+FACTS = subjects.log_stream("registration")
+"""The stream that is folded here."""
+
+STATE = EntityTable("state", KINDS)
+
+
+def load(connection: sqlite3.Connection) -> tuple[State, int]:
+    """The state as it was last saved, and the position that it stands at."""
+    return STATE.load(connection), load_position(connection, FACTS)
+
+
+def record(
+    connection: sqlite3.Connection, position: int, state: State, planned: Iterable[tuple[int, Planned]], now: datetime
+) -> None:
+    """
+    Plan mails, save the state that they follow from, and move the position.
+
+    Args:
+        planned: each with the position of the fact that it follows from.
+        now: what the service's clock says; nothing becomes due later than that because two clocks differ.
+    """
+    present = text(now)
+    connection.executemany(
+        "INSERT INTO mails (id, fact, purpose, person, programme, enrolment, session, uid, detail, planned_at, due_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                mail.id,
+                fact,
+                mail.purpose,
+                mail.person,
+                mail.programme,
+                mail.enrolment,
+                mail.session,
+                mail.detail.appointment.uid if mail.detail.appointment else None,
+                DETAIL.dump_json(mail.detail, exclude_defaults=True).decode(),
+                present,
+                min(text(mail.due_at), present),
+            )
+            for fact, mail in planned
+        ],
+    )
+    STATE.save(connection, state)
+    save_position(connection, FACTS, position)
+
+
+def forget_bytes(connection: sqlite3.Connection, person: str) -> None:
+    """Of a person whose name or address was corrected: what did not go out yet is written anew."""
+    connection.execute(
+        "DELETE FROM archive WHERE ordinal IN"
+        " (SELECT ordinal FROM mails WHERE person = ? AND status IN ('planned', 'failed'))",
+        (person,),
+    )
+    connection.execute("DELETE FROM suppressed WHERE person = ?", (person,))
+
+
+def erase(connection: sqlite3.Connection, person: str) -> None:
+    """Drop what is planned for a person, and everything that says who the person is."""
+    connection.execute(
+        "DELETE FROM archive WHERE ordinal IN (SELECT ordinal FROM mails WHERE person = ?)",
+        (person,),
+    )
+    connection.execute(
+        "UPDATE mails SET answer = CASE status WHEN 'planned' THEN 'the person was erased' END,"
+        " status = CASE status WHEN 'planned' THEN 'dropped' ELSE status END WHERE person = ?",
+        (person,),
+    )
+    connection.execute("DELETE FROM suppressed WHERE person = ?", (person,))

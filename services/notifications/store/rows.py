@@ -1,0 +1,98 @@
+"""What rows stand for, and how moments and details are written into columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from contracts.queries import MailStatus
+from services.notifications.domain import Detail, Planned
+
+DETAIL: TypeAdapter[Detail] = TypeAdapter(Detail)
+PLANNED = "m.id, m.purpose, m.person, m.programme, m.planned_at, m.enrolment, m.session, m.detail"
+"""The columns that :func:`planned` reads."""
+
+ALL = -1
+"""No limit, as SQLite understands it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """
+    A mail whose time has come, with what decides how it goes out.
+
+    Attributes:
+        planned_at: when it was planned.
+        first_at: when it was first tried, if it was.
+        raw: the bytes of an earlier attempt, which a further one repeats (RFC 1047 is why).
+        recipient: the address that ``raw`` is for.
+        confirmation: the id of the mail that welcomed this person into this enrolment, if there was one.
+        confirmation_message: its Message-ID, once it was written.
+        previous: the Message-ID of the last mail about the same calendar item that may have arrived.
+        overtaken: whether a later mail about the same calendar item went out already.
+        suppressed: whether a mail server said that the person's address does not exist.
+    """
+
+    ordinal: int
+    mail: Planned
+    planned_at: datetime
+    first_at: datetime | None
+    attempts: int
+    message_id: str | None
+    raw: bytes | None
+    recipient: str | None
+    confirmation: str | None = None
+    confirmation_message: str | None = None
+    previous: str | None = None
+    overtaken: bool = False
+    suppressed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A mail about to be sent: its bytes, and whom they are for."""
+
+    ordinal: int
+    message_id: str
+    recipient: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    What became of a mail: its new status, and when it is due again if that is ``planned``.
+
+    ``suppress`` is a person to whom nothing more should be sent. ``uncounted`` takes the attempt back: it was not made.
+    """
+
+    ordinal: int
+    status: MailStatus
+    answer: str
+    due_at: datetime | None = None
+    suppress: str | None = None
+    uncounted: bool = False
+
+
+def text(moment: datetime) -> str:
+    """A moment as columns hold it: texts that sort as the moments do."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def planned(row: Sequence[Any]) -> Planned:
+    """A planned mail from the columns that ``PLANNED`` names."""
+    id_, purpose, person, programme, planned_at, enrolment, session, detail = row
+    return Planned(
+        id=id_,
+        purpose=purpose,
+        person=person,
+        programme=programme,
+        due_at=datetime.fromisoformat(planned_at),
+        enrolment=enrolment,
+        session=session,
+        detail=DETAIL.validate_json(detail),
+    )

@@ -10,28 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import structlog
 
 from contracts.enrolment import Person
-from contracts.facts import MailFailed, MailSent
 from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.log import VersionConflict
 from services.chassis.state import State
 from services.notifications import message, store
 from services.notifications.contacts import Absence, Contact, ContactsUnavailable
-from services.notifications.domain import obstacle
 from services.notifications.domain.mails import CANCELS, REQUESTS
 from services.notifications.rendering import Renderer
-from services.notifications.store import Due, News, Outcome, Written
-from services.notifications.transport import Maildir, Transport, next_try
+from services.notifications.sender.judging import Verdicts, absent, failed, jitter, judge, look_again
+from services.notifications.store import Due, Outcome, Written
+from services.notifications.transport import Maildir, Transport
 from services.notifications.transport import outcomes as transport_outcomes
 from services.notifications.writing import Writer
 
@@ -42,8 +40,6 @@ BATCHES_UNDER_WAY = 2
 """While one batch is with the server, the next one is written."""
 IDLE = 1.0
 """Seconds after which a sender with nothing to do looks again: the clock may have been set."""
-UNKNOWN_PERSON_WAIT = timedelta(seconds=30)
-UNKNOWN_PERSON_PATIENCE = timedelta(hours=24)
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _FAREWELL = 10.0  # seconds that a server has to answer when the service ends; what it leaves open is uncertain
 _LETTERS_A_TURN = 8
@@ -62,19 +58,6 @@ class Sending:
 
     due: Due
     written: Written
-
-
-@dataclass(slots=True)
-class _Verdicts:
-    """What became of mails, and the facts that others should know, until both are stored."""
-
-    outcomes: list[Outcome] = field(default_factory=list)
-    news: list[News] = field(default_factory=list)
-
-    def add(self, outcome: Outcome, fact: News | None = None) -> None:
-        self.outcomes.append(outcome)
-        if fact is not None:
-            self.news.append(fact)
 
 
 class Sender:
@@ -180,7 +163,7 @@ class Sender:
         left = await self._database.run(store.sending)
         if not left:
             return
-        verdicts = _Verdicts()
+        verdicts = Verdicts()
         for due, repeatable in left:
             if due.raw is None:
                 verdicts.add(Outcome(due.ordinal, "dropped", "the person was erased"))
@@ -188,7 +171,7 @@ class Sender:
                 verdicts.add(Outcome(due.ordinal, "planned", "interrupted, and delivered again", uncounted=True))
             else:
                 answer = "the service ended while the mail was under way; it may have arrived"
-                verdicts.add(Outcome(due.ordinal, "uncertain", answer), _failed(due, "uncertain"))
+                verdicts.add(Outcome(due.ordinal, "uncertain", answer), failed(due, "uncertain"))
         await self._settle(verdicts)
         _log.warning("mails were under way when the service ended", mails=len(left), uncertain=len(verdicts.news))
 
@@ -203,8 +186,8 @@ class Sender:
         if not batch:
             return 0
         state = self._state()
-        verdicts = _Verdicts()
-        sound = _look_again(state, batch, now, verdicts)
+        verdicts = Verdicts()
+        sound = look_again(state, batch, now, verdicts)
         contacts = await self._contacts.of({due.mail.person for due in sound})
         written = await self._write(state, sound, contacts, now=now, verdicts=verdicts)
         if verdicts.outcomes:
@@ -238,7 +221,7 @@ class Sender:
                 await event.wait()
 
     async def _write(
-        self, state: State, batch: Sequence[Due], contacts: Mapping[str, Contact], *, now: datetime, verdicts: _Verdicts
+        self, state: State, batch: Sequence[Due], contacts: Mapping[str, Contact], *, now: datetime, verdicts: Verdicts
     ) -> list[Sending]:
         """The bytes of each mail; what cannot be written goes to the verdicts."""
         ready = []
@@ -249,7 +232,7 @@ class Sender:
                 await asyncio.sleep(0)
             contact = contacts[due.mail.person]
             if isinstance(contact, Absence):
-                verdicts.add(_absent(due, contact, now))
+                verdicts.add(absent(due, contact, now))
                 continue
             try:
                 ready.append(Sending(due, self._bytes(writer, due, contact, now)))
@@ -257,7 +240,7 @@ class Sender:
                 # One mail that cannot be written must not stop the others. The error may quote the person.
                 _log.error("mail cannot be written", mail=due.mail.id, reason=type(error).__name__)
                 answer = f"cannot be written: {type(error).__name__}"
-                verdicts.add(Outcome(due.ordinal, "failed", answer), _failed(due, "refused"))
+                verdicts.add(Outcome(due.ordinal, "failed", answer), failed(due, "refused"))
         return ready
 
     def _bytes(self, writer: Writer, due: Due, person: Person, now: datetime) -> Written:
@@ -292,10 +275,10 @@ class Sender:
         batch = [each for each in batch if each.written.ordinal in claimed]
         answers = await asyncio.gather(*(self._deliver(each) for each in batch))
         now = self._clock()
-        verdicts = _Verdicts()
+        verdicts = Verdicts()
         fault = ""
         for each, answer in zip(batch, answers, strict=True):
-            verdicts.add(*_judge(each.due, answer, now))
+            verdicts.add(*judge(each.due, answer, now))
             if isinstance(answer, transport_outcomes.Fault):
                 fault = str(answer.reply)
         await self._settle_at_last(verdicts)
@@ -305,7 +288,7 @@ class Sender:
             _log.info("the mail server takes mails again")
         self._fault = fault
 
-    async def _settle_at_last(self, verdicts: _Verdicts) -> None:
+    async def _settle_at_last(self, verdicts: Verdicts) -> None:
         """Mails went out: whatever keeps the database from taking that, it is told again until it does."""
         pause = _SHORTEST_PAUSE
         while True:
@@ -325,7 +308,7 @@ class Sender:
                 written.raw,
                 written.message_id,
                 attempt=each.due.attempts + 1,
-                jitter=_jitter(each.due.mail.id, each.due.attempts),
+                jitter=jitter(each.due.mail.id, each.due.attempts),
             )
         except ValueError:
             return transport_outcomes.Failed(transport_outcomes.Reply("the address cannot be used"))
@@ -333,83 +316,8 @@ class Sender:
             _log.exception("transport failed", mail=each.due.mail.id)
             return transport_outcomes.Uncertain(f"the transport failed: {type(error).__name__}")
 
-    async def _settle(self, verdicts: _Verdicts) -> None:
+    async def _settle(self, verdicts: Verdicts) -> None:
         now = self._clock()
         await self._database.transact(lambda raw: store.settle(raw, verdicts.outcomes, verdicts.news, now))
         if verdicts.news:
             self._appended()
-
-
-def _look_again(state: State, batch: Sequence[Due], now: datetime, verdicts: _Verdicts) -> list[Due]:
-    """What should still go out; what should not goes to the verdicts."""
-    sound = []
-    for due in batch:
-        reason = obstacle(state, due.mail, now) or _superfluous(due)
-        if reason is not None:
-            verdicts.add(Outcome(due.ordinal, "dropped", reason))
-        elif due.suppressed:
-            answer = "the address was refused for good before"
-            verdicts.add(Outcome(due.ordinal, "failed", answer), _failed(due, "refused"))
-        else:
-            sound.append(due)
-    return sound
-
-
-def _superfluous(due: Due) -> str | None:
-    if due.overtaken:
-        return "a later mail about this session went out already"
-    if due.mail.purpose in CANCELS and due.previous is None:
-        return "the invitation that this takes back never went out"
-    return None
-
-
-def _absent(due: Due, absence: Absence, now: datetime) -> Outcome:
-    if absence is Absence.ERASED:
-        return Outcome(due.ordinal, "dropped", "the person was erased")
-    if now - due.planned_at > UNKNOWN_PERSON_PATIENCE:
-        return Outcome(due.ordinal, "dropped", "nobody knows who the person is")
-    return Outcome(due.ordinal, "planned", "who the person is, is not known yet", due_at=now + UNKNOWN_PERSON_WAIT)
-
-
-def _judge(due: Due, answer: transport_outcomes.Outcome, now: datetime) -> tuple[Outcome, News | None]:
-    """What a server's answer makes of a mail, and the fact that others should know."""
-    match answer:
-        case transport_outcomes.Sent(reply):
-            return Outcome(due.ordinal, "sent", str(reply)), News(due.mail.programme, MailSent(**_named(due)))
-        case transport_outcomes.Retry(reply):
-            at = next_try(answer, now=now, first=due.first_at or now, not_after=_not_after(due))
-            if at is None:
-                return Outcome(due.ordinal, "failed", f"given up: {reply}"), _failed(due, "given-up")
-            return Outcome(due.ordinal, "planned", str(reply), due_at=at), None
-        case transport_outcomes.Failed(reply, _, suppress):
-            suppressed = due.mail.person if suppress else None
-            return Outcome(due.ordinal, "failed", str(reply), suppress=suppressed), _failed(due, "refused")
-        case transport_outcomes.Fault(reply):
-            return Outcome(due.ordinal, "planned", str(reply), due_at=now, uncounted=True), None
-        case transport_outcomes.Uncertain(reason):
-            return Outcome(due.ordinal, "uncertain", reason), _failed(due, "uncertain")
-
-
-def _not_after(due: Due) -> datetime | None:
-    """An invitation is of no use once the session has begun."""
-    return due.mail.detail.appointment.occasion.begins if due.mail.detail.appointment else None
-
-
-def _named(due: Due) -> dict[str, str | None]:
-    mail = due.mail
-    return {
-        "mail": mail.id,
-        "purpose": mail.purpose,
-        "person": mail.person,
-        "enrolment": mail.enrolment,
-        "session": mail.session,
-    }
-
-
-def _failed(due: Due, cause: str) -> News:
-    return News(due.mail.programme, MailFailed.model_validate({**_named(due), "cause": cause}))
-
-
-def _jitter(mail: str, attempt: int) -> float:
-    """From -1 to 1, another for every mail and attempt, and the same whoever computes it."""
-    return int.from_bytes(hashlib.sha256(f"{mail} {attempt}".encode()).digest()[:4]) / 0x7FFFFFFF - 1

@@ -1,0 +1,281 @@
+"""One fact being worked through: what the rules can ask, change and tell."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from contracts.enrolment import Participant
+from contracts.facts import NO_PROGRAMME, Fact
+from contracts.programme import Occasion, Session
+from services.chassis.state import State
+from services.notifications.domain import entities
+from services.notifications.domain.entities import Agenda, Course, Enrolment, Invitation
+from services.notifications.domain.mails import Appointment, Detail, Planned, Taken, item_uid, mail_id
+from services.notifications.letters import Purpose
+
+
+class Work:
+    """One fact being worked through: the state so far, and the mails so far."""
+
+    def __init__(self, state: State, fact: Fact) -> None:
+        self.state = state
+        self.fact = fact
+        self.programme = fact.subject or NO_PROGRAMME
+        self.time = fact.time
+        self.mails: list[Planned] = []
+        self.ids: set[str] = set()
+
+    # What is known ----------------------------------------------------------------------------------------------------
+
+    @property
+    def course(self) -> Course | None:
+        """The programme that the fact is about, if it is known."""
+        return entities.course_of(self.state, self.programme)
+
+    def enrolment(self, id_: str) -> Enrolment | None:
+        """An enrolment of this programme, if it is known."""
+        return entities.enrolment_of(self.state, self.programme, id_)
+
+    def agenda(self, person: str) -> Agenda:
+        """The person's agenda in this programme, empty for who has none."""
+        return entities.agenda_of(self.state, self.programme, person)
+
+    def people(self) -> list[str]:
+        """Everybody who has or had an agenda in this programme, in a fixed order."""
+        partition = self.state.partition(self.programme).values()
+        return sorted(each.person for each in partition if isinstance(each, Agenda))
+
+    def enrolments(self) -> list[Enrolment]:
+        """All enrolments of this programme, in a fixed order."""
+        partition = self.state.partition(self.programme).values()
+        return sorted((each for each in partition if isinstance(each, Enrolment)), key=lambda each: each.id)
+
+    @property
+    def silent(self) -> bool:
+        """Whether nobody wants to hear of this programme any more: it was withdrawn, or all its sessions are over."""
+        course = self.course
+        return course is None or course.withdrawn or entities.all_over(course, self.time)
+
+    # What changes -----------------------------------------------------------------------------------------------------
+
+    def put(self, key: str, entity: object) -> None:
+        """Store something in the programme's partition."""
+        self.state = self.state.put(self.programme, key, entity)
+
+    def put_course(self, course: Course) -> None:
+        """Store the programme."""
+        self.put(entities.COURSE, course)
+
+    def put_enrolment(self, enrolment: Enrolment) -> None:
+        """Store an enrolment."""
+        self.put(entities.enrolment_key(enrolment.id), enrolment)
+
+    def put_agenda(self, agenda: Agenda) -> None:
+        """Store a person's agenda."""
+        self.put(entities.agenda_key(agenda.person), agenda)
+
+    def define(self, **changes: Any) -> None:
+        """Change the programme's definition."""
+        if (course := self.course) is not None:
+            definition = course.definition.model_copy(update=changes)
+            self.put_course(dataclasses.replace(course, definition=definition))
+
+    def join(self, person: str, enrolment: str) -> None:
+        """Note that a person is in an enrolment."""
+        agenda = self.agenda(person)
+        if enrolment not in agenda.enrolments:
+            self.put_agenda(dataclasses.replace(agenda, enrolments=(*agenda.enrolments, enrolment)))
+
+    def leave(self, person: str, enrolment: str) -> None:
+        """Note that a person is in an enrolment no more."""
+        agenda = self.agenda(person)
+        if enrolment in agenda.enrolments:
+            rest = tuple(each for each in agenda.enrolments if each != enrolment)
+            self.put_agenda(dataclasses.replace(agenda, enrolments=rest))
+
+    # What is told -----------------------------------------------------------------------------------------------------
+
+    def mail(
+        self,
+        purpose: Purpose,
+        person: str,
+        *,
+        enrolment: str | None = None,
+        session: str | None = None,
+        detail: Detail | None = None,
+    ) -> None:
+        """Plan a mail; the same one twice counts once."""
+        id_ = mail_id(self.fact.id, purpose, person, session)
+        if id_ in self.ids:
+            return
+        self.ids.add(id_)
+        self.mails.append(
+            Planned(
+                id=id_,
+                purpose=purpose,
+                person=person,
+                programme=self.programme,
+                due_at=self.time,
+                enrolment=enrolment,
+                session=session,
+                detail=detail or Detail(),
+            )
+        )
+
+    def welcome(self, enrolment: Enrolment, participants: Iterable[Participant], purpose: Purpose) -> None:
+        """Tell people that they are in, and put the sessions into their agendas."""
+        silent = self.silent
+        for participant in participants:
+            self.join(participant.person, enrolment.id)
+            if not silent:
+                self.mail(purpose, participant.person, enrolment=enrolment.id)
+            self.reconcile(participant.person)
+
+    def part(self, enrolment: Enrolment, people: Iterable[str]) -> None:
+        """Tell people that they are out, and take the sessions out of their agendas."""
+        silent = self.silent
+        for person in people:
+            self.leave(person, enrolment.id)
+            if not silent:
+                self.mail("withdrawn", person, enrolment=enrolment.id, detail=Detail(taken=self.taken(person)))
+            self.reconcile(person)
+
+    def taken(self, person: str) -> tuple[Taken, ...]:
+        """What is still to come in a person's agenda and should not stand there any more."""
+        wanted = self.wanted(person)
+        invitations = {
+            each.session: each
+            for each in self.agenda(person).invitations
+            if each.standing and each.session not in wanted and not entities.is_over(each.occasion, self.time)
+        }
+        return tuple(Taken(id_, invitations[id_].occasion) for id_ in self.ordered(invitations))
+
+    def lacking(self, enrolment: Enrolment) -> None:
+        """Tell everybody in a team that seats are empty."""
+        # Without a deadline there is nothing to ask of them by any day.
+        if not enrolment.missing or enrolment.complete_by is None or self.silent:
+            return
+        for participant in enrolment.participants:
+            self.mail("team-incomplete", participant.person, enrolment=enrolment.id)
+
+    # Calendars --------------------------------------------------------------------------------------------------------
+
+    def wanted(self, person: str) -> dict[str, tuple[Session, str]]:
+        """The sessions that should stand in a person's agenda, each with the enrolment that it comes from."""
+        course = self.course
+        if course is None or course.withdrawn:
+            return {}
+        wanted: dict[str, tuple[Session, str]] = {}
+        for id_ in self.agenda(person).enrolments:
+            enrolment = self.enrolment(id_)
+            participant = enrolment.participant(person) if enrolment and enrolment.status == "confirmed" else None
+            if participant is None:
+                continue
+            for session in entities.attended(course, participant):
+                if session.start is not None and not entities.is_over(session, self.time):
+                    wanted.setdefault(session.id, (session, id_))
+        return wanted
+
+    def ordered(self, sessions: Iterable[str]) -> list[str]:
+        """Session ids in the programme's order, those that it no longer has at the end."""
+        course = self.course
+        order = {each.id: number for number, each in enumerate(course.definition.sessions)} if course else {}
+        return sorted(sessions, key=lambda id_: (order.get(id_, len(order)), id_))
+
+    def reconcile(self, person: str) -> None:
+        """Compare what should stand in a person's agenda with what does, and tell the difference."""
+        agenda = self.agenda(person)
+        wanted = self.wanted(person)
+        known = {each.session: each for each in agenda.invitations}
+        after = dict(known)
+        for id_ in self.ordered(known.keys() | wanted.keys()):
+            invitation, target = known.get(id_), wanted.get(id_)
+            if target is not None:
+                after[id_] = self.invite(person, invitation, *target)
+            elif invitation is not None and invitation.standing:
+                after[id_] = self.cancel(person, invitation)
+        if after != known:
+            self.put_agenda(dataclasses.replace(agenda, invitations=tuple(after.values())))
+
+    def invite(self, person: str, invitation: Invitation | None, session: Session, enrolment: str) -> Invitation:
+        """The item as it stands after this fact, told if that is new."""
+        occasion = session.occasion
+        if invitation is None or not invitation.standing:
+            number = invitation.number + 1 if invitation else 1
+            stamp = _stamp(self.time)
+            told = Invitation(
+                session=session.id,
+                uid=item_uid(self.programme, session.id, person, number),
+                number=number,
+                sequence=0,
+                occasion=occasion,
+                stamp=stamp,
+                created=stamp,
+                enrolment=enrolment,
+            )
+            self.mail(
+                "invite",
+                person,
+                enrolment=enrolment,
+                session=session.id,
+                detail=Detail(appointment=_appointment(told)),
+            )
+            return told
+        if _same(invitation.occasion, occasion):
+            return invitation
+        told = self.next(invitation, occasion=occasion, enrolment=enrolment)
+        self.mail(
+            "session-moved",
+            person,
+            enrolment=enrolment,
+            session=session.id,
+            detail=Detail(appointment=dataclasses.replace(_appointment(told), before=invitation.occasion)),
+        )
+        return told
+
+    def cancel(self, person: str, invitation: Invitation) -> Invitation:
+        """The item taken out of the agenda; nobody is told of what is over."""
+        if entities.is_over(invitation.occasion, self.time):
+            return dataclasses.replace(invitation, standing=False)
+        course = self.course
+        session = course.definition.session(invitation.session) if course and not course.withdrawn else None
+        postponed = session is not None and session.start is None
+        off = session is None or postponed or entities.is_over(session, self.time)
+        told = self.next(invitation, standing=False)
+        appointment = dataclasses.replace(_appointment(told), postponed=postponed)
+        self.mail(
+            "session-cancelled" if off else "withdrawn-invite",
+            person,
+            enrolment=invitation.enrolment,
+            session=invitation.session,
+            detail=Detail(appointment=appointment),
+        )
+        return told
+
+    def next(self, invitation: Invitation, **changes: Any) -> Invitation:
+        """The same item one SEQUENCE later (RFC 5546 §3.2.2.1), with a stamp that is later too."""
+        stamp = max(_stamp(self.time), invitation.stamp + timedelta(seconds=1))
+        return dataclasses.replace(invitation, sequence=invitation.sequence + 1, stamp=stamp, **changes)
+
+
+def _stamp(time: datetime) -> datetime:
+    """A DTSTAMP has whole seconds."""
+    return time.replace(microsecond=0)
+
+
+def _same(one: Occasion, other: Occasion) -> bool:
+    """Whether an agenda would show the same; the words for a date that is not known yet don't matter to it."""
+    return (one.start, one.end, one.online, one.venue) == (other.start, other.end, other.online, other.venue)
+
+
+def _appointment(invitation: Invitation) -> Appointment:
+    return Appointment(
+        uid=invitation.uid,
+        sequence=invitation.sequence,
+        stamp=invitation.stamp,
+        created=invitation.created,
+        occasion=invitation.occasion,
+    )

@@ -1,0 +1,14 @@
+"""Sending: what is due is looked at once more, written, stored, sent, and its outcome stored."""
+
+from services.notifications.sender.judging import UNKNOWN_PERSON_PATIENCE, UNKNOWN_PERSON_WAIT
+from services.notifications.sender.loop import BATCH, BATCHES_UNDER_WAY, ReadsContacts, Sender, Sending
+
+__all__ = [
+    "BATCH",
+    "BATCHES_UNDER_WAY",
+    "UNKNOWN_PERSON_PATIENCE",
+    "UNKNOWN_PERSON_WAIT",
+    "ReadsContacts",
+    "Sender",
+    "Sending",
+]

@@ -1,0 +1,111 @@
+"""What becomes of a mail: the last look before it goes out, and what a server's answer makes of it. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from contracts.facts import MailFailed, MailSent
+from services.chassis.state import State
+from services.notifications.contacts import Absence
+from services.notifications.domain import obstacle
+from services.notifications.domain.mails import CANCELS
+from services.notifications.store import Due, News, Outcome
+from services.notifications.transport import next_try
+from services.notifications.transport import outcomes as transport_outcomes
+
+UNKNOWN_PERSON_WAIT = timedelta(seconds=30)
+UNKNOWN_PERSON_PATIENCE = timedelta(hours=24)
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What became of mails, and the facts that others should know, until both are stored."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    news: list[News] = field(default_factory=list)
+
+    def add(self, outcome: Outcome, fact: News | None = None) -> None:
+        """Note what became of one mail."""
+        self.outcomes.append(outcome)
+        if fact is not None:
+            self.news.append(fact)
+
+
+def look_again(state: State, batch: Sequence[Due], now: datetime, verdicts: Verdicts) -> list[Due]:
+    """What should still go out; what should not goes to the verdicts."""
+    sound = []
+    for due in batch:
+        reason = obstacle(state, due.mail, now) or _superfluous(due)
+        if reason is not None:
+            verdicts.add(Outcome(due.ordinal, "dropped", reason))
+        elif due.suppressed:
+            answer = "the address was refused for good before"
+            verdicts.add(Outcome(due.ordinal, "failed", answer), failed(due, "refused"))
+        else:
+            sound.append(due)
+    return sound
+
+
+def _superfluous(due: Due) -> str | None:
+    if due.overtaken:
+        return "a later mail about this session went out already"
+    if due.mail.purpose in CANCELS and due.previous is None:
+        return "the invitation that this takes back never went out"
+    return None
+
+
+def absent(due: Due, absence: Absence, now: datetime) -> Outcome:
+    """What becomes of a mail to somebody whose name and address are not there."""
+    if absence is Absence.ERASED:
+        return Outcome(due.ordinal, "dropped", "the person was erased")
+    if now - due.planned_at > UNKNOWN_PERSON_PATIENCE:
+        return Outcome(due.ordinal, "dropped", "nobody knows who the person is")
+    return Outcome(due.ordinal, "planned", "who the person is, is not known yet", due_at=now + UNKNOWN_PERSON_WAIT)
+
+
+def judge(due: Due, answer: transport_outcomes.Outcome, now: datetime) -> tuple[Outcome, News | None]:
+    """What a server's answer makes of a mail, and the fact that others should know."""
+    match answer:
+        case transport_outcomes.Sent(reply):
+            return Outcome(due.ordinal, "sent", str(reply)), News(due.mail.programme, MailSent(**_named(due)))
+        case transport_outcomes.Retry(reply):
+            at = next_try(answer, now=now, first=due.first_at or now, not_after=_not_after(due))
+            if at is None:
+                return Outcome(due.ordinal, "failed", f"given up: {reply}"), failed(due, "given-up")
+            return Outcome(due.ordinal, "planned", str(reply), due_at=at), None
+        case transport_outcomes.Failed(reply, _, suppress):
+            suppressed = due.mail.person if suppress else None
+            return Outcome(due.ordinal, "failed", str(reply), suppress=suppressed), failed(due, "refused")
+        case transport_outcomes.Fault(reply):
+            return Outcome(due.ordinal, "planned", str(reply), due_at=now, uncounted=True), None
+        case transport_outcomes.Uncertain(reason):
+            return Outcome(due.ordinal, "uncertain", reason), failed(due, "uncertain")
+
+
+def _not_after(due: Due) -> datetime | None:
+    """An invitation is of no use once the session has begun."""
+    return due.mail.detail.appointment.occasion.begins if due.mail.detail.appointment else None
+
+
+def _named(due: Due) -> dict[str, str | None]:
+    mail = due.mail
+    return {
+        "mail": mail.id,
+        "purpose": mail.purpose,
+        "person": mail.person,
+        "enrolment": mail.enrolment,
+        "session": mail.session,
+    }
+
+
+def failed(due: Due, cause: str) -> News:
+    """The fact that a mail did not arrive, as far as we know."""
+    return News(due.mail.programme, MailFailed.model_validate({**_named(due), "cause": cause}))
+
+
+def jitter(mail: str, attempt: int) -> float:
+    """From -1 to 1, another for every mail and attempt, and the same whoever computes it."""
+    return int.from_bytes(hashlib.sha256(f"{mail} {attempt}".encode()).digest()[:4]) / 0x7FFFFFFF - 1

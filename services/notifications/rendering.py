@@ -16,8 +16,8 @@ from jinja2 import FunctionLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from mjml import mjml2html
 
+from services.chassis.dates import LOCALES, moment
 from services.notifications import invitation, views
-from services.notifications.dates import LOCALES, moment
 from services.notifications.hygiene import line, link, mailbox, paragraphs, shortened
 from services.notifications.letters import (
     Address,

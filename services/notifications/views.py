@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from services.notifications.dates import day, hours, weekday, when
+from services.chassis.dates import day, hours, weekday, when
 from services.notifications.hygiene import UnusableAddress, line, link, mailbox, shortened
 from services.notifications.letters import Contact, Language, Letter, Online, Place, Session, Slot, Venue
 
@@ -32,6 +32,11 @@ def title_of(text: str) -> str:
 def start_of(session: Session) -> Any:
     """When a session starts, to sort by; only for sessions that have a date."""
     return session.slot.start
+
+
+def _when(slot: Slot, language: Language) -> str:
+    """The day and the hours; nothing while no date is known."""
+    return when(slot.start, slot.end, language) if slot.start and slot.end else ""
 
 
 @lru_cache(maxsize=4096)
@@ -72,11 +77,11 @@ def of_session(
 ) -> dict[str, Any]:
     """A session as a heading and rows. `struck`: it is off; `brief`: not how to join it; `before`: what it was."""
     slot = session.slot
-    time = when(slot, language) or ""
+    time = _when(slot, language)
     undated = f"{line(slot.period)}, {labels['date_follows']}" if slot.period else labels["no_date"]
     where = _where(slot.place, labels["online"], labels["online_later"])
     join, clickable = ("", False) if struck or brief else _join(slot.place)
-    was_when = (when(before, language) or "") if before else ""
+    was_when = _when(before, language) if before else ""
     was_where = _where(before.place, labels["online"], labels["online_later"]) if before else ""
     moved, elsewhere = was_when not in ("", time), was_where not in ("", where)
     rows = []
@@ -97,7 +102,7 @@ def of_session(
         "where": where,
         "day": day(slot.start, language) if slot.start else "",
         "weekday": weekday(slot.start, language) if slot.start else "",
-        "hours": hours(slot, language) or "",
+        "hours": hours(slot.start, slot.end, language) if slot.start and slot.end else "",
         "join": join,
         "clickable": clickable,
         "struck": struck,

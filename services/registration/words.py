@@ -45,6 +45,8 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "line_waiting": "vol, met wachtlijst",
         "line_full": "vol",
         "from_day": "vanaf {day}",
+        "until_moment": "tot {moment}",
+        "up_to_day": "tot en met {day}",
         # What a programme is.
         "organised_by": "Georganiseerd door",
         "sessions": "Bijeenkomsten",
@@ -184,6 +186,8 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "line_waiting": "full, with a waiting list",
         "line_full": "full",
         "from_day": "from {day}",
+        "until_moment": "until {moment}",
+        "up_to_day": "up to and including {day}",
         "organised_by": "Organised by",
         "sessions": "Sessions",
         "no_sessions": "The sessions are not known yet.",

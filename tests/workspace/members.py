@@ -18,6 +18,8 @@ class Member:
     folder: str
     name: str
     dependencies: tuple[Requirement, ...]
+    optional: tuple[Requirement, ...] = ()
+    """What its extras need; whoever asks for an extra has it."""
 
     @property
     def module(self) -> str:
@@ -28,7 +30,13 @@ class Member:
 def read(folder: str) -> Member:
     """Read one package's description."""
     project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return Member(folder, project["name"], tuple(map(Requirement, project["dependencies"])))
+    extras = project.get("optional-dependencies", {}).values()
+    return Member(
+        folder,
+        project["name"],
+        tuple(map(Requirement, project["dependencies"])),
+        tuple(Requirement(line) for extra in extras for line in extra),
+    )
 
 
 WORKSPACE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -122,7 +122,7 @@ def imported_distributions(member: Member) -> set[str]:
 @pytest.mark.parametrize("member", MEMBERS.values(), ids=lambda member: member.name)
 def test_a_package_declares_exactly_what_it_imports(member: Member) -> None:
     """In one shared environment every package can import everything: tests pass and the image fails."""
-    declared = {canonicalize_name(requirement.name) for requirement in member.dependencies}
+    declared = {canonicalize_name(requirement.name) for requirement in (*member.dependencies, *member.optional)}
     imported = imported_distributions(member)
     assert imported - declared == set(), "imported and not declared"
     assert declared - imported - set(NEVER_IMPORTED) == set(), "declared and not imported"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import assert_never
+from typing import Any, assert_never
 
 from contracts.enrolment import Participant, Reason
 from contracts.facts import (
@@ -148,50 +148,25 @@ def _measured(
 
 def _request(state: ProgrammeState, definition: Programme, command: RequestEnrolment) -> Decision:
     units = rules.units_of(definition, command.participants)
+    asked: dict[str, Any] = {
+        "enrolment": command.enrolment,
+        "organisation": command.organisation_id,
+        "units": units,
+        "participants": command.participants,
+        "channel": command.channel,
+        "source": command.source,
+    }
     broken = rules.broken_by_request(state, definition, command)
     if broken:
-        return (
-            EnrolmentRefused(
-                enrolment=command.enrolment,
-                organisation=command.organisation_id,
-                units=units,
-                participants=command.participants,
-                channel=command.channel,
-                source=command.source,
-                reasons=tuple(broken),
-            ),
-        )
+        return (EnrolmentRefused(**asked, reasons=tuple(broken)),)
     missing = rules.missing_seats(definition.team, command.participants)
-    deadline = rules.complete_by(definition.team, missing, command.now)
-    price = rules.price_of(definition.enrolment, command.organisation, units)
+    asked["missing"] = missing
+    asked["complete_by"] = rules.complete_by(definition.team, missing, command.now)
+    asked["price"] = rules.price_of(definition.enrolment, command.organisation, units)
     at_once, passed_over = waiting.may_come_in_at_once(state, units)
     if at_once:
-        confirmed = EnrolmentConfirmed(
-            enrolment=command.enrolment,
-            organisation=command.organisation_id,
-            units=units,
-            participants=command.participants,
-            channel=command.channel,
-            source=command.source,
-            missing=missing,
-            complete_by=deadline,
-            price=price,
-        )
-        return (*passed_over, confirmed)
-    return (
-        EnrolmentWaitlisted(
-            enrolment=command.enrolment,
-            organisation=command.organisation_id,
-            units=units,
-            participants=command.participants,
-            channel=command.channel,
-            source=command.source,
-            missing=missing,
-            complete_by=deadline,
-            price=price,
-            place=len(state.waiting) + 1,
-        ),
-    )
+        return (*passed_over, EnrolmentConfirmed(**asked))
+    return (EnrolmentWaitlisted(**asked, place=len(state.waiting) + 1),)
 
 
 def _withdraw(state: ProgrammeState, enrolment: Enrolment, reason: Reason, now: datetime) -> Decision:

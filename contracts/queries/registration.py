@@ -1,0 +1,149 @@
+"""Questions to registration."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from contracts.base import EmailAddress, Identity, Message, Slug, Title
+from contracts.enrolment import EnrolmentStatus, MissingSeat, Person, Reason
+from contracts.organisation import Organisation
+from contracts.programme import Programme, ProgrammeKind
+from contracts.theme import Theme
+
+
+class Everything(Message):
+    """A question without conditions."""
+
+
+class ProgrammeQuestion(Message):
+    """A question about one programme."""
+
+    programme: Slug
+
+
+class ProgrammeStanding(Message):
+    """A programme with how many units it has given out."""
+
+    id: Slug
+    kind: ProgrammeKind
+    title: Title
+    withdrawn: bool
+    open: bool = Field(description="Whether a request that comes now would be in time.")
+    capacity: int | None = None
+    confirmed: int
+    waiting: int
+    version: int
+
+
+class ProgrammeList(Message):
+    """All programmes, by id."""
+
+    programmes: tuple[ProgrammeStanding, ...]
+
+
+class ProgrammeView(ProgrammeStanding):
+    """One programme with its whole definition."""
+
+    definition: Programme
+
+
+class ThemeList(Message):
+    """All themes, by id."""
+
+    themes: tuple[Theme, ...]
+
+
+class OrganisationList(Message):
+    """The registry of organisations, by id."""
+
+    organisations: tuple[Organisation, ...]
+
+
+class EnrolmentsQuestion(Message):
+    """The enrolments of a programme, in the order in which they were made; ``after`` goes on behind a page."""
+
+    programme: Slug
+    status: EnrolmentStatus | None = None
+    after: Annotated[int, Field(ge=0)] = 0
+
+
+class EnrolmentQuestion(Message):
+    """One enrolment with its history."""
+
+    enrolment: Identity
+
+
+class ParticipantView(Message):
+    """Somebody who takes part; ``contact`` is gone once the person is erased."""
+
+    person: Identity
+    seat: Slug | None = None
+    role: Slug | None = None
+    contact: Person | None = None
+
+
+class Happening(Message):
+    """One fact about an enrolment, in words."""
+
+    position: int
+    time: datetime
+    type: str
+    reason: Reason | None = None
+
+
+class EnrolmentView(Message):
+    """How an enrolment stands, and why."""
+
+    enrolment: Identity
+    programme: Slug
+    organisation: Slug | None = None
+    status: EnrolmentStatus
+    units: int
+    place: int | None = None
+    participants: tuple[ParticipantView, ...]
+    missing: tuple[MissingSeat, ...] = ()
+    complete_by: datetime | None = None
+    source: str
+    reasons: tuple[Reason, ...] = Field(default=(), description="Why it stands so: refusals, promotion, pass-over.")
+    history: tuple[Happening, ...] = ()
+
+
+class EnrolmentList(Message):
+    """Enrolments of one programme, as many as fit into an answer."""
+
+    enrolments: tuple[EnrolmentView, ...]
+    next: int | None = Field(default=None, description="There are more: ask again with this as 'after'.")
+
+
+class PersonQuestion(Message):
+    """A question about one person, by id or by address."""
+
+    person: Identity | None = None
+    email: EmailAddress | None = None
+
+
+class PersonExport(Message):
+    """Everything that registration keeps about a person (GDPR art. 15)."""
+
+    person: Identity
+    contact: Person
+    since: datetime
+    enrolments: tuple[EnrolmentView, ...]
+
+
+class LogQuestion(Message):
+    """A piece of the log: the facts after a position."""
+
+    after: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    programme: Slug | None = None
+
+
+class LogPiece(Message):
+    """Facts as they stand in the log, and the position of the newest fact of all."""
+
+    facts: tuple[dict[str, object], ...]
+    head: int

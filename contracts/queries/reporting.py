@@ -1,0 +1,212 @@
+"""Questions to reporting."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from contracts.base import Message, OrganisationKind, Slug, Title
+from contracts.programme import ProgrammeKind
+
+
+class Counts(Message):
+    """Units and people by status."""
+
+    units_confirmed: int = 0
+    units_waiting: int = 0
+    units_withdrawn: int = 0
+    units_refused: int = 0
+    people_confirmed: int = 0
+    people_waiting: int = 0
+    people_withdrawn: int = 0
+    people_refused: int = 0
+
+
+class CountRow(Message):
+    """
+    Counts under one heading, such as an organisation or a province.
+
+    A ``key`` that starts with an underscore is no id: it says that there is none (``_without-organisation``) or that it
+    cannot be known (``_unregistered-organisation``), and ``title`` says so in words.
+    """
+
+    key: str
+    name: str
+    title: Title | None = Field(default=None, description="The name in both languages, where it has two.")
+    counts: Counts
+
+
+class SeatRow(Message):
+    """How many people have a seat, and the hours that are planned for them together; both of the confirmed."""
+
+    seat: str
+    title: Title | None = None
+    people: int
+    hours: float | None = None
+    counts: Counts = Counts()
+
+
+class ReasonRow(Message):
+    """How many refusals named a rule, and for how many units and people; the sentence is the first refusal's."""
+
+    rule: str
+    nl: str
+    en: str
+    refusals: int
+    units: int = 0
+    people: int = 0
+
+
+class DayRow(Message):
+    """
+    What happened to enrolments on one day in Amsterdam (ISO 8601 date).
+
+    ``requested`` is how many came in; at once they were ``confirmed``, ``waiting`` or ``refused``. ``promoted`` and
+    ``withdrawn`` are enrolments of this day or of days before.
+    """
+
+    day: str
+    requested: int = 0
+    confirmed: int = 0
+    waiting: int = 0
+    refused: int = 0
+    promoted: int = 0
+    withdrawn: int = 0
+
+
+class MailRow(Message):
+    """How many mails of a purpose were sent, and how many failed."""
+
+    purpose: str
+    sent: int
+    failed: int
+
+
+class ProgrammeReport(Message):
+    """What came of a programme."""
+
+    programme: Slug
+    title: Title
+    kind: ProgrammeKind
+    withdrawn: bool
+    per: Literal["person", "team"] = Field(default="person", description="What a unit is.")
+    capacity: int | None = None
+    counts: Counts
+    refusals: tuple[ReasonRow, ...]
+    organisations: tuple[CountRow, ...]
+    provinces: tuple[CountRow, ...]
+    roles: tuple[CountRow, ...]
+    seats: tuple[SeatRow, ...]
+    days: tuple[DayRow, ...]
+    mails: tuple[MailRow, ...]
+    mails_sent: int
+    mails_failed: int
+
+
+class ProgrammeReportRow(Message):
+    """A programme in a list of reports."""
+
+    programme: Slug
+    title: Title
+    kind: ProgrammeKind | None = None
+    withdrawn: bool = False
+    capacity: int | None = None
+    counts: Counts
+    mails_sent: int
+    mails_failed: int
+
+
+class ProgrammeReportList(Message):
+    """All programmes, by id."""
+
+    programmes: tuple[ProgrammeReportRow, ...]
+
+
+Heading = Literal["theme", "organiser", "province", "municipality"]
+
+
+class ParticipationQuestion(Message):
+    """Which organisations took part, across programmes, under one heading; ``key`` picks one of its values."""
+
+    by: Heading
+    key: str | None = None
+    kind: OrganisationKind | None = Field(default=None, description="Only organisations of this kind.")
+
+
+class OrganisationMention(Message):
+    """An organisation that took part, or of the registry; the name of one that the registry lacks says so."""
+
+    id: Slug
+    name: str
+    title: Title | None = Field(default=None, description="The name in both languages, where it has two.")
+    municipality: str | None = None
+
+
+class ParticipationRow(Message):
+    """
+    Which organisations took part under one value of the heading, and which never did.
+
+    Who has a confirmed enrolment took part. Who never did is registered and could have: the rules of at least one of
+    the programmes allow its kind and province, and it does not organise that programme itself. Withdrawn programmes
+    did not take place and count for nothing.
+    """
+
+    key: str
+    name: str
+    title: Title | None = Field(default=None, description="The name in both languages, where it has two.")
+    programmes: tuple[Slug, ...]
+    counts: Counts
+    took_part: tuple[OrganisationMention, ...]
+    never_took_part: tuple[OrganisationMention, ...]
+
+
+class Participation(Message):
+    """The answer, by key."""
+
+    by: Heading
+    rows: tuple[ParticipationRow, ...]
+
+
+class ThemeQuestion(Message):
+    """A question about one theme."""
+
+    theme: Slug
+
+
+class Reached(Message):
+    """How many programmes, organisations and different people took part: had a place in what was not withdrawn."""
+
+    programmes: int = 0
+    organisations: int = 0
+    people: int = 0
+
+
+class GoalCell(Reached):
+    """What was reached for one goal in one municipality."""
+
+    goal: Slug
+
+
+class MunicipalityRow(Message):
+    """
+    What was reached in one municipality, per goal in the theme's order.
+
+    ``whole`` counts each programme, organisation and person once, also of programmes that name no goal.
+    """
+
+    municipality: str
+    goals: tuple[GoalCell, ...]
+    whole: Reached = Reached()
+
+
+class ThemeReport(Message):
+    """Per municipality and goal, what a theme has reached."""
+
+    theme: Slug
+    title: Title
+    goals: tuple[CountRow, ...]
+    municipalities: tuple[MunicipalityRow, ...]
+    elsewhere: tuple[GoalCell, ...] = Field(description="What was reached outside the theme's municipalities.")
+    whole: Reached = Field(default=Reached(), description="What the theme reached, everything counted once.")
+    whole_elsewhere: Reached = Field(default=Reached(), description="The part of it outside its municipalities.")

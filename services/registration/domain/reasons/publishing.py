@@ -1,0 +1,50 @@
+"""Why a definition can't be published."""
+
+from __future__ import annotations
+
+from contracts.enrolment import Reason
+
+
+def per_changed() -> Reason:
+    """A programme can't turn from persons to teams."""
+    return Reason(
+        rule="per-changed",
+        nl="Een programma kan niet wisselen tussen personen en teams; publiceer het onder een ander id.",
+        en="A programme can't change between persons and teams; publish it under another id.",
+    )
+
+
+def capacity_below_confirmed(capacity: int, confirmed: int) -> Reason:
+    """The capacity would be lower than what has been promised."""
+    return Reason(
+        rule="capacity-below-confirmed",
+        nl=f"De capaciteit kan niet naar {capacity}: er zijn al {confirmed} plaatsen bevestigd. Trek er eerst in.",
+        en=f"The capacity can't become {capacity}: {confirmed} places are confirmed. Withdraw some first.",
+    )
+
+
+def unknown_organiser(id_: str) -> Reason:
+    """An organiser is not in the registry."""
+    return Reason(
+        rule="organisation-unknown",
+        nl=f"De organisator '{id_}' staat niet in het register. Voeg hem eerst toe.",
+        en=f"The organiser '{id_}' is not in the registry. Register it first.",
+    )
+
+
+def unknown_theme(id_: str) -> Reason:
+    """A theme has not been published."""
+    return Reason(
+        rule="theme-unknown",
+        nl=f"Het thema '{id_}' bestaat niet. Publiceer het eerst.",
+        en=f"There is no theme '{id_}'. Publish it first.",
+    )
+
+
+def unknown_goal(theme: str, goal: str) -> Reason:
+    """A theme has no such goal."""
+    return Reason(
+        rule="goal-unknown",
+        nl=f"Het thema '{theme}' heeft geen doel '{goal}'.",
+        en=f"The theme '{theme}' has no goal '{goal}'.",
+    )

@@ -1,0 +1,80 @@
+"""Why somebody is promoted, passed over, or no longer there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from contracts.enrolment import Reason
+from services.registration.domain.reasons.words import moment, places
+
+
+def withdrawn_on_request() -> Reason:
+    """The participants, or staff for them, gave the place back."""
+    return Reason(rule="on-request", nl="De deelname is op verzoek ingetrokken.", en="It was withdrawn on request.")
+
+
+def unit_free(place: int) -> Reason:
+    """Promotion because somebody gave a unit back, or because who stood in the way no longer waits."""
+    return Reason(
+        rule="unit-free",
+        nl=f"Er is een plaats vrij; deze aanmelding was nummer {place} op de wachtlijst en past.",
+        en=f"A place is free; this request was number {place} on the waiting list and fits.",
+    )
+
+
+def rules_changed(place: int) -> Reason:
+    """Promotion because the waiting list's policy or freeze is another."""
+    return Reason(
+        rule="rules-changed",
+        nl=f"De regels zijn gewijzigd; deze aanmelding was nummer {place} op de wachtlijst en past nu.",
+        en=f"The rules were changed; this request was number {place} on the waiting list and fits now.",
+    )
+
+
+def capacity_raised(place: int) -> Reason:
+    """Promotion because there are more units."""
+    return Reason(
+        rule="capacity-raised",
+        nl=f"Er zijn meer plaatsen; deze aanmelding was nummer {place} op de wachtlijst en past.",
+        en=f"There are more places; this request was number {place} on the waiting list and fits.",
+    )
+
+
+def promoted_by_staff(place: int) -> Reason:
+    """Promotion by hand."""
+    return Reason(
+        rule="by-staff",
+        nl=f"De organisatie van het programma heeft deze aanmelding (nummer {place}) een plaats gegeven.",
+        en=f"The programme's organisers gave this request (number {place}) a place.",
+    )
+
+
+def others_given_precedence() -> Reason:
+    """Pass-over because staff promoted somebody further behind."""
+    return Reason(
+        rule="by-staff",
+        nl="De organisatie van het programma heeft een aanmelding verderop in de wachtlijst voor laten gaan.",
+        en="The programme's organisers let a request further down the waiting list go first.",
+    )
+
+
+def does_not_fit(units: int, free: int, *, passed: bool) -> Reason:
+    """Pass-over because the group needs more units than are free."""
+    nl, en = places(units)
+    after_nl = "kleinere aanmeldingen gaan nu voor" if passed else "niemand gaat voor, de plaats blijft vrij"
+    after_en = "smaller requests go first for now" if passed else "nobody goes first, the place stays free"
+    return Reason(
+        rule="does-not-fit",
+        nl=f"Deze aanmelding heeft {nl} nodig en er is ruimte voor {free}; {after_nl}.",
+        en=f"This request needs {en} and there is room for {free}; {after_en}.",
+    )
+
+
+def frozen(freeze: datetime) -> Reason:
+    """Pass-over because the promotion freeze has begun."""
+    nl, en = moment(freeze)
+    return Reason(
+        rule="frozen",
+        nl=f"Sinds {nl} schuift niemand meer automatisch door.",
+        en=f"Since {en} nobody is promoted automatically.",
+    )

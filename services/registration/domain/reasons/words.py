@@ -1,0 +1,47 @@
+"""How reasons put moments, lists and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from babel.dates import format_datetime
+from babel.lists import format_list
+
+from contracts.programme import AMSTERDAM
+
+
+def moment(time: datetime) -> tuple[str, str]:
+    """A moment as a clock in Amsterdam shows it, in Dutch and in English."""
+    local = time.astimezone(AMSTERDAM)
+    return (
+        format_datetime(local, "d MMMM y 'om' HH:mm 'uur'", tzinfo=AMSTERDAM, locale="nl"),
+        format_datetime(local, "d MMMM y 'at' HH:mm", tzinfo=AMSTERDAM, locale="en_GB"),
+    )
+
+
+def either(words: Iterable[str], locale: str) -> str:
+    """One of several words: "a, b or c"."""
+    return format_list([str(word) for word in words], style="or", locale=locale)
+
+
+def places(count: int) -> tuple[str, str]:
+    """A number of units, in Dutch and in English."""
+    return (
+        f"{count} plaats" if count == 1 else f"{count} plaatsen",
+        f"{count} place" if count == 1 else f"{count} places",
+    )
+
+
+KIND_NAMES = {
+    "library": ("bibliotheken", "libraries"),
+    "social-work-company": ("sociaal werkbedrijven", "social work companies"),
+    "municipality": ("gemeenten", "municipalities"),
+    "support-organisation": ("ondersteuningsorganisaties", "support organisations"),
+    "other": ("andere organisaties", "other organisations"),
+}
+
+
+def province_name(province: str) -> str:
+    """A province as people write it, which is the same in both languages."""
+    return "Fryslân" if province == "fryslan" else str(province).title()

@@ -263,7 +263,7 @@ async def _probe(url: str, password: str, directory: str) -> None:
             insert_rows(raw, "INSERT INTO enrolments VALUES", enrolments)
 
         await database.transact(store)
-        relay.wake()
+        relay.offer(facts)
         for message in taken:
             await connection.publish(message.reply, b'{"status":"confirmed"}')
 

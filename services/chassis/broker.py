@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -16,6 +16,14 @@ from faststream.middlewares import AckPolicy
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import (
+    BadHeaderError,
+    BadSubjectError,
+    ConnectionClosedError,
+    ConnectionDrainingError,
+    MaxPayloadError,
+    OutboundBufferLimitError,
+)
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
@@ -36,19 +44,20 @@ _HEADER_NAMES = {
         "Nats-Batch-Sequence",
         "Nats-Batch-Commit",
         "Nats-Expected-Last-Sequence",
+        "Nats-Request-Info",
     )
 }
 
 
 class _Connection(Client):
-    """A client that knows whether it was closed on purpose, and that reads the headers of a log quickly."""
+    """A client that knows whether it was closed on purpose, and that reads the headers of logs and calls quickly."""
 
     closing = False
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
         # Checking header names character by character is half of nats-py's work on a message of a log; the names that
-        # relays write need no check.
+        # relays write, and the one with which the broker marks each call from another account, need no check.
         headers = {}
         for line in raw.split(b"\r\n"):
             name, _, value = line.partition(b": ")
@@ -233,6 +242,51 @@ def faststream_broker(
         inbox_prefix=inbox_prefix(name),
         graceful_timeout=15.0,
     )
+
+
+async def publish_all(connection: Client, messages: Iterable[tuple[str, bytes, Mapping[str, str]]]) -> None:
+    """
+    Publish many messages in one piece: a third of what publishing them one by one costs (docs/performance.md).
+
+    Args:
+        connection: whose user may publish to the subjects.
+        messages: subject, body and headers of each.
+
+    Raises:
+        nats.errors.Error: nothing was handed to the connection: it is closed or broken, a subject or header is
+            malformed, or a body is too large.
+    """
+    if connection.is_closed:
+        raise ConnectionClosedError
+    if connection.is_draining_pubs:
+        raise ConnectionDrainingError
+    if not connection.is_connected:
+        # As with pending_size=0: nothing is kept for later behind the caller's back.
+        raise OutboundBufferLimitError
+    pieces: list[bytes] = []
+    for subject, body, headers in messages:
+        if len(body) > connection.max_payload:
+            raise MaxPayloadError
+        pieces.append(_protocol_line(subject, body, headers))
+    if pieces:
+        # nats-py's public methods take one message; what they do with it, in one go.
+        connection.stats["out_msgs"] += len(pieces)
+        connection.stats["out_bytes"] += sum(map(len, pieces))
+        await connection._send_command(b"".join(pieces))
+        await connection._flush_pending()
+
+
+def _protocol_line(subject: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """PUB or HPUB of the NATS client protocol, with what nats-py refuses refused: a line break would be a command."""
+    if not subject or " " in subject or not subject.isprintable():
+        raise BadSubjectError
+    if not headers:
+        return b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body)
+    if not all(name.isprintable() and value.isprintable() for name, value in headers.items()):
+        raise BadHeaderError
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    head = f"NATS/1.0\r\n{lines}\r\n".encode()
+    return b"HPUB %b %d %d\r\n%b%b\r\n" % (subject.encode(), len(head), len(head) + len(body), head, body)
 
 
 async def while_connected(connection: Client, request: Awaitable[Result], within: float = 6) -> Result:

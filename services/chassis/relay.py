@@ -13,7 +13,9 @@ import json
 import random
 import sqlite3
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -21,7 +23,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
-from services.chassis.broker import while_connected
+from services.chassis.broker import publish_all, while_connected
 from services.chassis.database import Database
 from services.chassis.log import Entry, Log
 
@@ -32,6 +34,9 @@ BATCH_MESSAGES = 1000
 
 BATCH_BYTES = 512 * 1024
 """Keeps a batch far below what the broker holds for a connection that reads slowly."""
+
+_MOST_OFFERED = 4 * BATCH_MESSAGES
+"""Entries that may wait in memory for the broker; more are read from the log when their turn comes."""
 
 _IDLE = 1.0  # seconds after which the stream is asked whether it is still what it was
 _DIVERGED_PAUSE = 2.0
@@ -77,17 +82,15 @@ async def publish_batch(
         subject, body, headers = messages[0]
         return await _stored(connection, subject, body, dict(headers), timeout)
     batch = uuid.uuid4().hex
-    last = len(messages)
-    for number, (subject, body, own_headers) in enumerate(messages, 1):
-        headers = {**own_headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
-        if number == last:
-            return await _stored(connection, subject, body, headers | {"Nats-Batch-Commit": "1"}, timeout)
-        if number == 1:
-            # An empty answer means that the batch is open; a refusal here names its cause, a later one does not.
-            await _answer(connection, subject, body, headers, timeout)
-        else:
-            await connection.publish(subject, body, headers=headers)
-    raise AssertionError("unreachable: the last message returns")
+    numbered = [
+        (subject, body, {**headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)})
+        for number, (subject, body, headers) in enumerate(messages, 1)
+    ]
+    # An empty answer means that the batch is open; a refusal here names its cause, a later one does not.
+    await _answer(connection, *numbered[0], timeout)
+    await publish_all(connection, numbered[1:-1])
+    subject, body, headers = numbered[-1]
+    return await _stored(connection, subject, body, headers | {"Nats-Batch-Commit": "1"}, timeout)
 
 
 async def _stored(connection: Client, subject: str, body: bytes, headers: dict[str, str], within: float) -> int:
@@ -137,6 +140,8 @@ class Relay:
         self._forgets = forgets
         self._before = before
         self._woken = asyncio.Event()
+        self._offered: deque[Entry] = deque()
+        self._unread = True
         self._head = 0
         self._copied = 0
         self._created: object = None
@@ -160,6 +165,25 @@ class Relay:
 
     def wake(self) -> None:
         """Say that entries were committed; from the event loop's own thread."""
+        self._unread = True
+        self._woken.set()
+
+    def offer(self, entries: Sequence[Entry]) -> None:
+        """
+        Hand over entries that were just committed, so that they need not be read; from the event loop's own thread.
+
+        The log stays what is copied: entries that do not go on from the ones before, or that nobody takes for too long,
+        are dropped here and read there.
+        """
+        if not entries:
+            return
+        self._head = max(self._head, entries[-1].position)
+        if self._offered and self._offered[-1].position + 1 != entries[0].position:
+            self._offered.clear()
+        self._offered.extend(entries)
+        if len(self._offered) > _MOST_OFFERED:
+            self._offered.clear()
+            self._unread = True
         self._woken.set()
 
     async def run(self) -> None:
@@ -188,11 +212,7 @@ class Relay:
         """Copy the next batch; when there is none, wait for one, or look after the stream."""
         self._woken.clear()
         position = self._copied
-
-        def read(raw: sqlite3.Connection) -> tuple[list[Entry], int]:
-            return self._log.read(raw, position, BATCH_MESSAGES), self._log.head(raw)
-
-        entries, self._head = await self._database.run(read)
+        entries = self._next_offered() or await self._read()
         if not entries:
             self._follows()
             try:
@@ -201,6 +221,7 @@ class Relay:
                     await self._woken.wait()
             except TimeoutError:
                 await self._look_after_stream()
+                self._unread = True
             return
         entries = _bounded(entries)
         if [entry.position for entry in entries] != list(range(position + 1, position + 1 + len(entries))):
@@ -214,6 +235,33 @@ class Relay:
             raise StreamDiverged(f"the stream stored position {entries[-1].position} as {sequence}")
         self._copied = sequence
         self._follows()
+
+    def _next_offered(self) -> list[Entry]:
+        """What goes on from the last copied entry among what was offered, if it does."""
+        offered = self._offered
+        while offered and offered[0].position <= self._copied:
+            offered.popleft()
+        if offered and offered[0].position != self._copied + 1:
+            # Somebody else's entries come between.
+            offered.clear()
+            self._unread = True
+        return list(islice(offered, BATCH_MESSAGES))
+
+    async def _read(self) -> list[Entry]:
+        """The next entries in the log, unless it is known that there are none but those that were offered."""
+        if not self._unread:
+            return []
+        position = self._copied
+        # Before the read, so that who wakes the relay meanwhile is heard.
+        self._unread = False
+
+        def read(raw: sqlite3.Connection) -> tuple[list[Entry], int]:
+            return self._log.read(raw, position, BATCH_MESSAGES), self._log.head(raw)
+
+        entries, head = await self._database.run(read)
+        self._head = max(self._head, head)
+        self._unread = self._unread or bool(entries)
+        return entries
 
     async def _ask_stream(self) -> None:
         """Learn how far the stream is, and make sure that it is a copy of the log as far as it goes."""
@@ -238,6 +286,7 @@ class Relay:
                 raise StreamDiverged(f"message {sequence} of the stream is not the fact at position {sequence}")
         self._created = info.created
         self._copied = sequence
+        self._unread = True
 
     async def _look_after_stream(self) -> None:
         """A stream that was emptied or made anew would otherwise be noticed at the next fact only."""

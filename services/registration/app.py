@@ -130,7 +130,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
 
     def committed(batch: Batch) -> None:
         contacts.know(batch.newcomers.values())
-        relay.wake()
+        relay.offer(batch.entries)
 
     writer = Writer(database, committed)
     broker = faststream_broker(

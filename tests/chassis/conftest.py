@@ -65,10 +65,12 @@ def entries(first: int, last: int, programme: str = "p") -> list[Entry]:
     ]
 
 
-async def append(database: Database, first: int, last: int) -> None:
+async def append(database: Database, first: int, last: int) -> list[Entry]:
     """Commit the facts ``first`` to ``last``."""
     log = SqliteLog()
-    await database.transact(lambda raw: log.append(raw, entries(first, last)))
+    made = entries(first, last)
+    await database.transact(lambda raw: log.append(raw, made))
+    return made
 
 
 async def stored(connection: Client) -> list[tuple[int, bytes]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,6 +60,53 @@ async def test_facts_are_copied_even_when_nobody_wakes_the_relay(
         await until(lambda: relay.following)
         await append(database, 1, 1)
         await until_stored(connection, 1)
+
+
+async def test_what_is_offered_is_copied_without_being_read(
+    connection: Client, database: Database, stream: str
+) -> None:
+    class ReadOnce(SqliteLog):
+        reads = 0
+
+        def read(self, connection: sqlite3.Connection, after: int, limit: int) -> list[Entry]:
+            self.reads += 1
+            return super().read(connection, after, limit)
+
+    log = ReadOnce()
+    relay = Relay(connection, database, log, stream)
+    async with running(relay.run()):
+        await until(lambda: relay.following)
+        before = log.reads
+        relay.offer(await append(database, 1, 40))
+        await until_stored(connection, 40)
+        assert log.reads == before
+    assert await stored(connection) == copies(40)
+
+
+async def test_what_was_offered_with_a_gap_is_read_from_the_log(
+    connection: Client, database: Database, stream: str
+) -> None:
+    relay = Relay(connection, database, LOG, stream)
+    async with running(relay.run()):
+        await until(lambda: relay.following)
+        await append(database, 1, 5)
+        relay.offer(await append(database, 6, 9))
+        await append(database, 10, 11)
+        relay.offer(await append(database, 12, 13))
+        await until_stored(connection, 13)
+    assert await stored(connection) == copies(13)
+
+
+async def test_more_than_may_wait_in_memory_is_copied_all_the_same(
+    connection: Client, database: Database, stream: str
+) -> None:
+    relay = Relay(connection, database, LOG, stream)
+    for first in range(1, 9000, 1000):
+        relay.offer(await append(database, first, first + 999))
+    async with running(relay.run()):
+        await until_stored(connection, 9000)
+        await until(lambda: relay.lag == 0)
+    assert await stored(connection) == copies(9000)
 
 
 async def test_two_relays_at_once_copy_every_fact_once(

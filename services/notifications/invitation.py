@@ -6,6 +6,7 @@ tests prove every message equal to what icalendar parses and free of what libica
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -74,34 +75,75 @@ def write(invitation: Invitation) -> bytes:
     Raises UnusableAddress for an organiser or attendee without a usable mailbox.
     """
     calendar, attendee = invitation.calendar, invitation.attendee
-    request = invitation.method == "REQUEST"
     stamp = _utc(calendar.stamp)
-    lines = [
-        "BEGIN:VEVENT",
-        f"UID:{calendar.uid}",
-        f"SEQUENCE:{calendar.sequence}",
-        f"DTSTAMP:{stamp}",
-    ]
-    if calendar.created is not None:
-        lines.append(f"CREATED:{_utc(calendar.created)}")
-    lines += [
-        f"LAST-MODIFIED:{stamp}",
-        f"DTSTART;TZID=Europe/Amsterdam:{_local(invitation.start)}",
-        f"DTEND;TZID=Europe/Amsterdam:{_local(invitation.end)}",
-        f"SUMMARY:{escape(line(invitation.summary)) or '-'}",
-        f"DESCRIPTION:{escape(_lines(invitation.description))}",
-        f"LOCATION:{escape(line(invitation.location))}",
-        f"ORGANIZER;CN={parameter(invitation.organiser.name)}:mailto:{mailbox(invitation.organiser.mailbox)}",
-        "ATTENDEE;CUTYPE=INDIVIDUAL;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP="
-        f"{'TRUE' if request else 'FALSE'};CN={parameter(attendee.name)}:mailto:{mailbox(attendee.mailbox)}",
-    ]
-    if page := link(invitation.page):
-        lines.append(f"URL:{page}")
-    if join := link(invitation.join):
-        lines.append(f"CONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO;LABEL={parameter(invitation.join_label)}:{join}")
-    if request or invitation.off:
-        lines.append(f"STATUS:{'CONFIRMED' if request else 'CANCELLED'}")
-    lines += [
+    event, rest = _shared(
+        invitation.method,
+        invitation.start,
+        invitation.end,
+        invitation.summary,
+        invitation.description,
+        invitation.location,
+        invitation.organiser,
+        invitation.off,
+        invitation.join,
+        invitation.join_label,
+        invitation.reminder,
+        invitation.page,
+    )
+    head = f"{_HEAD}METHOD:{invitation.method}\r\n{TIME_ZONE}BEGIN:VEVENT\r\n".encode("ascii")
+    created = b"" if calendar.created is None else fold(f"CREATED:{_utc(calendar.created)}")
+    reply = "TRUE" if invitation.method == "REQUEST" else "FALSE"
+    return b"".join(
+        (
+            head,
+            fold(f"UID:{calendar.uid}"),
+            fold(f"SEQUENCE:{calendar.sequence}"),
+            fold(f"DTSTAMP:{stamp}"),
+            created,
+            fold(f"LAST-MODIFIED:{stamp}"),
+            event,
+            fold(
+                f"ATTENDEE;CUTYPE=INDIVIDUAL;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP={reply};"
+                f"CN={parameter(attendee.name)}:mailto:{mailbox(attendee.mailbox)}"
+            ),
+            rest,
+        )
+    )
+
+
+@lru_cache(maxsize=256)
+def _shared(  # noqa: PLR0917  (a key of the cache by name would be sorted each time)
+    method: Method,
+    start: datetime,
+    end: datetime,
+    summary: str,
+    description: str,
+    location: str,
+    organiser: Address,
+    off: bool,
+    join: str | None,
+    join_label: str,
+    reminder: str,
+    page: str | None,
+) -> tuple[bytes, bytes]:
+    """The lines before and after ATTENDEE, which all who are invited to a session have in common."""
+    request = method == "REQUEST"
+    event = (
+        f"DTSTART;TZID=Europe/Amsterdam:{_local(start)}",
+        f"DTEND;TZID=Europe/Amsterdam:{_local(end)}",
+        f"SUMMARY:{escape(line(summary)) or '-'}",
+        f"DESCRIPTION:{escape(_lines(description))}",
+        f"LOCATION:{escape(line(location))}",
+        f"ORGANIZER;CN={parameter(organiser.name)}:mailto:{mailbox(organiser.mailbox)}",
+    )
+    rest = []
+    if url := link(page):
+        rest.append(f"URL:{url}")
+    if address := link(join):
+        rest.append(f"CONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO;LABEL={parameter(join_label)}:{address}")
+    if request or off:
+        rest.append(f"STATUS:{'CONFIRMED' if request else 'CANCELLED'}")
+    rest += [
         "TRANSP:OPAQUE",
         "CLASS:PUBLIC",
         f"X-MICROSOFT-CDO-BUSYSTATUS:{'BUSY' if request else 'FREE'}",
@@ -109,10 +151,10 @@ def write(invitation: Invitation) -> bytes:
         "X-MICROSOFT-DISALLOW-COUNTER:TRUE",
     ]
     if request:
-        lines += ["BEGIN:VALARM", "ACTION:DISPLAY", "TRIGGER:-PT30M"]
-        lines += [f"DESCRIPTION:{escape(line(invitation.reminder or invitation.summary)) or '-'}", "END:VALARM"]
-    lines += ["END:VEVENT", "END:VCALENDAR"]
-    return (f"{_HEAD}METHOD:{invitation.method}\r\n{TIME_ZONE}").encode("ascii") + b"".join(map(fold, lines))
+        rest += ["BEGIN:VALARM", "ACTION:DISPLAY", "TRIGGER:-PT30M"]
+        rest += [f"DESCRIPTION:{escape(line(reminder or summary)) or '-'}", "END:VALARM"]
+    rest += ["END:VEVENT", "END:VCALENDAR"]
+    return b"".join(map(fold, event)), b"".join(map(fold, rest))
 
 
 def fold(content: str) -> bytes:
@@ -146,7 +188,8 @@ def _lines(text: str) -> str:
 
 
 def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    at = moment.astimezone(UTC)
+    return f"{at.year:04}{at.month:02}{at.day:02}T{at.hour:02}{at.minute:02}{at.second:02}Z"
 
 
 def _local(moment: datetime) -> str:

@@ -5,23 +5,21 @@ and folded here. All parts are quoted-printable or base64, so that no relay has 
 """
 
 import binascii
-import codecs
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 
 from services.notifications.hygiene import UnusableAddress, ascii_domain, line, mailbox, shortened
 from services.notifications.letters import Address, Letter
+from services.notifications.quoted import LONGEST_BODY_LINE, quoted_printable
 from services.notifications.rendering import Rendered
 
 LONGEST_HEADER_LINE = 76
 """RFC 2047 §2 for lines with an encoded word; RFC 5322 §2.1.1 recommends 78 for the others."""
 
 LONGEST_ENCODED_WORD = 75
-LONGEST_BODY_LINE = 76
-"""Quoted-printable and base64, without the line break (RFC 2045 §6.7 rule 5, §6.8)."""
-
 LONGEST_ID = 77
 """Longer ones are mangled by a widespread MIME library when a mail is forwarded or answered (cpython#100991)."""
 
@@ -34,8 +32,6 @@ _Q_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 _Q_OCTETS = tuple(
     chr(octet) if octet in _Q_PLAIN else "_" if octet == 0x20 else f"={octet:02X}" for octet in range(256)
 )
-_CONTROLS = bytes(octet for octet in (*range(32), 127) if octet not in b"\t\n")
-_QP_OCTETS = tuple(f"={octet:02X}" for octet in range(256))
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -67,7 +63,7 @@ def compose(
     boundary = f"=_{sha256(message_id.encode()).hexdigest()[:24]}"
     headers = [
         f"Date: {_date(date)}",
-        _address_header("From", sender),
+        _often_used("From", sender),
         _address_header("To", Address(letter.recipient.name, letter.recipient.mailbox)),
         f"Subject: {_unstructured(shortened(line(rendered.subject), LONGEST_SUBJECT), len('Subject: '))}",
         f"Message-ID: {_checked_id(message_id)}",
@@ -84,7 +80,8 @@ def compose(
         f"Content-Language: {letter.recipient.language}",
         "MIME-Version: 1.0",
     ]
-    text, html = _text_part("plain", rendered.text), _text_part("html", rendered.html)
+    in_text, in_html = rendered.encoded or (quoted_printable(rendered.text), quoted_printable(rendered.html))
+    text, html = _text_part("plain", in_text), _text_part("html", in_html)
     if rendered.calendar is None:
         headers.append(_multipart("alternative", f"{boundary}_a"))
         body = _parts(f"{boundary}_a", (text, html))
@@ -124,7 +121,7 @@ def _reply_to(letter: Letter) -> str | None:
     for contact in (letter.programme.enrolment, letter.programme.content):
         if contact is not None and contact.mailbox:
             try:
-                return _address_header("Reply-To", Address(contact.name, contact.mailbox))
+                return _often_used("Reply-To", Address(contact.name, contact.mailbox))
             except UnusableAddress:
                 continue
     return None
@@ -139,6 +136,10 @@ def _address_header(field: str, address: Address) -> str:
     last = len(phrase.rpartition("\n")[2]) + (0 if "\n" in phrase else len(field) + 2)
     space = " " if last + 1 + len(route) <= LONGEST_HEADER_LINE else "\r\n "
     return f"{field}: {phrase}{space}{route}"
+
+
+_often_used = lru_cache(maxsize=256)(_address_header)
+"""For the sender and the programmes' contacts; recipients are not kept."""
 
 
 def _phrase(name: str, used: int) -> str:
@@ -198,51 +199,13 @@ def _parts(boundary: str, parts: Sequence[bytes]) -> bytes:
     return b"".join(delimiter + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode("ascii")
 
 
-def _text_part(subtype: str, text: str) -> bytes:
+def _text_part(subtype: str, encoded: bytes) -> bytes:
     head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-    return head.encode("ascii") + quoted_printable(text)
-
-
-def quoted_printable(text: str) -> bytes:
-    """`text` in quoted-printable, its line breaks as CRLF, no line over 76 octets (RFC 2045 §6.7).
-
-    Control characters other than tab and line break are left out: they have no meaning in a mail.
-    """
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("=", "=3D")
-    octets = text.encode("ascii", "quoted-printable").translate(None, _CONTROLS)
-    return b"\r\n".join([_rows(row) for row in octets.split(b"\n")])
-
-
-def _quoted_octets(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    octets = error.object[error.start : error.end].encode("utf-8", "replace")
-    return "".join(map(_QP_OCTETS.__getitem__, octets)), error.end
-
-
-codecs.register_error("quoted-printable", _quoted_octets)
-
-
-def _rows(row: bytes) -> bytes:
-    if row.endswith((b" ", b"\t")):
-        row = row[:-1] + _QP_OCTETS[row[-1]].encode("ascii")
-    if len(row) <= LONGEST_BODY_LINE:
-        return row
-    pieces = []
-    begin, last = 0, len(row) - LONGEST_BODY_LINE
-    while begin < last:
-        end = begin + LONGEST_BODY_LINE - 1
-        # An escape of three octets stays in one piece.
-        if row[end - 1] == 0x3D:
-            end -= 1
-        elif row[end - 2] == 0x3D:
-            end -= 2
-        pieces.append(row[begin:end])
-        begin = end
-    pieces.append(row[begin:])
-    return b"=\r\n".join(pieces)
+    return head.encode("ascii") + encoded
 
 
 def _base64(octets: bytes) -> bytes:
     encoded = binascii.b2a_base64(octets, newline=False)
-    return b"\r\n".join([encoded[begin : begin + 76] for begin in range(0, len(encoded), 76)])
+    return b"\r\n".join(
+        [encoded[begin : begin + LONGEST_BODY_LINE] for begin in range(0, len(encoded), LONGEST_BODY_LINE)]
+    )

@@ -2,11 +2,15 @@
 
 The words of each purpose stand once, in `templates/<language>/<purpose>.j2`, and are shared by the text and the HTML
 layout, so that the two can never say different things. The MJML layout is compiled once, when a `Renderer` is made.
+
+Most of a mail is the same for everybody who gets it: the layouts are cut, at their marks, into pieces that are shared
+and pieces that are one person's own. What is shared is rendered and encoded once and kept; nothing personal is kept.
 """
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, get_args
@@ -21,11 +25,14 @@ from services.notifications import invitation, views
 from services.notifications.hygiene import line, link, mailbox, paragraphs, shortened
 from services.notifications.letters import (
     Address,
+    Calendar,
     CalendarOccasion,
     Confirmation,
     Invite,
     Language,
     Letter,
+    Occasion,
+    Programme,
     ProgrammeCancelled,
     Promotion,
     Purpose,
@@ -37,6 +44,7 @@ from services.notifications.letters import (
     Withdrawn,
     WithdrawnInvite,
 )
+from services.notifications.quoted import quoted_printable
 from services.notifications.views import View
 
 LONGEST_OUTPUT = 200_000
@@ -44,6 +52,12 @@ LONGEST_OUTPUT = 200_000
 
 LONGEST_SUMMARY_OF_PROGRAMME = 400
 
+SHARED_KEPT = 256
+"""Letters of which the shared pieces are kept, some 40 kB each: occasions of programmes, not recipients."""
+
+_CUT = re.compile(r"[ \t]*\{# cut #\}\n?")
+_NOBODYS = Calendar("nobodys", 0, datetime(2000, 1, 1, tzinfo=UTC))
+_WITH_CAPACITY = Confirmation | Promotion | Waiting | Invite
 _BLOCKS = ("subject", "preheader", "heading", "opening", "closing")
 
 
@@ -53,13 +67,17 @@ class LetterTooLong(ValueError):  # noqa: N818  (reads as what is the matter)
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The words of one mail. `calendar` and `method` are both set or both None."""
+    """The words of one mail. `calendar` and `method` are both set or both None.
+
+    `encoded` is `text` and `html` in quoted-printable, where most of it was encoded before.
+    """
 
     subject: str
     text: str
     html: str
     calendar: bytes | None = None
     method: invitation.Method | None = None
+    encoded: tuple[bytes, bytes] | None = field(default=None, compare=False, repr=False)
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -88,6 +106,65 @@ class _Words:
         return ["".join(block(context)) for block in self.blocks]
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of a text or a page, on lines of its own, and the same in quoted-printable."""
+
+    text: str
+    encoded: bytes
+
+    @classmethod
+    def of(cls, text: str) -> "_Piece":
+        if text and not text.endswith("\n"):
+            text += "\n"
+        return cls(text, quoted_printable(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """A layout cut at its marks: its second piece, its fourth … are one recipient's own, the others are shared."""
+
+    templates: tuple[Template, ...]
+
+    @classmethod
+    def cut(cls, environment: ImmutableSandboxedEnvironment, source: str) -> "_Layout":
+        whole = environment.overlay(keep_trailing_newline=True)
+        return cls(tuple(map(whole.from_string, _CUT.split(source))))
+
+    def shared(self, view: View) -> tuple[_Piece, ...]:
+        return tuple(_Piece.of(template.render(view)) for template in self.templates[::2])
+
+    def filled(self, shared: Sequence[_Piece], own: dict[str, Any]) -> tuple[str, bytes]:
+        text, encoded = shared[0].text, shared[0].encoded
+        # One context for them all: to make one costs more than to render a piece.
+        context = self.templates[0].new_context(own)
+        for template, after in zip(self.templates[1::2], shared[1:], strict=True):
+            piece = _Piece.of("".join(template.root_render_func(context)))
+            text += piece.text + after.text
+            encoded += piece.encoded + after.encoded
+        return text, encoded
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What a letter has in common with others: with the same `occasion`, its calendar item left out."""
+
+    programme: Programme
+    occasion: Occasion
+    language: Language
+    invited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What everybody is told whose letters have a `_Common` in common."""
+
+    view: View
+    text: tuple[_Piece, ...]
+    html: tuple[_Piece, ...]
+    description: str
+
+
 class Renderer:
     """Renders letters. Make one and keep it: templates are read, compiled and checked here, and never again.
 
@@ -101,9 +178,9 @@ class Renderer:
         self.public_url = (link(public_url) or "").rstrip("/")
         plain, page = _environment(autoescape=False), _environment(autoescape=True)
         words = plain.overlay(trim_blocks=False)
-        self._text = plain.get_template("layout.txt")
+        self._text = _Layout.cut(plain, _source("layout.txt"))
         self._description = plain.get_template("description.txt")
-        self._html = page.get_template("layout.html")
+        self._html = _Layout.cut(page, _source("layout.html"))
         languages: tuple[Language, ...] = get_args(Language)
         purposes: tuple[Purpose, ...] = get_args(Purpose)
         self._labels = {language: _labels(words.get_template(f"{language}/labels.j2")) for language in languages}
@@ -112,6 +189,7 @@ class Renderer:
             for purpose in purposes
             for language in languages
         }
+        self._kept = lru_cache(maxsize=SHARED_KEPT)(self._say)
 
     def render(self, letter: Letter) -> Rendered:
         """The mail in the recipient's language. Equal letters give equal bytes.
@@ -119,30 +197,48 @@ class Renderer:
         An occasion with a calendar gives no calendar part if the recipient is the organiser's own mailbox: calendars
         refuse to let organisers invite themselves. Raises UnusableAddress and LetterTooLong.
         """
-        language = letter.recipient.language
-        labels = self._labels[language]
-        view = self._view(letter, labels)
-        subject, preheader, heading, opening, closing = self._words[letter.purpose, language].say(view)
+        recipient, occasion = letter.recipient, letter.occasion
+        labels = self._labels[recipient.language]
+        invited = False
+        if isinstance(occasion, CalendarOccasion):
+            invited = mailbox(recipient.mailbox).lower() != self.sender.mailbox.lower()
+            common = _Common(letter.programme, replace(occasion, calendar=_NOBODYS), recipient.language, invited)
+        else:
+            common = _Common(letter.programme, occasion, recipient.language, invited)
+        # Reasons and empty seats are one enrolment's own: nobody else will be told the same.
+        shared = (self._say if isinstance(occasion, Refusal | TeamIncomplete) else self._kept)(common)
+        own = {
+            "labels": labels,
+            "greeting": f"{labels['greeting']} {views.title_of(recipient.name)},",
+            "details": views.of_capacity(letter, labels) if isinstance(occasion, _WITH_CAPACITY) else [],
+        }
+        text, text_encoded = self._text.filled(shared.text, own)
+        html, html_encoded = self._html.filled(shared.html, own)
+        if len(text) > LONGEST_OUTPUT or len(html) > LONGEST_OUTPUT:
+            raise LetterTooLong(f"a mail of {max(len(text), len(html))} characters for purpose {letter.purpose}")
+        subject, encoded = shared.view["subject"], (text_encoded, html_encoded)
+        if not invited:
+            return Rendered(subject, text, html, encoded=encoded)
+        assert isinstance(occasion, CalendarOccasion)  # noqa: S101  (narrows for the type checker)
+        message = self._invitation(letter, occasion, shared)
+        return Rendered(subject, text, html, invitation.write(message), message.method, encoded)
+
+    def _say(self, common: _Common) -> _Shared:
+        """The pieces that do not depend on who reads them."""
+        view = self._view(common)
+        subject, preheader, heading, opening, closing = self._words[common.occasion.purpose, common.language].say(view)
         view["subject"] = line(subject)
         view["preheader"] = line(preheader)
         view["heading"] = line(heading)
         view["opening"] = paragraphs(opening)
         view["closing"] = paragraphs(closing)
-        text = self._text.render(view)
-        html = self._html.render(view)
-        if len(text) > LONGEST_OUTPUT or len(html) > LONGEST_OUTPUT:
-            raise LetterTooLong(f"a mail of {max(len(text), len(html))} characters for purpose {letter.purpose}")
-        if not view["invitation"]:
-            return Rendered(view["subject"], text, html)
-        assert isinstance(letter.occasion, CalendarOccasion)  # noqa: S101  (narrows for the type checker)
-        message = self._invitation(letter, letter.occasion, view)
-        return Rendered(view["subject"], text, html, invitation.write(message), message.method)
+        description = self._description.render(view) if common.invited else ""
+        return _Shared(view, self._text.shared(view), self._html.shared(view), description)
 
-    def _view(self, letter: Letter, labels: View) -> dict[str, Any]:
-        """Everything a template may see: strings, numbers, lists and dicts of them, and one function for plurals."""
-        language = letter.recipient.language
-        programme = letter.programme
-        occasion = letter.occasion
+    def _view(self, common: _Common) -> dict[str, Any]:
+        """Everything that a shared piece may see: strings, numbers, lists and dicts of them, a function for plurals."""
+        language, programme, occasion = common.language, common.programme, common.occasion
+        labels = self._labels[language]
         title = views.title_of(programme.title)
         organisers = [name for organiser in programme.organisers if (name := line(organiser))]
         description = next(iter(paragraphs(programme.description)), "")
@@ -152,18 +248,16 @@ class Renderer:
             "labels": labels,
             "plural": _plural(language),
             "sender": self.sender.mailbox,
-            "greeting": f"{labels['greeting']} {views.title_of(letter.recipient.name)},",
             "signature": views.enumeration(organisers, labels["and"]) or self.sender.name,
             "footer": labels["footer"].replace("{programme}", title),
-            "page": self._page(letter),
+            "page": self._page(programme),
             "programme": {"title": title, "description": shortened(description, LONGEST_SUMMARY_OF_PROGRAMME)},
             "contacts": contacts,
-            "details": [],
             "points": [],
             "sessions": [],
             "session": None,
             "first": None,
-            "invitation": False,
+            "invitation": common.invited,
         }
         match occasion:
             case Confirmation(sessions) | Promotion(sessions):
@@ -172,10 +266,8 @@ class Renderer:
                 if dated:
                     earliest = min(dated, key=views.start_of)
                     view["first"] = view["sessions"][sessions.index(earliest)]
-                view["details"] = views.of_capacity(letter, labels)
             case Waiting(place):
                 view["place"] = place
-                view["details"] = views.of_capacity(letter, labels)
             case Refusal(reasons):
                 view["points"] = [reason for text in reasons if (reason := line(text))]
             case TeamIncomplete(missing, deadline):
@@ -193,21 +285,20 @@ class Renderer:
                 view["session"] = views.of_session(session, labels, language, brief=True)
             case Invite(session):
                 view["session"] = views.of_session(session, labels, language)
-                view["details"] = views.of_capacity(letter, labels)
             case SessionMoved(session, before):
                 view["change"] = views.change_of(before, session.slot)
                 view["session"] = views.of_session(session, labels, language, before=before)
         if view["session"] is not None:
             view["sessions"] = [view["session"]]
-            view["invitation"] = mailbox(letter.recipient.mailbox).lower() != self.sender.mailbox.lower()
         return view
 
-    def _page(self, letter: Letter) -> str:
-        if letter.programme.page:
-            return link(letter.programme.page) or ""
-        return link(f"{self.public_url}/programmes/{letter.programme.id}") or "" if self.public_url else ""
+    def _page(self, programme: Programme) -> str:
+        if programme.page:
+            return link(programme.page) or ""
+        return link(f"{self.public_url}/programmes/{programme.id}") or "" if self.public_url else ""
 
-    def _invitation(self, letter: Letter, occasion: CalendarOccasion, view: View) -> invitation.Invitation:
+    def _invitation(self, letter: Letter, occasion: CalendarOccasion, shared: _Shared) -> invitation.Invitation:
+        view = shared.view
         session, slot = view["session"], occasion.session.slot
         assert slot.start is not None  # noqa: S101  (letters refuses a calendar occasion without a date)
         assert slot.end is not None  # noqa: S101
@@ -219,7 +310,7 @@ class Renderer:
             start=slot.start,
             end=slot.end,
             summary=title if title == view["programme"]["title"] else f"{title} ({view['programme']['title']})",
-            description=self._description.render(view),
+            description=shared.description,
             location=session["where"],
             organiser=self.sender,
             attendee=Address(letter.recipient.name, letter.recipient.mailbox),

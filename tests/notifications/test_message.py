@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from services.notifications import message
 from services.notifications.hygiene import UnusableAddress, line, shortened
 from services.notifications.letters import Address, Confirmation, Contact, Invite, Letter, Recipient
+from services.notifications.quoted import quoted_printable
 from services.notifications.rendering import Rendered
 from tests.notifications.samples import (
     CALENDAR,
@@ -309,12 +310,19 @@ def test_encoded_words_are_short_whole_and_decodable_one_by_one(text: str) -> No
         found[0][0].decode("utf-8")
 
 
+@pytest.mark.parametrize("name", sorted(MAILS))
+def test_what_was_encoded_piece_by_piece_is_the_whole_encoded(name: str) -> None:
+    _, rendered, _ = MAILS[name]
+
+    assert rendered.encoded == (quoted_printable(rendered.text), quoted_printable(rendered.html))
+
+
 BODIES = st.text(max_size=400) | st.text(st.sampled_from("a .=\t\n\r\x00é漢-_?"), max_size=400)
 
 
 @given(BODIES)
 def test_quoted_printable_is_short_lined_and_read_back_the_same(text: str) -> None:
-    encoded = message.quoted_printable(text)
+    encoded = quoted_printable(text)
 
     assert encoded.isascii()
     assert all(len(line) <= 76 for line in encoded.split(b"\r\n"))

@@ -97,6 +97,31 @@ class Page(HTMLParser):
         return (attributes for tag, attributes in self.tags if tag == name)
 
 
+OTHERS = (
+    Recipient("Ada <b>&</b> Co", "ada@elsewhere.example", "nl"),
+    Recipient("Nobody Else", "else@elsewhere.example", "en"),
+    Recipient("", "nameless@elsewhere.example", "nl"),
+    Recipient(SENDER.name, SENDER.mailbox, "nl"),
+)
+
+
+@pytest.mark.parametrize("name", sorted(MAILS))
+def test_what_is_shared_with_other_recipients_never_shows_in_a_mail(name: str) -> None:
+    """A renderer that has mailed others writes the same as one that has just started."""
+    sample, rendered = MAILS[name]
+    long_running = Renderer(SENDER, PUBLIC_URL)
+    mailed = [
+        replace(sample, recipient=other, organisation=f"Bibliotheek {other.name}", seat="Stoel", role=role)
+        for other in OTHERS
+        for role in (None, "kok")
+    ]
+    for other in mailed:
+        assert long_running.render(other) == Renderer(SENDER, PUBLIC_URL).render(other)
+
+    assert long_running.render(sample) == rendered
+    assert "elsewhere" not in rendered.html + rendered.text
+
+
 def facts(text: str) -> set[str]:
     """Every date, time, address and link that occurs in a text."""
     return set(re.findall(r"https?://\S+|\S+@\S+\.example|\d{1,2}:\d{2}–\d{1,2}:\d{2}|\d{1,2} [a-zA-Z]+ 20\d\d", text))

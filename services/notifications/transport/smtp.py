@@ -285,5 +285,8 @@ def _refused(error: Exception) -> Outcome | Reply:
 
 def _stuffed(raw: bytes) -> bytes:
     """The message as DATA wants it: CRLF everywhere, so that no line passes for the end, and dots doubled (§4.5.2)."""
+    if raw.endswith(b"\r\n") and raw.count(b"\r") == raw.count(b"\n") == raw.count(b"\r\n"):
+        dot = b"." if raw.startswith(b".") else b""
+        return b"".join((dot, raw.replace(b"\r\n.", b"\r\n.."), b".\r\n"))
     lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").removesuffix(b"\n").split(b"\n")
     return b"".join([(b"." + line if line.startswith(b".") else line) + b"\r\n" for line in lines]) + b".\r\n"

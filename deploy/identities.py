@@ -227,6 +227,8 @@ def _may_ask(imports: tuple[Import, ...]) -> tuple[str, ...]:
 
 _CONTACTS_STATE = f"$JS.API.STREAM.INFO.{CONTACTS_STREAM}"
 _ONE_CONTACT = f"$JS.API.DIRECT.GET.{CONTACTS_STREAM}.{CONTACTS_KEYS}"
+_MANY_CONTACTS = f"$JS.API.DIRECT.GET.{CONTACTS_STREAM}"
+"""Of the people that the question names; it is answered by a message each."""
 
 _ANSWERS = ("_R_.>",)
 """
@@ -254,7 +256,7 @@ _NOTIFICATIONS_IMPORTS = (
     *_writes(subjects.log_subjects("notifications"), subjects.log_stream("notifications")),
     *_reads_by_consumer(subjects.log_stream("registration")),
     _asks_of(_CONTACTS_STATE),
-    Import(_ONE_CONTACT, APPLICATION),
+    Import(_MANY_CONTACTS, APPLICATION, Answers.MANY),
 )
 
 _NOTIFICATIONS = Identity(

@@ -45,6 +45,13 @@ _HEADER_NAMES = {
         "Nats-Batch-Commit",
         "Nats-Expected-Last-Sequence",
         "Nats-Request-Info",
+        "Nats-Stream",
+        "Nats-Subject",
+        "Nats-Sequence",
+        "Nats-Time-Stamp",
+        "Nats-Num-Pending",
+        "Nats-Last-Sequence",
+        "KV-Operation",
     )
 }
 

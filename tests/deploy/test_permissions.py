@@ -386,8 +386,13 @@ class TestNotifications:
 
         received = await read_in_order(notifications.connection, "LOG_REGISTRATION", "log.registration.>", 1)
         assert received[0].metadata.sequence.stream == 1
-        found = await notifications.connection.jetstream().key_value("contacts")
-        assert (await found.get("person-2")).value == b'{"name":"Sam"}'
+        inbox = notifications.connection.new_inbox()
+        subscription = await notifications.connection.subscribe(inbox)
+        ask = b'{"multi_last":["$KV.contacts.person-2","$KV.contacts.nobody"]}'
+        await notifications.connection.publish("$JS.API.DIRECT.GET.KV_contacts", ask, reply=inbox)
+        person, end = [await subscription.next_msg(timeout=5) for _ in range(2)]
+        assert person.data == b'{"name":"Sam"}'
+        assert (end.headers or {})["Status"] == "204"
 
     async def test_writes_its_own_log(self, notifications: Visitor) -> None:
         sent = await notifications.connection.jetstream().publish("log.notifications._.mail.sent", b"{}")
@@ -398,6 +403,9 @@ class TestNotifications:
         [
             "log.registration.p.enrolment.confirmed",
             "$KV.contacts.person-2",
+            "$JS.API.DIRECT.GET.KV_contacts.$KV.contacts.person-2",
+            "$JS.API.DIRECT.GET.LOG_REGISTRATION",
+            "$JS.API.STREAM.MSG.GET.KV_contacts",
             "do.registration.enrolment.request",
             "intake.demo.enrolment.request",
             "$JS.API.STREAM.PURGE.KV_contacts",

@@ -220,11 +220,16 @@ class EnrolmentIncomplete(Message):
 
 @_fact("participant.added.v1")
 class ParticipantAdded(Message):
-    """One more person in an enrolment; ``units`` is what the enrolment takes from now on."""
+    """
+    One more person in an enrolment; ``units`` is what the enrolment takes from now on.
+
+    ``price`` is in euro for all these units, absent where the enrolment has no price or it stays what it was.
+    """
 
     enrolment: Identity
     participant: Participant
     units: int
+    price: Decimal | None = None
 
 
 @_fact("participant.changed.v1")
@@ -246,11 +251,16 @@ class ParticipantReplaced(Message):
 
 @_fact("participant.withdrawn.v1")
 class ParticipantWithdrawn(Message):
-    """One person fewer in an enrolment that goes on; ``units`` is what it takes from now on."""
+    """
+    One person fewer in an enrolment that goes on; ``units`` is what it takes from now on.
+
+    ``price`` is in euro for all these units, absent where the enrolment has no price or it stays what it was.
+    """
 
     enrolment: Identity
     person: Identity
     units: int
+    price: Decimal | None = None
 
 
 # What belongs to no programme ----------------------------------------------------------------------------------------
@@ -286,9 +296,14 @@ class PersonCorrected(Message):
 
 @_fact("person.erased.v1")
 class PersonErased(Message):
-    """Everything that said who this person is has been erased, and every reader erases what it kept."""
+    """
+    Everything that said who this person is has been erased, and every reader erases what it kept.
+
+    ``cause`` says whether somebody asked for it or the term for which people are kept has passed.
+    """
 
     person: Identity
+    cause: Literal["asked-for", "term-passed"] | None = None
 
 
 # Notifications' own log ----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
@@ -107,6 +108,7 @@ class EnrolmentView(Message):
     missing: tuple[MissingSeat, ...] = ()
     complete_by: datetime | None = None
     source: str
+    price: Decimal | None = Field(default=None, description="In euro for all units; none where there are no prices.")
     reasons: tuple[Reason, ...] = Field(default=(), description="Why it stands so: refusals, promotion, pass-over.")
     history: tuple[Happening, ...] = ()
 

@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
+from typing import cast
 
 import structlog
 from faststream.middlewares import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from faststream.nats.subscriber.usecases import PullStreamSubscriber
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
 
 from services.chassis.broker import while_connected
 
@@ -96,6 +99,47 @@ def take_in(
         await _handle(raw, handler, ack_wait, patience)
 
     subscriber(receive)
+
+
+async def finish_taking_in(broker: NatsBroker, patience: float = 10.0) -> None:
+    """
+    Take in nothing more, and return when everything that was taken in has been handled.
+
+    What FastStream's own stop cuts off stays with the broker as given out: nobody gets it before the consumer's
+    ``ack_wait`` has passed.
+
+    Args:
+        broker: started, with work queues of ``take_in``.
+        patience: seconds; a fetch that waits for messages takes up to two of them.
+    """
+    queues = [subscriber for subscriber in broker.subscribers if isinstance(subscriber, PullStreamSubscriber)]
+    await asyncio.gather(*(_finish(subscriber, patience) for subscriber in queues))
+
+
+async def _finish(subscriber: PullStreamSubscriber, patience: float) -> None:
+    reading = subscriber.subscription
+    if reading is None:
+        return
+    closed = _Closed()
+    # The loop asks for its subscription anew each time, after it has handled all that the last fetch gave it.
+    subscriber.subscription = cast("JetStreamContext.PullSubscription", closed)
+    try:
+        await asyncio.wait_for(closed.reached.wait(), patience)
+    except TimeoutError:
+        _log.warning("messages were still under way", stream=subscriber.stream.name, seconds=patience)
+    finally:
+        subscriber.subscription = reading
+
+
+class _Closed:
+    """A subscription that gives nothing any more."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+
+    async def fetch(self, *_: object, **__: object) -> list[Msg]:
+        self.reached.set()
+        return await asyncio.Future()
 
 
 async def _parse(message: Msg) -> NatsMessage:

@@ -15,6 +15,8 @@ import uvicorn
 from fastapi import FastAPI
 from faststream.nats import NatsBroker
 
+from services.chassis.intake import finish_taking_in
+
 _log = structlog.get_logger("chassis.service")
 
 Endless = Callable[[], Coroutine[Any, Any, None]]
@@ -42,8 +44,9 @@ async def run(
     """
     Run a service until SIGTERM or SIGINT, or until one of its parts fails.
 
-    In order: tasks start, brokers start, HTTP listens. On the way out brokers stop taking messages, ``before_stop`` is
-    awaited (finish and answer what was taken), brokers and HTTP close, tasks are cancelled, ``after_stop`` is awaited.
+    In order: tasks start, brokers start, HTTP listens. On the way out work queues are left once what was taken from
+    them has been handled, brokers stop taking messages, ``before_stop`` is awaited (finish and answer what was taken),
+    brokers and HTTP close, tasks are cancelled, ``after_stop`` is awaited.
 
     Args:
         app: the HTTP face, if there is one; it listens on ``host`` and ``port``.
@@ -70,6 +73,7 @@ async def run(
             _log.info("service started", tasks=sorted(tasks or {}), http=server.address if server else None)
             await stop.wait()
             _log.info("service stops")
+            await asyncio.gather(*(finish_taking_in(broker) for broker in brokers))
             for broker in brokers:
                 await asyncio.gather(*(subscriber.stop() for subscriber in broker.subscribers))
             for finish in before_stop:

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 
 from services.chassis.broker import faststream_broker, inbox_prefix
-from services.chassis.intake import Delivery, take_in
+from services.chassis.intake import Delivery, finish_taking_in, take_in
 from tests.chassis.conftest import until
 from tests.conftest import Broker
 
@@ -283,3 +283,72 @@ async def test_a_header_that_asks_for_a_reply_elsewhere_is_not_obeyed(
         await until(lambda: _nothing_left(connection))
     await connection.flush()
     assert forged.pending_msgs == 0
+
+
+async def test_a_stop_waits_for_what_was_taken_in_and_takes_nothing_more(
+    broker: Broker, connection: Client, queue: str
+) -> None:
+    """Otherwise it would wait half a minute at the broker, as given out to somebody who is no more."""
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    handled: list[bytes] = []
+
+    async def handler(delivery: Delivery) -> None:
+        begun.set()
+        await may_end.wait()
+        handled.append(delivery.body)
+
+    faststream = faststream_broker(broker.url, "registration")
+    take_in(
+        faststream,
+        stream=QUEUE,
+        durable="registration",
+        subject="intake.test.>",
+        handler=handler,
+        inbox=inbox_prefix("registration"),
+    )
+    for number in range(20):
+        await connection.jetstream().publish(SUBJECT, b"%d" % number)
+    await faststream.start()
+    try:
+        await begun.wait()
+        stopping = asyncio.create_task(finish_taking_in(faststream))
+        await asyncio.sleep(0)
+        late = await connection.jetstream().publish(SUBJECT, b"late")
+        may_end.set()
+        await stopping
+    finally:
+        await faststream.stop()
+
+    # What was taken is acknowledged, and what was not is free for the next one to take at once.
+    state = await connection.jetstream().consumer_info(QUEUE, "registration")
+    assert (state.num_ack_pending, state.num_pending) == (0, 21 - len(handled))
+    assert late.seq == 21
+    assert len(handled) >= 1
+
+
+async def test_a_stop_does_not_wait_for_ever_for_a_handler_that_hangs(
+    broker: Broker, connection: Client, queue: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = asyncio.Event()
+
+    async def handler(delivery: Delivery) -> None:
+        begun.set()
+        await asyncio.Future()
+
+    await connection.jetstream().publish(SUBJECT, b"1")
+    faststream = faststream_broker(broker.url, "registration")
+    take_in(
+        faststream,
+        stream=QUEUE,
+        durable="registration",
+        subject="intake.test.>",
+        handler=handler,
+        inbox=inbox_prefix("registration"),
+    )
+    await faststream.start()
+    try:
+        await begun.wait()
+        await asyncio.wait_for(finish_taking_in(faststream, 0.2), 5)
+    finally:
+        await faststream.stop()
+    assert "messages were still under way" in capsys.readouterr().out

@@ -138,10 +138,10 @@ def local(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def withdraw(site: Site, id_: str) -> None:
+def withdraw(site: Site, id_: str, **why: Any) -> None:
     async def ask() -> None:
         async with site.system.staff() as staff:
-            assert (await staff("do.registration.programme.withdraw", {"programme": id_}))[0] == 200
+            assert (await staff("do.registration.programme.withdraw", {"programme": id_} | why))[0] == 200
 
     asyncio.run(ask())
 
@@ -176,6 +176,32 @@ def test_a_programme_says_how_it_stands(site: Site, id_: str) -> None:
     assert (page.status, page.heading) == (200, "Ontmoeting")
     assert sentence in page.text
     assert ("<form" in page.source) == (id_ in {"loopt", "uur", "ruim", "krap", "rij"})
+
+
+def test_a_withdrawn_programme_says_why(site: Site) -> None:
+    site.open("jammer")
+    withdraw(site, "jammer", reason={"nl": "De spreker is ziek.\n\nHet spijt ons.", "en": "The speaker is ill."})
+    page = site.get("/programmes/jammer")
+    assert "Dit programma gaat niet door. De spreker is ziek. Het spijt ons. Een ontmoeting." in page.text
+    assert "The speaker is ill." in site.get("/programmes/jammer?lang=en").text
+
+
+def test_a_programme_of_which_all_sessions_were_cancelled_says_so(site: Site) -> None:
+    site.open("leeg")
+    site.open("leeg", sessions=())
+    page = site.get("/programmes/leeg")
+    assert "Er staat nu geen bijeenkomst gepland." in page.text
+    assert "Gaat niet door Bijeenkomst (donderdag 13 april 2023, 14:00–16:00 uur)" in page.text
+    assert WORDS["nl"]["no_sessions"] not in page.text
+
+
+def test_a_session_that_comes_back_is_no_longer_cancelled(site: Site) -> None:
+    other = SESSION.model_copy(update={"id": "tweede", "title": Title(nl="De tweede", en="The second")})
+    site.open("terug", sessions=(SESSION, other))
+    site.open("terug", sessions=(SESSION,))
+    assert "Gaat niet door De tweede" in site.get("/programmes/terug").text
+    site.open("terug", sessions=(SESSION, other))
+    assert "Gaat niet door" not in site.get("/programmes/terug").text
 
 
 def test_programmes_to_enrol_in_come_before_the_others(site: Site) -> None:

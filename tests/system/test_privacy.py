@@ -138,11 +138,11 @@ async def test_no_byte_of_anybody_is_in_a_log_file(quiet: Quiet) -> None:
     assert found(logs) == {}
 
 
-async def test_a_person_that_is_erased_is_gone_and_the_counts_stay(quiet: Quiet) -> None:
+async def test_a_person_that_is_erased_is_gone_and_the_place_is_given_on(quiet: Quiet) -> None:
     world, staff = quiet.world, quiet.world.staff
     view = await quiet.view(ERASED)
     (who,) = [each["person"] for each in view["participants"]]
-    before = await staff.report(ID)
+    (before, waits) = (await staff.report(ID), await quiet.view(WAITING))
     assert found(files(world.data / "notifications"), (ERASED,)) != {}
     # What the broker and the database have kept in passing is there to be forgotten too.
     await staff.do("do.registration.person.correct", {"person": who, "language": "en"})
@@ -155,9 +155,13 @@ async def test_a_person_that_is_erased_is_gone_and_the_counts_stay(quiet: Quiet)
     refused = await staff.attempt("ask.registration.person.export", {"person": who})
     assert refused.certainty == "refused"
     assert (await staff.do("ask.notifications.person.export", {"person": who}))["messages"] == []
-    assert await staff.report(ID) == before
-    (now,) = [view for view in await staff.enrolments(ID) if view["participants"][0]["person"] == who]
-    assert now["status"] == "confirmed"
+    views = {view["enrolment"]: view for view in await staff.enrolments(ID)}
+    (now,) = [view for view in views.values() if view["participants"][0]["person"] == who]
+    # The programme has not begun: the place goes to who waits, and the report counts it as any other withdrawal.
+    assert (now["status"], views[waits["enrolment"]]["status"]) == ("withdrawn", "confirmed")
+    after = (await staff.report(ID))["counts"]
+    assert after["people_confirmed"] == before["counts"]["people_confirmed"]
+    assert (after["people_waiting"], after["people_withdrawn"]) == (0, 1)
     assert "contact" not in now["participants"][0] or now["participants"][0]["contact"] is None
 
 

@@ -94,11 +94,12 @@ class ReplaceParticipant:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawParticipant:
-    """Take one person out of an enrolment."""
+    """Take one person out of an enrolment; ``erased`` if nobody will know any more who it was."""
 
     enrolment: str
     person: str
     now: datetime
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,7 +206,12 @@ def _add(state: ProgrammeState, definition: Programme, enrolment: Enrolment, com
             broken.append(reasons.larger_than_capacity(units, capacity))
     if broken:
         return Rejected("rejected", tuple(broken))
-    added = ParticipantAdded(enrolment=enrolment.id, participant=command.participant, units=units)
+    added = ParticipantAdded(
+        enrolment=enrolment.id,
+        participant=command.participant,
+        units=units,
+        price=rules.price_after(enrolment, units),
+    )
     return (added, *_measured(definition, enrolment, people, command.now))
 
 
@@ -252,9 +257,12 @@ def _withdraw_participant(
         return Rejected("not-found", (reasons.no_such_participant(),))
     people = tuple(one for one in enrolment.participants if one.person != command.person)
     if not people:
-        return _withdraw(state, enrolment, reasons.withdrawn_on_request(), command.now)
+        reason = reasons.person_erased() if command.erased else reasons.withdrawn_on_request()
+        return _withdraw(state, enrolment, reason, command.now)
     units = rules.units_of(definition, people)
-    withdrawn = ParticipantWithdrawn(enrolment=enrolment.id, person=command.person, units=units)
+    withdrawn = ParticipantWithdrawn(
+        enrolment=enrolment.id, person=command.person, units=units, price=rules.price_after(enrolment, units)
+    )
     measured = _measured(definition, enrolment, people, command.now)
     return _with_promotions(state, (withdrawn, *measured), command.now, reasons.unit_free)
 

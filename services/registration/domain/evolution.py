@@ -70,11 +70,23 @@ def evolve(state: ProgrammeState, fact: Message) -> ProgrammeState:
             return replace(state, definition=fact.programme)
         case ProgrammeWithdrawn():
             # No team need become complete any more for what does not take place.
-            return replace(state, withdrawn=True, deadlines=HashTrieMap())
+            return replace(state, withdrawn=True, why_withdrawn=fact.reason, deadlines=HashTrieMap())
+        case SessionCancelled(session=id_) if state.definition is not None:
+            gone = tuple(session for session in state.definition.sessions if session.id == id_)
+            return replace(
+                state, definition=_redefined(state.definition, fact), cancelled=(*_others(state, id_), *gone)
+            )
+        case SessionAdded(session=session) if state.definition is not None:
+            definition = _redefined(state.definition, fact)
+            return replace(state, definition=definition, cancelled=_others(state, session.id))
         case _ if state.definition is not None:
             return replace(state, definition=_redefined(state.definition, fact))
         case _:
             return state
+
+
+def _others(state: ProgrammeState, session: str) -> tuple[Session, ...]:
+    return tuple(one for one in state.cancelled if one.id != session)
 
 
 def _made(number: int, fact: Enrolled, status: Literal["confirmed", "waiting", "refused"]) -> Enrolment:
@@ -157,7 +169,10 @@ def _with_participants(
         case ParticipantWithdrawn():
             del people[fact.person]
             units = fact.units
-    enrolment = replace(before, participants=tuple(people.values()), units=units)
+    price = before.price
+    if isinstance(fact, ParticipantAdded | ParticipantWithdrawn) and fact.price is not None:
+        price = fact.price
+    enrolment = replace(before, participants=tuple(people.values()), units=units, price=price)
     persons = _moved(state.persons, before.participants, enrolment)
     return replace(
         _changed(state, enrolment),

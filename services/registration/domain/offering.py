@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from contracts.programme import Programme, instant
+from contracts.base import Text
+from contracts.programme import Programme, Session, instant
 from services.registration.domain import waiting
 from services.registration.domain.state import ProgrammeState
 
@@ -23,6 +24,9 @@ class Offer:
     """Units that are left; None without a limit."""
     waiting: int
     """Enrolments in the waiting list."""
+    why_withdrawn: Text | None = None
+    cancelled: tuple[Session, ...] = ()
+    """Sessions that do not take place."""
 
     @property
     def takes_requests(self) -> bool:
@@ -32,15 +36,21 @@ class Offer:
 
 def offer(state: ProgrammeState, definition: Programme, now: datetime) -> Offer:
     """What a programme offers now; ``definition`` is as it may be shown."""
-    return Offer(definition, _phase(state, definition, now), state.free, len(state.waiting))
+    return Offer(
+        definition,
+        _phase(state, definition, now),
+        state.free,
+        len(state.waiting),
+        state.why_withdrawn,
+        state.cancelled,
+    )
 
 
 def _phase(state: ProgrammeState, definition: Programme, now: datetime) -> Phase:
     rules = definition.enrolment
     if state.withdrawn:
         return "withdrawn"
-    ends = [session.finishes for session in definition.sessions]
-    if ends and all(end is not None and end <= now for end in ends):
+    if state.over_since is not None and state.over_since <= now:
         return "over"
     if rules.closes and now >= instant(rules.closes):
         return "closed"

@@ -12,7 +12,7 @@ from contracts.organisation import Organisation
 from contracts.programme import Eligibility, EnrolmentRules, Programme, TeamRule, instant
 from services.registration.domain import reasons, waiting
 from services.registration.domain.commands import RequestEnrolment
-from services.registration.domain.state import ProgrammeState
+from services.registration.domain.state import Enrolment, ProgrammeState
 
 
 def broken_by_request(state: ProgrammeState, definition: Programme, command: RequestEnrolment) -> list[Reason]:
@@ -48,6 +48,17 @@ def price_of(rules: EnrolmentRules, organisation: Organisation | None, units: in
     return None
 
 
+def price_after(enrolment: Enrolment, units: int) -> Decimal | None:
+    """
+    The price for another number of units, at what each of them cost when the enrolment was made.
+
+    Rules that were changed since then do not change what was agreed. None where it has no price or none that changes.
+    """
+    if enrolment.price is None or units == enrolment.units:
+        return None
+    return (enrolment.price * units / enrolment.units).quantize(Decimal("0.01"))
+
+
 def broken_by_time(state: ProgrammeState, rules: EnrolmentRules, now: datetime) -> list[Reason]:
     """Whether the moment is a wrong one."""
     broken = []
@@ -57,6 +68,8 @@ def broken_by_time(state: ProgrammeState, rules: EnrolmentRules, now: datetime) 
         broken.append(reasons.not_open_yet(instant(rules.opens)))
     if rules.closes and now >= instant(rules.closes):
         broken.append(reasons.closed(instant(rules.closes)))
+    elif state.over_since is not None and now >= state.over_since:
+        broken.append(reasons.over(state.over_since))
     return broken
 
 

@@ -9,8 +9,9 @@ from typing import Literal
 
 from rpds import HashTrieMap
 
+from contracts.base import Text
 from contracts.enrolment import EnrolmentStatus, MissingSeat, Participant, Reason
-from contracts.programme import Programme, instant
+from contracts.programme import Programme, Session, instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class ProgrammeState:
     version: int = 0
     definition: Programme | None = None
     withdrawn: bool = False
+    why_withdrawn: Text | None = None
+    cancelled: tuple[Session, ...] = ()
+    """Sessions that do not take place, as they were when they were cancelled."""
     confirmed: int = 0
     """Units that have a place."""
     enrolments: HashTrieMap[str, Enrolment] = field(default_factory=HashTrieMap)
@@ -88,6 +92,18 @@ class ProgrammeState:
         if entry is None or entry.status != "waiting":
             return None
         return sum(1 for number in self.waiting if number <= entry.number)
+
+    @property
+    def over_since(self) -> datetime | None:
+        """The end of the last session; None while a session has no date, or there is none."""
+        ends = [session.finishes for session in self.definition.sessions] if self.definition else []
+        known = [end for end in ends if end is not None]
+        return max(known) if known and len(known) == len(ends) else None
+
+    def has_begun(self, now: datetime) -> bool:
+        """Whether its first dated session has started."""
+        starts = [session.begins for session in self.definition.sessions] if self.definition else []
+        return any(start is not None and start <= now for start in starts)
 
     @property
     def freeze(self) -> datetime | None:

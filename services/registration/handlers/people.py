@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from contracts.commands import CorrectPerson, ErasePerson, PersonResult
@@ -77,23 +78,37 @@ def erase(body: ErasePerson, now: datetime) -> Work:
     """
     Erase a person: the row now, the copy in the contacts and the mail archive when the fact reaches them.
 
-    Who waits for a place leaves the waiting list: nobody could tell them of a promotion. Who has a place keeps it, as
-    the counts must stay; whoever wants it back withdraws first.
+    They leave every waiting list, and give back their places in programmes that have not begun: nobody could tell them
+    of a promotion or a change. A programme that has begun keeps who took part in its counts.
     """
 
     def work(batch: Batch) -> Answer:
         known = find(batch, body.person, body.email)
         if isinstance(known, Problem):
             return problem_answer(known)
-        for programme in store.programmes_naming(batch.connection, known.person):
-            state = batch.programme(programme)
-            enrolment = state.enrolments.get(state.persons.get(known.person) or "")
-            if enrolment is not None and enrolment.status == "waiting":
-                decision = decide(state, WithdrawParticipant(enrolment.id, known.person, now))
-                if not isinstance(decision, Rejected):
-                    batch.record(state, decision, now, body.id)
-        batch.erase_person(known.person)
-        batch.record_registry((PersonErased(person=known.person),), now, body.id)
+        programmes = store.programmes_naming(batch.connection, known.person)
+        forget(batch, PersonErased(person=known.person, cause="asked-for"), programmes, now, body.id)
         return answers.result(PersonResult(person=known.person, result="erased"))
 
     return work
+
+
+def forget(batch: Batch, fact: PersonErased, programmes: Iterable[str], now: datetime, cause: str | None) -> None:
+    """
+    Let a person be erased, and what follows from it in the ``programmes`` that name them.
+
+    Who asked for it will not come. Whose term has passed came, or was expected to: what was counted stays counted.
+    """
+    person = fact.person
+    for programme in programmes:
+        state = batch.programme(programme)
+        enrolment = state.enrolments.get(state.persons.get(person) or "")
+        if enrolment is None:
+            continue
+        to_come = fact.cause == "asked-for" and not state.withdrawn and not state.has_begun(now)
+        if enrolment.status == "waiting" or to_come:
+            decision = decide(state, WithdrawParticipant(enrolment.id, person, now, erased=True))
+            if not isinstance(decision, Rejected):
+                batch.record(state, decision, now, cause)
+    batch.erase_person(person)
+    batch.record_registry((fact,), now, cause)

@@ -192,6 +192,7 @@ def _view(
         missing=enrolment.missing,
         complete_by=enrolment.complete_by,
         source=enrolment.source,
+        price=enrolment.price,
         reasons=enrolment.reasons,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -121,6 +122,20 @@ class TestAdding:
         result = given(published(capacity=2), confirmed("a")).when(asked.AddParticipant("a", NEW, NOW))
         result.then(ParticipantAdded(enrolment="a", participant=NEW, units=2))
         assert (result.state.confirmed, result.state.persons["new"]) == (2, "a")
+
+    def test_costs_what_the_others_in_it_cost(self) -> None:
+        """Also when the rules have changed since: what was agreed stays."""
+        had = confirmed("a", 2, price=Decimal("25.00"))
+        scene = given(published(prices=[{"amount": "99.00"}]), had)
+        result = scene.when(asked.AddParticipant("a", NEW, NOW))
+        result.then(ParticipantAdded(enrolment="a", participant=NEW, units=3, price=Decimal("37.50")))
+        assert result.state.enrolments["a"].price == Decimal("37.50")
+
+    def test_costs_nothing_where_a_team_has_one_price(self) -> None:
+        had = confirmed("a", 1, who=TEAM[:2], missing=missing("manager"), price=Decimal("100.00"))
+        result = given(published_track(), had).when(asked.AddParticipant("a", TEAM[2], NOW))
+        assert result.facts[0] == ParticipantAdded(enrolment="a", participant=TEAM[2], units=1)
+        assert result.state.enrolments["a"].price == Decimal("100.00")
 
     def test_is_rejected_when_full(self) -> None:
         scene = given(published(capacity=2), confirmed("a"), confirmed("b"))
@@ -254,6 +269,27 @@ class TestReplacing:
         replaced = ParticipantReplaced(enrolment="a", person="a-1", participant=NEW)
         scene = given(published(), confirmed("a"), replaced, confirmed("b"))
         scene.when(asked.AddParticipant("b", Participant(person="a-1"), NOW)).then_brief(("participantadded", "b"))
+
+
+class TestThePriceOfWhoLeaves:
+    """One person fewer."""
+
+    def test_is_taken_off(self) -> None:
+        scene = given(published(), confirmed("a", 3, price=Decimal("37.50")))
+        result = scene.when(asked.WithdrawParticipant("a", "a-2", NOW))
+        result.then(ParticipantWithdrawn(enrolment="a", person="a-2", units=2, price=Decimal("25.00")))
+        assert result.state.enrolments["a"].price == Decimal("25.00")
+
+    def test_is_free_where_it_was_free(self) -> None:
+        scene = given(published(), confirmed("a", 2, price=Decimal(0)))
+        result = scene.when(asked.WithdrawParticipant("a", "a-2", NOW))
+        assert result.state.enrolments["a"].price == 0
+
+    def test_is_none_where_there_was_none(self) -> None:
+        scene = given(published(prices=[{"amount": "10.00"}]), confirmed("a", 2))
+        scene.when(asked.WithdrawParticipant("a", "a-2", NOW)).then(
+            ParticipantWithdrawn(enrolment="a", person="a-2", units=1)
+        )
 
 
 class TestWithdrawingOnePerson:

@@ -17,6 +17,7 @@ from tests.registration.domain.given import (
     MUNICIPALITY,
     NOW,
     SEATS,
+    SESSION,
     TEAM,
     confirmed,
     given,
@@ -58,8 +59,26 @@ def test_enrolment_is_in_time_from_the_opening_moment_on() -> None:
 def test_the_closing_time_is_amsterdams_also_in_summer() -> None:
     summer = datetime(2023, 7, 1, 12, 0)  # noqa: DTZ001
     moment = datetime(2023, 7, 1, 10, 0, tzinfo=UTC)
-    given(published(closes=summer)).when(request("a", now=moment - INSTANT)).then_brief(("confirmed", "a"))
-    given(published(closes=summer)).when(request("a", now=moment)).then_refused("closed")
+    open_ = given(published(closes=summer, sessions=()))
+    open_.when(request("a", now=moment - INSTANT)).then_brief(("confirmed", "a"))
+    open_.when(request("a", now=moment)).then_refused("closed")
+
+
+def test_a_programme_without_a_closing_time_is_closed_by_the_end_of_its_last_session() -> None:
+    end = datetime(2023, 4, 13, 14, 0, tzinfo=UTC)
+    earlier = SESSION.model_copy(update={"id": "eerder", "start": LOCAL, "end": LOCAL + INSTANT})
+    scene = given(published(sessions=(SESSION, earlier)))
+    scene.when(request("a", now=end - INSTANT)).then_brief(("confirmed", "a"))
+    result = scene.when(request("a", now=end)).then_refused("over")
+    (fact,) = result.facts
+    assert isinstance(fact, EnrolmentRefused)
+    assert fact.reasons[0].en == "The programme is over; it ended on 13 April 2023 at 16:00."
+
+
+def test_a_programme_is_not_over_while_a_session_has_no_date() -> None:
+    later = SESSION.model_copy(update={"id": "later", "start": None, "end": None})
+    much_later = datetime(2024, 4, 13, tzinfo=UTC)
+    given(published(sessions=(SESSION, later))).when(request("a", now=much_later)).then_brief(("confirmed", "a"))
 
 
 def test_the_sentences_name_the_moment_in_the_words_of_each_language() -> None:

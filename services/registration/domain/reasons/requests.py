@@ -26,6 +26,16 @@ def closed(closes: datetime) -> Reason:
     return Reason(rule="closed", nl=f"Aanmelden kon tot {nl}.", en=f"Enrolment closed on {en}.")
 
 
+def over(end: datetime) -> Reason:
+    """The last session has ended."""
+    nl, en = moment(end)
+    return Reason(
+        rule="over",
+        nl=f"Het programma is voorbij; het eindigde op {nl}.",
+        en=f"The programme is over; it ended on {en}.",
+    )
+
+
 def organisation_unknown(id_: str) -> Reason:
     """The registry has no such organisation."""
     return Reason(

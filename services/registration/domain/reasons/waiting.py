@@ -13,6 +13,15 @@ def withdrawn_on_request() -> Reason:
     return Reason(rule="on-request", nl="De deelname is op verzoek ingetrokken.", en="It was withdrawn on request.")
 
 
+def person_erased() -> Reason:
+    """Nobody could tell the person anything any more."""
+    return Reason(
+        rule="person-erased",
+        nl="De gegevens van de deelnemer zijn gewist; daarmee is de deelname ingetrokken.",
+        en="The participant's data were erased, and with that the enrolment was withdrawn.",
+    )
+
+
 def unit_free(place: int) -> Reason:
     """Promotion because somebody gave a unit back, or because who stood in the way no longer waits."""
     return Reason(

@@ -2,8 +2,8 @@
 
 The local part of the recipient (of the sender, for MAIL) says what goes wrong: `rcpt.550.5.1.1@…` is refused with that
 reply at RCPT, `data.452@…` at DATA, `end.554@…` after the message; `reset` in place of a code cuts the connection
-there, `slow` never answers. Every mail taken is appended to a file as a line of JSON. The first line of output is the
-port.
+there, `slow` never answers. It offers PIPELINING if `pipelining` is asked for, and waits for a message even for nobody
+if `lenient` is. Every mail taken is appended to a file as a line of JSON. The first line of output is the port.
 """
 
 # ruff: noqa: N802  (aiosmtpd finds the steps of a session by these names)
@@ -36,6 +36,11 @@ class Server(SMTP):
             reply = await misbehave(self, step)
             await self.push(reply)
             return
+        if ASKED.get("lenient") and not self.envelope.rcpt_tos:
+            await self.push("354 for nobody, then")
+            keep({"for nobody": (await self._reader.readline()).decode()})
+            await self.push("554 5.5.1 nobody to send it to")
+            return
         await super().smtp_DATA(arg)
 
 
@@ -52,6 +57,12 @@ async def misbehave(server: SMTP, fault: str) -> str:
 
 class Handler:
     """Keeps what arrives, with what is needed to tell connections and encryption apart."""
+
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [*responses[:-1], "250-PIPELINING", responses[-1]] if ASKED.get("pipelining") else responses
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

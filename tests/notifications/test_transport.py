@@ -70,6 +70,7 @@ class Server:
 
 
 Start = Callable[..., Server]
+PIPELINING = pytest.mark.parametrize("pipelining", [False, True], ids=["one-by-one", "in-groups"])
 
 
 @pytest.fixture(scope="module")
@@ -138,14 +139,94 @@ async def deliver(transport: Transport, recipient: str = NOOR, sender: str = SEN
         return await transport.deliver(sender, recipient, raw, ID)
 
 
-async def test_a_mail_arrives_byte_for_byte_with_its_envelope(start: Start) -> None:
-    server = start()
+@PIPELINING
+async def test_a_mail_arrives_byte_for_byte_with_its_envelope(start: Start, pipelining: bool) -> None:
+    server = start(pipelining=pipelining)
 
     outcome = await deliver(relay(server))
 
     assert outcome == Sent(Reply("2.0.0 taken as 42", 250, "2.0.0"))
     assert [(mail["from"], mail["to"]) for mail in server.taken] == [(SENDER, [NOOR])]
     assert server.raw == [RAW]
+
+
+@pytest.mark.parametrize("body", [b"", b".", b"..", b"a\r\n.\r\n..b\r\n.c\r\n", b"a\n.\nb", b"a\r.\r\nb", b"\r\n.\r\n"])
+async def test_whatever_the_bytes_the_server_takes_them_as_one_message(start: Start, body: bytes) -> None:
+    server = start()
+
+    assert isinstance(await deliver(relay(server), raw=b"Subject: x\r\n\r\n" + body), Sent)
+
+    (taken,) = server.raw
+    lines = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").removesuffix(b"\n").split(b"\n")
+    assert taken.removesuffix(b"\r\n").split(b"\r\n")[2:] == ([] if lines == [b""] and not body else lines)
+
+
+async def test_a_server_that_wants_a_message_after_it_refused_us_gets_an_empty_one(start: Start) -> None:
+    """RFC 2920 §3.1: the recipient was refused and DATA taken; the connection goes on."""
+    server = start(pipelining=True, lenient=True)
+    async with opened(relay(server, connections=1)) as transport:
+        refused = await transport.deliver(SENDER, "rcpt.550.5.1.1@x.example", RAW, ID)
+        sent = await transport.deliver(SENDER, NOOR, RAW, ID)
+
+    assert isinstance(refused, Failed)
+    assert refused.suppress
+    assert isinstance(sent, Sent)
+    assert server.taken[0] == {"for nobody": ".\r\n"}
+    assert len(server.taken) == 2
+
+
+class Speaks(asyncio.Protocol):
+    """A server that takes commands in groups and answers a group as it was told."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(b"220 here\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        if data.startswith(b"EHLO"):
+            self.transport.write(b"250-here\r\n250 PIPELINING\r\n")
+        elif data.startswith(b"MAIL"):
+            self.transport.write(self.answer)
+        else:
+            self.transport.write(b"250 taken\r\n")
+
+
+@asynccontextmanager
+async def speaking(answer: bytes) -> AsyncIterator[Smtp]:
+    server = await asyncio.get_running_loop().create_server(lambda: Speaks(answer), "127.0.0.1", 0)
+    try:
+        async with opened(Smtp(Relay("127.0.0.1", server.sockets[0].getsockname()[1], "never"))) as transport:
+            assert isinstance(transport, Smtp)
+            yield transport
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "text"),
+    [
+        (b"250 a\r\n250 b\r\n354 c\r\n", Sent, "taken"),
+        (b"250-a\r\n250-a\r\n250 a\r\n250 b\r\n354-c\r\n354 c\r\n", Sent, "taken"),
+        (b"250 a\r\n550-5.1.1 not\r\n550 5.1.1 here\r\n554 c\r\n", Failed, "5.1.1 not"),
+        (b"250 a\r\n250 b\r\n354 c\r\n250 d\r\n", Retry, "more replies"),
+        (b"hello\r\n", Retry, "not a reply"),
+        (b"250-" + b"x" * 40_000, Retry, "too long"),
+        (b"550 5.7.1 a\r\n250 b\r\n354 c\r\n", Fault, "5.7.1 a"),
+    ],
+)
+async def test_each_reply_of_a_group_is_judged_and_nonsense_ends_the_connection(
+    answer: bytes, outcome: type[Outcome], text: str
+) -> None:
+    async with speaking(answer) as transport:
+        found = await transport.deliver(SENDER, NOOR, RAW, ID)
+
+    assert isinstance(found, outcome)
+    assert text in str(found)
 
 
 async def test_lines_with_dots_and_bare_breaks_cannot_end_a_message_early(start: Start) -> None:
@@ -176,10 +257,11 @@ async def test_lines_with_dots_and_bare_breaks_cannot_end_a_message_early(start:
         ("end.reset@x.example", Uncertain),
     ],
 )
+@PIPELINING
 async def test_each_fault_gets_its_own_outcome_and_the_next_mail_goes_out(
-    start: Start, recipient: str, outcome: type[Outcome]
+    start: Start, recipient: str, outcome: type[Outcome], pipelining: bool
 ) -> None:
-    server = start()
+    server = start(pipelining=pipelining)
     async with opened(relay(server)) as transport:
         found = await transport.deliver(SENDER, recipient, RAW, ID)
         after = await transport.deliver(SENDER, NOOR, RAW, ID)
@@ -197,8 +279,11 @@ async def test_each_fault_gets_its_own_outcome_and_the_next_mail_goes_out(
 @pytest.mark.parametrize(
     "recipient", ["rcpt.550.5.1.1@x.example", "rcpt.553.5.1.10@x.example", "end.550.5.1.1@x.example"]
 )
-async def test_an_address_that_does_not_exist_is_to_be_suppressed(start: Start, recipient: str) -> None:
-    outcome = await deliver(relay(start()), recipient)
+@PIPELINING
+async def test_an_address_that_does_not_exist_is_to_be_suppressed(
+    start: Start, recipient: str, pipelining: bool
+) -> None:
+    outcome = await deliver(relay(start(pipelining=pipelining)), recipient)
 
     assert isinstance(outcome, Failed)
     assert outcome.permanent
@@ -218,10 +303,11 @@ async def test_an_address_that_does_not_exist_is_to_be_suppressed(start: Start, 
         ("mail.reset@x.example", Retry),
     ],
 )
+@PIPELINING
 async def test_a_refused_sender_stops_the_queue_and_not_the_recipient(
-    start: Start, sender: str, outcome: type[Outcome]
+    start: Start, sender: str, outcome: type[Outcome], pipelining: bool
 ) -> None:
-    server = start()
+    server = start(pipelining=pipelining)
 
     assert isinstance(await deliver(relay(server), sender=sender), outcome)
     assert server.taken == []
@@ -251,8 +337,9 @@ async def test_a_relay_that_is_not_there_is_tried_again() -> None:
     assert outcome.reply.code is None
 
 
-async def test_no_answer_before_the_message_is_a_retry_and_after_it_uncertain(start: Start) -> None:
-    server = start()
+@PIPELINING
+async def test_no_answer_before_the_message_is_a_retry_and_after_it_uncertain(start: Start, pipelining: bool) -> None:
+    server = start(pipelining=pipelining)
 
     before = await deliver(relay(server, command_timeout=0.2), "rcpt.slow@x.example")
     after = await deliver(relay(server, data_timeout=0.2), "end.slow@x.example")
@@ -334,8 +421,9 @@ async def test_certificates_that_cannot_be_read_stop_the_start(tmp_path: Path) -
         assert isinstance(refused.value, ssl.SSLError | FileNotFoundError)
 
 
-async def test_connections_are_few_and_used_again(start: Start) -> None:
-    server = start()
+@PIPELINING
+async def test_connections_are_few_and_used_again(start: Start, pipelining: bool) -> None:
+    server = start(pipelining=pipelining)
     async with opened(relay(server, connections=3)) as transport:
         outcomes = await asyncio.gather(*(transport.deliver(SENDER, NOOR, RAW, ID) for _ in range(40)))
 
@@ -367,8 +455,9 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again(
     assert len({tuple(mail["peer"]) for mail in server.taken}) == 2
 
 
-async def test_a_server_that_ends_a_used_connection_costs_no_retry(start: Start) -> None:
-    server = start()
+@PIPELINING
+async def test_a_server_that_ends_a_used_connection_costs_no_retry(start: Start, pipelining: bool) -> None:
+    server = start(pipelining=pipelining)
     async with opened(relay(server, connections=1)) as transport:
         outcomes = [await transport.deliver("once.421@x.example", NOOR, RAW, ID) for _ in range(3)]
 

@@ -1,23 +1,20 @@
-"""Delivery to a relay by SMTP (RFC 5321), with TLS from the start or by STARTTLS (RFC 3207, RFC 8314)."""
+"""Delivery to a relay by SMTP (RFC 5321), with TLS from the start or by STARTTLS (RFC 3207, RFC 8314).
+
+aiosmtplib opens the connection, encrypts it and logs in. The mails go by `Dialogue`, in two writes each where the
+server takes commands in groups (RFC 2920).
+"""
 
 import asyncio
-import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from aiosmtplib import (
-    SMTP,
-    SMTPException,
-    SMTPResponseException,
-    SMTPServerDisconnected,
-    SMTPTimeoutError,
-)
+from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
 from services.notifications.hygiene import mailbox
+from services.notifications.transport.dialogue import Dialogue
 from services.notifications.transport.outcomes import Failed, Fault, Outcome, Reply, Retry, Sent, Uncertain, wait
 
 Encryption = Literal["tls", "required", "offered", "never"]
@@ -54,18 +51,11 @@ class Relay:
 
 
 @dataclass(slots=True)
-class _Connection:
-    client: SMTP
-    carried: int = 0
-    idle_since: float = 0.0
-
-
-@dataclass(slots=True)
 class Smtp:
     """A small pool of connections to one relay; each carries at most 100 mails and is dropped after 60 idle seconds."""
 
     relay: Relay
-    _idle: list[_Connection] = field(default_factory=list)
+    _idle: list[Dialogue] = field(default_factory=list)
     _places: asyncio.Semaphore | None = None
     _context: ssl.SSLContext | None = None
     _reaper: asyncio.TimerHandle | None = None
@@ -84,7 +74,7 @@ class Smtp:
             self._reaper = None
         idle, self._idle = self._idle, []
         for connection in idle:
-            await _leave(connection.client)
+            await connection.leave()
         # Connections that broke are closed by the event loop in its next round.
         await asyncio.sleep(0)
 
@@ -117,53 +107,55 @@ class Smtp:
             outcome = await self._converse(connection, sender, to, raw)
             return _or_retry(outcome or Reply("the server ended the connection"), after)
 
-    async def _converse(self, connection: _Connection, sender: str, to: str, raw: bytes) -> Outcome | Reply | None:
+    async def _converse(self, connection: Dialogue, sender: str, to: str, raw: bytes) -> Outcome | Reply | None:
         """One mail transaction. A bare Reply asks for a later attempt; None means that the connection was gone."""
         fresh = connection.carried == 0
-        async with self._kept(connection):
-            outcome = await self._transaction(connection.client, sender, to, raw)
+        try:
+            outcome = await self._transaction(connection, sender, to, raw)
             connection.carried += 1
             if isinstance(outcome, Reply) and outcome.code == _SERVICE_NOT_AVAILABLE and not fresh:
+                connection.close()
                 return None
-            if not isinstance(outcome, Sent) and connection.client.is_connected:
-                await _ask(connection.client, b"RSET", seconds=self.relay.command_timeout)
+            if not isinstance(outcome, Sent):
+                if outcome is not None and _code_of(outcome) == _SERVICE_NOT_AVAILABLE:
+                    connection.close()
+                await connection.ask(b"RSET\r\n", seconds=self.relay.command_timeout)
+        except BaseException:
+            # It was left in an unknown state.
+            connection.close()
+            raise
+        await self._keep(connection)
         return outcome
 
-    async def _transaction(self, client: SMTP, sender: str, to: str, raw: bytes) -> Outcome | Reply | None:
-        seconds = self.relay.command_timeout
-        mail = await _ask(client, b"MAIL", f"FROM:<{sender}>".encode("ascii"), seconds=seconds)
-        if mail is None or mail.code is None:
-            return mail
-        if not _positive(mail):
-            return _judged(mail, Failed(mail) if mail.code == _MESSAGE_TOO_BIG else Fault(mail))
-        rcpt = await _ask(client, b"RCPT", f"TO:<{to}>".encode("ascii"), seconds=seconds)
-        if rcpt is None or rcpt.code is None:
-            return rcpt
-        if not _positive(rcpt):
-            return _judged(rcpt, _refused_recipient(rcpt))
-        data = await _ask(client, b"DATA", seconds=seconds)
-        if data is None or data.code is None:
-            return data
-        if data.code != _START_INPUT:
-            return _judged(data, _refused_recipient(data))
-        protocol = client.protocol
-        if protocol is None:
-            return None
-        try:
-            protocol.write(_stuffed(raw))
-            code, text = await protocol.read_response(timeout=self.relay.data_timeout)
-        except SMTPTimeoutError:
-            client.close()
-            return Uncertain(f"no answer within {self.relay.data_timeout:g} s after the message")
-        except (SMTPException, OSError) as error:
-            client.close()
-            return Uncertain(f"the connection was lost after the message: {error}")
-        reply = Reply.of(code, text)
-        if code == _SERVICE_NOT_AVAILABLE:
-            client.close()
+    async def _transaction(self, connection: Dialogue, sender: str, to: str, raw: bytes) -> Outcome | Reply | None:
+        commands = tuple(
+            f"{command}\r\n".encode("ascii") for command in (f"MAIL FROM:<{sender}>", f"RCPT TO:<{to}>", "DATA")
+        )
+        said: list[Reply] = []
+        for group in (commands,) if connection.pipelining else zip(commands, strict=True):
+            said += await connection.ask(b"".join(group), replies=len(group), seconds=self.relay.command_timeout)
+            refusal = _refusal(said)
+            if refusal is not None:
+                if len(said) == len(commands) and said[-1].code == _START_INPUT:
+                    await self._send_nothing(connection, said)
+                return refusal
+            if not connection.is_open:
+                return Reply(f"no answer before the message: {connection.ended}") if connection.ended else None
+        answer = await connection.ask(_stuffed(raw), seconds=self.relay.data_timeout)
+        if not answer:
+            return Uncertain(f"{connection.ended or 'the connection was lost'} after the message")
+        reply = answer[0]
         return Sent(reply) if _positive(reply) else _judged(reply, _refused_recipient(reply))
 
-    async def _connect(self) -> _Connection:
+    async def _send_nothing(self, connection: Dialogue, said: list[Reply]) -> None:
+        """The server refused us and yet waits for a message: it gets an empty one, for nobody (RFC 2920 §3.1)."""
+        if _positive(said[1]):
+            # For somebody, it seems.
+            connection.close()
+        else:
+            await connection.ask(b".\r\n", seconds=self.relay.command_timeout)
+
+    async def _connect(self) -> Dialogue:
         relay = self.relay
         client = SMTP(
             hostname=relay.host,
@@ -184,29 +176,26 @@ class Smtp:
             except SMTPException:
                 client.close()
                 raise
-        return _Connection(client)
+        transport = client.transport
+        if transport is None:
+            raise ConnectionError("the server ended the connection")
+        return Dialogue(transport, pipelining=client.supports_extension("pipelining"))
 
-    async def _reusable(self) -> _Connection | None:
+    async def _reusable(self) -> Dialogue | None:
         now = asyncio.get_running_loop().time()
         while self._idle:
             connection = self._idle.pop()
-            if connection.client.is_connected and now - connection.idle_since < LONGEST_IDLE:
+            if connection.is_open and now - connection.idle_since < LONGEST_IDLE:
                 return connection
-            await _leave(connection.client)
+            await connection.leave()
         return None
 
-    @contextlib.asynccontextmanager
-    async def _kept(self, connection: _Connection) -> AsyncIterator[None]:
-        """Puts the connection back for the next mail, unless it is worn out or was left in an unknown state."""
-        try:
-            yield
-        except BaseException:
-            connection.client.close()
-            raise
-        if not connection.client.is_connected:
+    async def _keep(self, connection: Dialogue) -> None:
+        """Puts the connection back for the next mail, unless it is worn out."""
+        if not connection.is_open:
             return
         if connection.carried >= MAILS_A_CONNECTION:
-            await _leave(connection.client)
+            await connection.leave()
             return
         loop = asyncio.get_running_loop()
         connection.idle_since = loop.time()
@@ -219,7 +208,7 @@ class Smtp:
         kept = [connection for connection in self._idle if loop.time() - connection.idle_since < LONGEST_IDLE]
         for connection in self._idle:
             if connection not in kept:
-                connection.client.close()
+                connection.close()
         self._idle = kept
         self._reaper = None
         if kept:
@@ -233,22 +222,20 @@ def _trusting(certificates: str | None) -> ssl.SSLContext:
     return context
 
 
-async def _ask(client: SMTP, *command: bytes, seconds: float) -> Reply | None:
-    """A command and its reply; None if the connection was gone, a Reply without a code if no usable answer came."""
-    try:
-        code, text = await client.execute_command(*command, timeout=seconds)
-    except SMTPServerDisconnected:
+def _refusal(said: list[Reply]) -> Outcome | Reply | None:
+    """What the first reply means that is not the hoped-for one; later ones follow from it."""
+    for place, reply in enumerate(said):
+        if place == 0 and not _positive(reply):
+            return _judged(reply, Failed(reply) if reply.code == _MESSAGE_TOO_BIG else Fault(reply))
+        if (place == 1 and not _positive(reply)) or (place == 2 and reply.code != _START_INPUT):
+            return _judged(reply, _refused_recipient(reply))
+    return None
+
+
+def _code_of(outcome: Outcome | Reply) -> int | None:
+    if isinstance(outcome, Uncertain):
         return None
-    except (SMTPException, OSError) as error:
-        client.close()
-        return Reply(f"no answer to {command[0].decode('ascii')}: {error}")
-    return Reply.of(code, text)
-
-
-async def _leave(client: SMTP) -> None:
-    with contextlib.suppress(SMTPException, OSError):
-        await client.quit(timeout=5)
-    client.close()
+    return outcome.code if isinstance(outcome, Reply) else outcome.reply.code
 
 
 def _or_retry(outcome: Outcome | Reply, after: timedelta) -> Outcome:

@@ -44,6 +44,7 @@ class Planner:
     Args:
         planned: called after mails were planned.
         quiet_until: facts up to this position change the state and are mailed to nobody.
+        hold: how long a changed session waits for further changes.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Planner:
         planned: Callable[[], None] = lambda: None,
         *,
         quiet_until: int = 0,
+        hold: timedelta = timedelta(),
     ) -> None:
         self._database = database
         self._clock = clock
         self._planned = planned
         self._quiet_until = quiet_until
+        self._hold = hold
         self._state = State()
 
     @property
@@ -93,7 +96,7 @@ class Planner:
         now = self._clock()
 
         def record(raw: Connection) -> None:
-            store.record(raw, messages[-1].position, state, planned, now)
+            store.record(raw, messages[-1].position, state, planned, now, hold=self._hold)
             for data in people:
                 if isinstance(data, PersonErased):
                     store.erase(raw, data.person)

@@ -16,19 +16,25 @@ from services.notifications.domain.entities import (
 )
 from services.notifications.domain.mails import Appointment, Detail, Planned, Taken
 from services.notifications.domain.planning import Step, evolve, plan, step
+from services.notifications.domain.saying import NOTHING, History, Pointless, Said, Unread, settle, with_told
 from services.notifications.domain.sending import obstacle
 
 __all__ = [
+    "NOTHING",
     "Agenda",
     "Appointment",
     "Course",
     "Detail",
     "Enrolment",
+    "History",
     "Institution",
     "Invitation",
     "Planned",
+    "Pointless",
+    "Said",
     "Step",
     "Taken",
+    "Unread",
     "all_over",
     "attended",
     "course_of",
@@ -39,5 +45,7 @@ __all__ = [
     "obstacle",
     "plan",
     "programme_of",
+    "settle",
     "step",
+    "with_told",
 ]

@@ -49,11 +49,12 @@ class Enrolment:
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """
-    One person's calendar item for one session: what it was last told (RFC 5545 §3.8.4.7, §3.8.7.4).
+    One person's calendar item for one session, as it should stand (RFC 5545 §3.8.4.7, §3.8.7.4).
 
     ``uid`` is made once and kept. ``number`` counts the items that this person had for this session: who comes back
-    after a cancellation gets a new one, because calendars ignore a second life of the same UID. ``stamp`` rises with
-    every message. ``standing`` is False once it was cancelled.
+    after a cancellation gets a new one, because calendars ignore a second life of the same UID. ``sequence`` and
+    ``stamp`` rise with every change; several changes may be told as one, so a calendar may have seen fewer of them
+    (:mod:`services.notifications.domain.saying`). ``standing`` is False once it was cancelled.
     """
 
     session: str
@@ -157,6 +158,11 @@ def is_over(occasion: Occasion, at: datetime) -> bool:
 def _in_utc(local: datetime) -> datetime:
     # Comparing across time zones asks the zone's table each time, and this is asked for every person and session.
     return instant(local).astimezone(UTC)
+
+
+def same_for_an_agenda(one: Occasion, other: Occasion) -> bool:
+    """Whether an agenda would show the same; the words for a date that is not known yet don't matter to it."""
+    return (one.start, one.end, one.online, one.venue) == (other.start, other.end, other.online, other.venue)
 
 
 def all_over(course: Course, at: datetime) -> bool:

@@ -18,7 +18,12 @@ CANCELS: frozenset[Purpose] = frozenset({"session-cancelled", "withdrawn-invite"
 
 @dataclass(frozen=True, slots=True)
 class Appointment:
-    """What a calendar message says about one item: the identity and the time and place at that SEQUENCE."""
+    """
+    What a calendar message says about one item: the identity and the time and place at that SEQUENCE.
+
+    In a planned mail this is the item after the fact; what is told of it is settled when the mail is written, and then
+    ``change`` says up to which of the item's changes that goes.
+    """
 
     uid: str
     sequence: int
@@ -27,14 +32,21 @@ class Appointment:
     occasion: Occasion
     before: Occasion | None = None
     postponed: bool = False
+    change: int | None = None
+
+    @property
+    def covers(self) -> int:
+        """The number of the item's last change that this tells."""
+        return self.sequence if self.change is None else self.change
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A session that goes out of somebody's agenda, at the time and place last told."""
+    """A session that goes out of somebody's agenda, at its last time and place; ``uid`` is its item there."""
 
     session: str
     occasion: Occasion
+    uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,11 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One mail to one person, not yet written: who, why and since when."""
+    """
+    One mail to one person, not yet written: who, why and since when.
+
+    ``held``: it waits a little for further changes, so that several are told as one.
+    """
 
     id: str
     purpose: Purpose
@@ -58,6 +74,7 @@ class Planned:
     enrolment: str | None = None
     session: str | None = None
     detail: Detail = field(default_factory=Detail)
+    held: bool = False
 
 
 def mail_id(fact: str, purpose: Purpose, person: str, session: str | None) -> str:

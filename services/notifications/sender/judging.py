@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from contracts.facts import MailFailed, MailSent
 from services.chassis.state import State
 from services.notifications.contacts import Absence
-from services.notifications.domain import obstacle
-from services.notifications.domain.mails import CANCELS
+from services.notifications.domain import Planned, Pointless, Unread, invitation_of, obstacle, settle
 from services.notifications.store import Due, News, Outcome
 from services.notifications.transport import next_try
 from services.notifications.transport import outcomes as transport_outcomes
@@ -39,22 +38,36 @@ def look_again(state: State, batch: Sequence[Due], now: datetime, verdicts: Verd
     sound = []
     for due in batch:
         reason = obstacle(state, due.mail, now) or _superfluous(due)
+        said = _settled(state, due, now) if reason is None else None
+        if isinstance(said, Pointless):
+            reason = said.reason
         if reason is not None:
             verdicts.add(Outcome(due.ordinal, "dropped", reason))
+        elif said is None or isinstance(said, Unread):
+            continue
         elif due.suppressed:
             answer = "the address was refused for good before"
             verdicts.add(Outcome(due.ordinal, "failed", answer), failed(due, "refused"))
         else:
-            sound.append(due)
+            sound.append(_worded(due, said))
     return sound
 
 
 def _superfluous(due: Due) -> str | None:
-    if due.overtaken:
-        return "a later mail about this session went out already"
-    if due.mail.purpose in CANCELS and due.previous is None:
-        return "the invitation that this takes back never went out"
-    return None
+    return "a later mail about this session went out already" if due.overtaken else None
+
+
+def _settled(state: State, due: Due, now: datetime) -> Planned | Pointless | Unread:
+    item = invitation_of(state, due.mail.programme, due.mail.person, due.mail.session or "")
+    return settle(item, due.mail, due.history, now)
+
+
+def _worded(due: Due, mail: Planned) -> Due:
+    """With bytes from an earlier attempt only as long as they say what is to be said now."""
+    own = due.history.own
+    if mail.detail.appointment is None or own is None or own.appointment == mail.detail.appointment:
+        return replace(due, mail=mail)
+    return replace(due, mail=mail, raw=None)
 
 
 def absent(due: Due, absence: Absence, now: datetime) -> Outcome:

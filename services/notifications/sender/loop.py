@@ -168,7 +168,9 @@ class Sender:
             if due.raw is None:
                 verdicts.add(Outcome(due.ordinal, "dropped", "the person was erased"))
             elif repeatable and self._repeatable:
-                verdicts.add(Outcome(due.ordinal, "planned", "interrupted, and delivered again", uncounted=True))
+                verdicts.add(
+                    Outcome(due.ordinal, "planned", "interrupted, and delivered again", uncounted=True, perhaps=True)
+                )
             else:
                 answer = "the service ended while the mail was under way; it may have arrived"
                 verdicts.add(Outcome(due.ordinal, "uncertain", answer), failed(due, "uncertain"))
@@ -204,7 +206,8 @@ class Sender:
             if self._fault:
                 await asyncio.wait({task})
                 return 0 if self._fault else len(batch)
-        return len(batch)
+        # What waits for the fold to catch up was not dealt with: with nothing else to do, the loop pauses.
+        return len(written) + len(verdicts.outcomes)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
@@ -245,7 +248,9 @@ class Sender:
 
     def _bytes(self, writer: Writer, due: Due, person: Person, now: datetime) -> Written:
         if due.raw is not None and due.message_id is not None and due.recipient is not None:
-            return Written(due.ordinal, due.message_id, due.recipient, due.raw)
+            return Written(
+                due.ordinal, due.message_id, due.recipient, due.raw, due.mail.purpose, due.mail.detail.appointment
+            )
         said = writer.letter(due.mail, person)
         own_id = message.message_id(due.mail.id, person.email, self._domain)
         confirmation = None
@@ -260,7 +265,7 @@ class Sender:
             in_reply_to=due.previous or confirmation,
             references=(confirmation,) if confirmation else (),
         )
-        return Written(due.ordinal, own_id, said.recipient.mailbox, raw)
+        return Written(due.ordinal, own_id, said.recipient.mailbox, raw, due.mail.purpose, due.mail.detail.appointment)
 
     # The server's answers ---------------------------------------------------------------------------------------------
 

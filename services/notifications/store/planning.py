@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from contracts import subjects
 from services.chassis.entities import EntityTable
@@ -18,6 +18,7 @@ FACTS = subjects.log_stream("registration")
 """The stream that is folded here."""
 
 STATE = EntityTable("state", KINDS)
+HELD = "waits a little, so that further changes of the session are told with it"
 
 
 def load(connection: sqlite3.Connection) -> tuple[State, int]:
@@ -26,7 +27,13 @@ def load(connection: sqlite3.Connection) -> tuple[State, int]:
 
 
 def record(
-    connection: sqlite3.Connection, position: int, state: State, planned: Iterable[tuple[int, Planned]], now: datetime
+    connection: sqlite3.Connection,
+    position: int,
+    state: State,
+    planned: Iterable[tuple[int, Planned]],
+    now: datetime,
+    *,
+    hold: timedelta = timedelta(),
 ) -> None:
     """
     Plan mails, save the state that they follow from, and move the position.
@@ -34,11 +41,12 @@ def record(
     Args:
         planned: each with the position of the fact that it follows from.
         now: what the service's clock says; nothing becomes due later than that because two clocks differ.
+        hold: how long mails that are held wait from now, for what else may change.
     """
-    present = text(now)
+    present, later = text(now), text(now + hold)
     connection.executemany(
-        "INSERT INTO mails (id, fact, purpose, person, programme, enrolment, session, uid, detail, planned_at, due_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO mails (id, fact, purpose, person, programme, enrolment, session, uid, detail, planned_at, due_at,"
+        " answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 mail.id,
@@ -51,7 +59,8 @@ def record(
                 mail.detail.appointment.uid if mail.detail.appointment else None,
                 DETAIL.dump_json(mail.detail, exclude_defaults=True).decode(),
                 present,
-                min(text(mail.due_at), present),
+                later if mail.held and hold else min(text(mail.due_at), present),
+                HELD if mail.held and hold else None,
             )
             for fact, mail in planned
         ],

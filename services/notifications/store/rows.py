@@ -10,7 +10,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from contracts.queries import MailStatus
-from services.notifications.domain import Detail, Planned
+from services.notifications.domain import NOTHING, Detail, History, Planned
+from services.notifications.domain.mails import Appointment
+from services.notifications.letters import Purpose
 
 DETAIL: TypeAdapter[Detail] = TypeAdapter(Detail)
 PLANNED = "m.id, m.purpose, m.person, m.programme, m.planned_at, m.enrolment, m.session, m.detail"
@@ -34,6 +36,7 @@ class Due:
         confirmation_message: its Message-ID, once it was written.
         previous: the Message-ID of the last mail about the same calendar item that may have arrived.
         overtaken: whether a later mail about the same calendar item went out already.
+        history: what was written about the mail's calendar item until now.
         suppressed: whether a mail server said that the person's address does not exist.
     """
 
@@ -49,17 +52,24 @@ class Due:
     confirmation_message: str | None = None
     previous: str | None = None
     overtaken: bool = False
+    history: History = NOTHING
     suppressed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A mail about to be sent: its bytes, and whom they are for."""
+    """
+    A mail about to be sent: its bytes, and whom they are for.
+
+    ``purpose`` and ``said`` are what it came to say about a calendar item, when that was settled.
+    """
 
     ordinal: int
     message_id: str
     recipient: str
     raw: bytes
+    purpose: Purpose | None = None
+    said: Appointment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ class Outcome:
     What became of a mail: its new status, and when it is due again if that is ``planned``.
 
     ``suppress`` is a person to whom nothing more should be sent. ``uncounted`` takes the attempt back: it was not made.
+    ``perhaps`` says of a mail that is planned again that an attempt may have arrived nevertheless.
     """
 
     ordinal: int
@@ -76,6 +87,7 @@ class Outcome:
     due_at: datetime | None = None
     suppress: str | None = None
     uncounted: bool = False
+    perhaps: bool = False
 
 
 def text(moment: datetime) -> str:

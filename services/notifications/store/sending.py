@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from contracts.queries import MailStatus
+from services.notifications.domain import with_told
+from services.notifications.store import items
 from services.notifications.store.news import News, append
 from services.notifications.store.rows import PLANNED, Due, Outcome, Written, planned, text
 
@@ -25,13 +27,14 @@ SELECT m.ordinal, {PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.reci
     WHERE p.uid = m.uid AND p.ordinal < m.ordinal AND p.status IN ('sent', 'uncertain')
     ORDER BY p.ordinal DESC LIMIT 1),
   EXISTS (SELECT 1 FROM mails l
-    WHERE l.uid = m.uid AND l.ordinal > m.ordinal AND l.status IN ('sending', 'sent', 'uncertain')),
+    WHERE l.uid = m.uid AND l.ordinal > m.ordinal AND (l.status IN ('sending', 'sent', 'uncertain') OR l.perhaps)),
   EXISTS (SELECT 1 FROM suppressed s WHERE s.person = m.person)
 FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal
-WHERE m.status = 'planned' AND m.due_at <= ?
+WHERE m.status = 'planned' AND m.due_at <= ?1
   AND NOT EXISTS (SELECT 1 FROM mails e
-    WHERE e.uid = m.uid AND e.ordinal < m.ordinal AND e.status IN ('planned', 'sending'))
-ORDER BY m.due_at, m.ordinal LIMIT ?
+    WHERE e.uid = m.uid AND e.ordinal <> m.ordinal AND (e.status = 'sending'
+      OR e.status = 'planned' AND e.ordinal < m.ordinal AND e.due_at <= ?1))
+ORDER BY m.due_at, m.ordinal LIMIT ?2
 """  # noqa: S608  (PLANNED is a list of columns)
 
 
@@ -39,8 +42,8 @@ def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
     """
     Mails whose time has come, the longest due first.
 
-    A mail about a calendar item waits for the mails about it that were planned before: a CANCEL that overtakes its
-    REQUEST would leave the session in the agenda.
+    Mails about one calendar item go one after the other: what each says follows from what was told before it. One that
+    waits (held, or to be tried again) lets a later one pass, which then says all that it would have said.
     """
     rows = connection.execute(_DUE, (text(now), limit)).fetchall()
     found = []
@@ -56,7 +59,34 @@ def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
                 suppressed=bool(row[17]),
             )
         )
-    return found
+    return _with_histories(connection, found)
+
+
+def _with_histories(connection: sqlite3.Connection, found: list[Due]) -> list[Due]:
+    uids = {each.mail.detail.appointment.uid for each in found if each.mail.detail.appointment}
+    taken = {taken.uid for each in found for taken in each.mail.detail.taken if taken.uid}
+    if not uids and not taken:
+        return found
+    lines = items.lines(connection, uids | taken)
+    # Items whose first mail is here need no look at how they began.
+    begun = {each.mail.detail.appointment.uid for each in found if each.mail.detail.appointment and _begins(each)}
+    for uid, line in items.inherited(connection, (uids | taken) - lines.keys() - begun).items():
+        lines[uid] = [line]
+    told = {uid: items.history(lines[uid]) for uid in taken & lines.keys()}
+    return [
+        replace(
+            each,
+            mail=with_told(each.mail, told) if told and each.mail.detail.taken else each.mail,
+            history=items.history(lines.get(appointment.uid, ()), each.ordinal)
+            if (appointment := each.mail.detail.appointment)
+            else each.history,
+        )
+        for each in found
+    ]
+
+
+def _begins(due: Due) -> bool:
+    return due.mail.purpose == "invite"
 
 
 def _half_sent(row: Sequence[Any]) -> Due:
@@ -87,12 +117,22 @@ def begin(
         for mail in written
         if connection.execute(
             "UPDATE mails SET status = 'sending', message_id = ?, attempts = attempts + 1,"
-            " first_at = coalesce(first_at, ?), via = ? WHERE ordinal = ? AND status = 'planned'",
-            (mail.message_id, text(now), REPEATABLE if repeatable else None, mail.ordinal),
+            " first_at = coalesce(first_at, ?), via = ?, purpose = coalesce(?, purpose), said = coalesce(?, said)"
+            " WHERE ordinal = ? AND status = 'planned'",
+            (
+                mail.message_id,
+                text(now),
+                REPEATABLE if repeatable else None,
+                mail.purpose,
+                items.APPOINTMENT.dump_json(mail.said, exclude_defaults=True) if mail.said else None,
+                mail.ordinal,
+            ),
         ).rowcount
     }
     connection.executemany(
-        "INSERT INTO archive (ordinal, recipient, raw) VALUES (?, ?, ?) ON CONFLICT (ordinal) DO NOTHING",
+        "INSERT INTO archive (ordinal, recipient, raw) VALUES (?, ?, ?)"
+        " ON CONFLICT (ordinal) DO UPDATE SET recipient = excluded.recipient, raw = excluded.raw"
+        " WHERE raw <> excluded.raw",
         [(mail.ordinal, mail.recipient, mail.raw) for mail in written if mail.ordinal in claimed],
     )
     return claimed
@@ -104,9 +144,17 @@ def settle(connection: sqlite3.Connection, outcomes: Sequence[Outcome], news: Se
         # Whoever was erased while the mail was under way left no archive, and the server's answer may hold the address.
         "UPDATE mails SET answer = CASE WHEN status = 'sending' AND NOT EXISTS"
         "  (SELECT 1 FROM archive a WHERE a.ordinal = mails.ordinal) THEN NULL ELSE ?2 END,"
-        " status = ?1, attempts = attempts - ?3, due_at = coalesce(?4, due_at) WHERE ordinal = ?5",
+        " status = ?1, attempts = attempts - ?3, due_at = coalesce(?4, due_at), perhaps = perhaps OR ?6"
+        " WHERE ordinal = ?5",
         [
-            (each.status, each.answer, each.uncounted, text(each.due_at) if each.due_at else None, each.ordinal)
+            (
+                each.status,
+                each.answer,
+                each.uncounted,
+                text(each.due_at) if each.due_at else None,
+                each.ordinal,
+                each.perhaps,
+            )
             for each in outcomes
         ],
     )
@@ -139,7 +187,8 @@ def retry(connection: sqlite3.Connection, mail: str, now: datetime) -> MailStatu
         return None
     status: MailStatus = row[0]
     connection.execute(
-        "UPDATE mails SET status = 'planned', attempts = 0, first_at = NULL, due_at = ?"
+        "UPDATE mails SET perhaps = perhaps OR status = 'uncertain', status = 'planned', attempts = 0,"
+        " first_at = NULL, due_at = ?"
         " WHERE id = ? AND status IN ('failed', 'uncertain')",
         (text(now), mail),
     )

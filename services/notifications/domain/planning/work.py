@@ -16,6 +16,8 @@ from services.notifications.domain.entities import Agenda, Course, Enrolment, In
 from services.notifications.domain.mails import Appointment, Detail, Planned, Taken, item_uid, mail_id
 from services.notifications.letters import Purpose
 
+_SOON = timedelta(hours=1)
+
 
 class Work:
     """One fact being worked through: the state so far, and the mails so far."""
@@ -106,6 +108,7 @@ class Work:
         enrolment: str | None = None,
         session: str | None = None,
         detail: Detail | None = None,
+        held: bool = False,
     ) -> None:
         """Plan a mail; the same one twice counts once."""
         id_ = mail_id(self.fact.id, purpose, person, session)
@@ -122,6 +125,7 @@ class Work:
                 enrolment=enrolment,
                 session=session,
                 detail=detail or Detail(),
+                held=held,
             )
         )
 
@@ -151,7 +155,7 @@ class Work:
             for each in self.agenda(person).invitations
             if each.standing and each.session not in wanted and not entities.is_over(each.occasion, self.time)
         }
-        return tuple(Taken(id_, invitations[id_].occasion) for id_ in self.ordered(invitations))
+        return tuple(Taken(id_, invitations[id_].occasion, invitations[id_].uid) for id_ in self.ordered(invitations))
 
     def lacking(self, enrolment: Enrolment) -> None:
         """Tell everybody in a team that seats are empty."""
@@ -224,7 +228,7 @@ class Work:
                 detail=Detail(appointment=_appointment(told)),
             )
             return told
-        if _same(invitation.occasion, occasion):
+        if entities.same_for_an_agenda(invitation.occasion, occasion):
             return invitation
         told = self.next(invitation, occasion=occasion, enrolment=enrolment)
         self.mail(
@@ -233,8 +237,13 @@ class Work:
             enrolment=enrolment,
             session=session.id,
             detail=Detail(appointment=dataclasses.replace(_appointment(told), before=invitation.occasion)),
+            held=not any(self.soon(each) for each in (invitation.occasion, occasion)),
         )
         return told
+
+    def soon(self, occasion: Occasion) -> bool:
+        """Whether it begins so soon that nobody should learn of it later than need be."""
+        return occasion.begins is not None and occasion.begins - self.time < _SOON
 
     def cancel(self, person: str, invitation: Invitation) -> Invitation:
         """The item taken out of the agenda; nobody is told of what is over."""
@@ -264,11 +273,6 @@ class Work:
 def _stamp(time: datetime) -> datetime:
     """A DTSTAMP has whole seconds."""
     return time.replace(microsecond=0)
-
-
-def _same(one: Occasion, other: Occasion) -> bool:
-    """Whether an agenda would show the same; the words for a date that is not known yet don't matter to it."""
-    return (one.start, one.end, one.online, one.venue) == (other.start, other.end, other.online, other.venue)
 
 
 def _appointment(invitation: Invitation) -> Appointment:

@@ -1,0 +1,137 @@
+"""
+What a calendar is told: settled when a mail is written, by comparing the item as it stands with what was told last.
+
+Planning only notes that an item changed. So however many changes came together, whatever went out, failed or may have
+arrived in between, one mail takes the calendar from what it was told last to what is so now (RFC 5546 §3.2.2.1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from contracts.programme import Occasion
+from services.notifications.domain.entities import Invitation, same_for_an_agenda
+from services.notifications.domain.mails import CANCELS, Appointment, Planned
+from services.notifications.letters import Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one mail said about an item. ``perhaps``: an earlier attempt to send it may have arrived."""
+
+    purpose: Purpose
+    appointment: Appointment
+    perhaps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """
+    What was written about one calendar item until now.
+
+    Attributes:
+        told: the last that may have arrived: sent, or nobody can know.
+        own: what an earlier attempt of the mail in question said.
+        sequence: the highest SEQUENCE ever written, also into mails that certainly never arrived.
+        stamp: the latest DTSTAMP ever written.
+    """
+
+    told: Said | None = None
+    own: Said | None = None
+    sequence: int | None = None
+    stamp: datetime | None = None
+
+
+NOTHING = History()
+
+
+@dataclass(frozen=True, slots=True)
+class Pointless:
+    """The mail should not go out; the reason is English for staff."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """The fold has not got as far as the fact that the mail follows from: look again in a moment."""
+
+
+def settle(item: Invitation | None, mail: Planned, history: History, now: datetime) -> Planned | Pointless | Unread:
+    """
+    The mail with what it says about its calendar item, as of now.
+
+    What an earlier attempt said is repeated while it is still so. A SEQUENCE never falls and a DTSTAMP always rises,
+    also beyond what certainly never arrived; an item of which nothing was told begins with a plain invitation.
+
+    Args:
+        item: the newest item of this person and session in the fold.
+        mail: one that is about a calendar item.
+    """
+    planned = mail.detail.appointment
+    if planned is None:
+        return mail
+    if item is None or (item.uid == planned.uid and item.sequence < planned.sequence):
+        return Unread()
+    told, own = history.told, history.own
+    if mail.purpose in CANCELS:
+        if own is not None:
+            return _saying(mail, own.purpose, own.appointment)
+        if told is None:
+            return Pointless("the invitation that this takes back never went out")
+        if told.purpose in CANCELS:
+            return Pointless("an earlier mail took the session out of the agenda already")
+        return _saying(mail, mail.purpose, _next(planned, item, history, now, occasion=told.appointment.occasion))
+    if item.uid != planned.uid or not item.standing:
+        return Pointless("the person is not invited to this session any more")
+    if own is not None:
+        if same_for_an_agenda(own.appointment.occasion, item.occasion):
+            return _saying(mail, own.purpose, own.appointment)
+        if own.perhaps:
+            # Other words under the same Message-ID would be dropped as a copy by whoever has the first.
+            return Pointless("the session changed since; the mail about that change says what is so")
+    if told is None:
+        return _saying(mail, "invite", _next(planned, item, history, now, occasion=item.occasion))
+    if told.appointment.covers >= planned.sequence:
+        # What changed since has a mail of its own, which waits from then on.
+        return Pointless("an earlier mail told this change already")
+    before = told.appointment.occasion
+    if same_for_an_agenda(before, item.occasion):
+        return Pointless("nothing differs from what the person was told last")
+    return _saying(mail, "session-moved", _next(planned, item, history, now, occasion=item.occasion, before=before))
+
+
+def with_told(mail: Planned, told: dict[str, History]) -> Planned:
+    """A mail in words, naming the sessions that it takes away at the time and place last told, by UID of the item."""
+    taken = tuple(
+        dataclasses.replace(each, occasion=last.appointment.occasion)
+        if each.uid in told and (last := told[each.uid].told) is not None
+        else each
+        for each in mail.detail.taken
+    )
+    return dataclasses.replace(mail, detail=dataclasses.replace(mail.detail, taken=taken))
+
+
+def _next(
+    planned: Appointment,
+    item: Invitation,
+    history: History,
+    now: datetime,
+    *,
+    occasion: Occasion,
+    before: Occasion | None = None,
+) -> Appointment:
+    stamp = now.replace(microsecond=0)
+    if history.stamp is not None:
+        stamp = max(stamp, history.stamp + timedelta(seconds=1))
+    sequence = 0 if history.sequence is None else history.sequence + 1
+    return dataclasses.replace(
+        planned, sequence=sequence, stamp=stamp, occasion=occasion, before=before, change=item.sequence
+    )
+
+
+def _saying(mail: Planned, purpose: Purpose, appointment: Appointment) -> Planned:
+    detail = dataclasses.replace(mail.detail, appointment=appointment)
+    return dataclasses.replace(mail, purpose=purpose, detail=detail)

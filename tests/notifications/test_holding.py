@@ -1,0 +1,288 @@
+"""However changes, sending, failures and crashes fall together, each agenda ends up as the programme is."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from contracts.commands import RetryMail
+from contracts.programme import Occasion
+from services.chassis.database import Database
+from services.notifications import store
+from services.notifications.handlers import Planner
+from services.notifications.rendering import Renderer
+from services.notifications.sender import Sender
+from services.notifications.transport import Failed, Fault, Outcome, Reply, Retry, Sent, Uncertain
+from tests.notifications.conftest import SENDER, AddressBook, Service, SetClock
+from tests.notifications.lives import START, UNDATED, confirmed, messages
+from tests.notifications.plausible import Pick, Seats, World
+
+HOLD = timedelta(minutes=3)
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+RENDERER = Renderer(SENDER, "https://deelname.example")
+FATES = ("taken", "not now", "refused", "taken unheard", "lost unheard", "fault")
+OFTEN = ("move", "enrol", "promote", "withdraw", "change", "cancel", "hold_another", "call_off", "replace")
+
+
+def _on(days: int, link: int) -> Occasion:
+    start = (START + timedelta(days=days)).replace(tzinfo=None, minute=0)
+    return Occasion.model_validate(
+        {"start": start, "end": start + timedelta(hours=2), "online": {"join_link": f"https://meet.example/{link}"}}
+    )
+
+
+OCCASIONS = (_on(30, 0), _on(31, 0), _on(30, 1), UNDATED, _on(-30, 0))
+"""Few, so that what is moved is often moved back."""
+Item = tuple[str, datetime, datetime, str]
+"""Session, start, end and link as an agenda shows them."""
+
+
+@dataclass
+class Calendar:
+    """One person's calendar program; it keeps to RFC 5546 §2.1.4 and §3.2: by UID, then SEQUENCE, then DTSTAMP."""
+
+    said: dict[str, tuple[int, str]] = field(default_factory=dict)
+    items: dict[str, Item] = field(default_factory=dict)
+    bytes: dict[tuple[str, int], str] = field(default_factory=dict)
+    asked_at: dict[str, datetime] = field(default_factory=dict)
+
+    def takes(self, part: str, now: datetime) -> None:
+        lines = dict(re.findall(r"^([A-Z-]+)[^:\r\n]*:([^\r\n]*)\r$", part.split("BEGIN:VEVENT")[1], re.M))
+        lines.pop("TRIGGER", None)
+        uid, version = lines["UID"], (int(lines["SEQUENCE"]), lines["DTSTAMP"])
+        known = self.said.get(uid, (-1, ""))
+        if version[0] == known[0]:
+            assert self.bytes[uid, version[0]] == part, "one SEQUENCE says one thing"
+            return
+        assert version > known, "nothing arrives that a calendar would have to ignore"
+        assert version[1] > known[1], "a DTSTAMP rises"
+        self.said[uid] = version
+        self.bytes[uid, version[0]] = part
+        if "METHOD:CANCEL" in part:
+            self.items.pop(uid, None)
+            return
+        item = (uid.split(".")[1], _moment(lines["DTSTART"]), _moment(lines["DTEND"]), lines["CONFERENCE"][-1])
+        earlier = self.items.get(uid)
+        if earlier is not None:
+            assert earlier != item, "nobody is told what was told before"
+            if min(earlier[1], item[1]) - now > timedelta(hours=2):
+                assert now - self.asked_at[uid] >= HOLD, "one mail an item within the time that changes are held"
+        self.items[uid] = item
+        self.asked_at[uid] = now
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=AMSTERDAM)
+
+
+class Post:
+    """A mail server that meets mails as the list of fates says; beyond that it takes everything."""
+
+    def __init__(self, clock: SetClock) -> None:
+        self.clock = clock
+        self.calendars: dict[str, Calendar] = {}
+        self.fates: list[str] = []
+        self.dead = False
+        self.asked = 0
+
+    async def deliver(self, _sender: str, recipient: str, raw: bytes, *_: Any, **__: Any) -> Outcome:
+        self.asked += 1
+        fate = self.fates.pop() if self.fates else "taken"
+        if self.dead:
+            if fate.startswith("taken"):
+                self._arrives(recipient, raw)
+            return await asyncio.Future()
+        if fate.startswith("taken"):
+            self._arrives(recipient, raw)
+        match fate:
+            case "taken":
+                return Sent(Reply("taken", 250))
+            case "not now":
+                return Retry(Reply("later", 451), timedelta(minutes=1))
+            case "refused":
+                return Failed(Reply("no", 554))
+            case "fault":
+                return Fault(Reply("who are you", 535))
+            case _:
+                return Uncertain("no answer")
+
+    def _arrives(self, recipient: str, raw: bytes) -> None:
+        for part in email.message_from_bytes(raw).walk():
+            if part.get_content_type() == "text/calendar":
+                payload = part.get_payload(decode=True)
+                assert isinstance(payload, bytes)
+                person = recipient.partition("@")[0]
+                unfolded = payload.decode().replace("\r\n ", "")
+                self.calendars.setdefault(person, Calendar()).takes(unfolded, self.clock.now)
+
+
+class Ahead(World):
+    """Sessions lie days ahead or long past: what a mail that comes hours late may still say does not change."""
+
+    def _occasion(self, pick: Pick) -> Occasion:
+        return OCCASIONS[pick(len(OCCASIONS))]
+
+
+class AnyInterleaving(RuleBasedStateMachine):
+    """Registration writes on, facts are read late, and the mail server and the power do what they like."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = TemporaryDirectory()
+        self.runner = asyncio.Runner()
+        self.runner.run(self._open())
+
+    async def _open(self) -> None:
+        database = await Database.open(Path(self.directory.name) / "n.db", store.MIGRATIONS)
+        clock = SetClock()
+        planner = Planner(database, clock, hold=HOLD)
+        await planner.load()
+        self.service = Service(database, clock, AddressBook(), planner, RENDERER)
+        self.post = Post(clock)
+        self.world = Ahead()
+        self.world.happens(confirmed("e0", ("a", "maker"), ("b", "manager")))
+        self.world.enrolments["e0"] = Seats("confirmed", {"a": "maker", "b": "manager"})
+        self._start()
+        clock.now = self.world.now
+
+    def _start(self) -> None:
+        self.sender: Sender = self.service.sender(self.post)  # type: ignore[arg-type]
+
+    @rule(operation=st.sampled_from(OFTEN), data=st.data())
+    def something_happens(self, operation: str, data: st.DataObject) -> None:
+        self.world.step(operation, lambda below: data.draw(st.integers(0, below - 1)))
+        self._tell_the_time()
+
+    @rule(where=st.lists(st.integers(0, 2), min_size=1, max_size=3), read=st.booleans())
+    def the_first_session_is_moved_again_and_again(self, where: list[int], read: bool) -> None:
+        for each in where:
+            before, after = self.world.sessions.get("kick-off"), OCCASIONS[each]
+            if before not in (None, after) and not self.world.off:
+                self.world.sessions["kick-off"] = after
+                self.world.life.moves("kick-off", after, before)
+        self._tell_the_time()
+        if read:
+            self.runner.run(self._read(100))
+
+    @rule(most=st.integers(1, 4))
+    def some_facts_arrive(self, most: int) -> None:
+        self.runner.run(self._read(most))
+
+    @rule(seconds=st.integers(1, 300))
+    def time_passes(self, seconds: int) -> None:
+        self.world.life.time += timedelta(seconds=seconds)
+        self._tell_the_time()
+
+    @rule(fates=st.lists(st.sampled_from(FATES), max_size=4), seconds=st.sampled_from((0, 60, 180)))
+    def mails_go_out(self, fates: list[str], seconds: int) -> None:
+        self.time_passes(seconds)
+        self.post.fates = list(fates)
+        self.runner.run(self.sender.send_due())
+        self.post.fates = []
+
+    @rule()
+    def facts_arrive_and_mails_go_out(self) -> None:
+        self.runner.run(self._read(100))
+        self.runner.run(self.sender.send_due())
+
+    @rule(fates=st.lists(st.sampled_from(("taken", "lost")), max_size=4))
+    def the_service_dies_while_mails_are_under_way(self, fates: list[str]) -> None:
+        self.post.fates = list(fates)
+        self.runner.run(self._die())
+        self.post.fates = []
+
+    @rule(data=st.data())
+    def somebody_asks_for_another_attempt(self, data: st.DataObject) -> None:
+        if open_mails := self.runner.run(self._open_mails()):
+            mail = open_mails[data.draw(st.integers(0, len(open_mails) - 1))]
+            self.runner.run(self.service.desk.retry(RetryMail(mail=mail)))
+
+    def teardown(self) -> None:
+        try:
+            self.runner.run(self._come_to_rest())
+            self._each_agenda_is_as_the_programme_is()
+        finally:
+            self.runner.run(self.service.database.close())
+            self.runner.close()
+            self.directory.cleanup()
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _tell_the_time(self) -> None:
+        self.service.clock.now = max(self.service.clock.now, self.world.now)
+
+    async def _read(self, most: int) -> None:
+        position = await self.service.planner.position()
+        life = self.world.life
+        if position < len(life.facts):
+            await self.service.planner.apply(messages(life.facts)[position : position + most])
+
+    async def _open_mails(self) -> list[str]:
+        found = await self.service.database.run(lambda raw: store.mails(raw, store.ALL))
+        return [each.mail for each in reversed(found) if each.status in ("failed", "uncertain")]
+
+    async def _die(self) -> None:
+        self.post.dead, self.post.asked = True, 0
+        task = asyncio.create_task(self.sender.send_due())
+        while not task.done():
+            rows = await self.service.database.run(
+                lambda raw: raw.execute("SELECT count(*) FROM mails WHERE status = 'sending'").fetchone()[0]
+            )
+            if rows and rows == self.post.asked:
+                break
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        self.post.dead = False
+        await self.service.planner.load()
+        self._start()
+        await self.sender.resolve_crash()
+
+    async def _come_to_rest(self) -> None:
+        await self._read(1000)
+        for _ in range(20):
+            for mail in await self._open_mails():
+                await self.service.desk.retry(RetryMail(mail=mail))
+            self.service.clock.forward(minutes=10)
+            await self.sender.send_due()
+            statuses = {each[-1] for each in await self.service.statuses()}
+            if statuses <= {"sent", "dropped"}:
+                return
+        raise AssertionError(f"mails never come to rest: {statuses}")
+
+    def _each_agenda_is_as_the_programme_is(self) -> None:
+        now = self.service.clock.now
+        shown = sorted(
+            (person, *item)
+            for person, calendar in self.post.calendars.items()
+            for item in calendar.items.values()
+            if item[2] > now
+        )
+        world = self.world
+        should = sorted(
+            (person, session, _aware(when.start), _aware(when.end), str(when.online.join_link)[-1])
+            for person, session in world.wanted()
+            if (when := world.sessions[session]).online and _aware(when.end) > now
+        )
+        assert shown == should
+
+
+def _aware(local: datetime | None) -> datetime:
+    assert local is not None
+    return local.replace(tzinfo=AMSTERDAM)
+
+
+TestAnyInterleaving = AnyInterleaving.TestCase
+TestAnyInterleaving.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -120,6 +120,8 @@ def environment(
         settings |= {
             "TRANSPORT": transport or f"maildir:{layout.mail}",
             "SENDER": os.environ.get("DEELNAME_SENDER", "Deelname <deelname@deelname.example>"),
+            # Whoever tries things out on one machine should not wait minutes to see the mail about a change.
+            "HOLD": os.environ.get("DEELNAME_HOLD", "PT1S"),
             "PUBLIC_URL": f"http://127.0.0.1:{ports.http('registration')}",
         }
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("DEELNAME_")}

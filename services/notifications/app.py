@@ -127,7 +127,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             state=lambda: planner.state,
             appended=relay.wake,
         )
-        planner = Planner(database, clock, sender.wake, quiet_until=settings.quiet_until)
+        planner = Planner(database, clock, sender.wake, quiet_until=settings.quiet_until, hold=settings.hold)
         desk = Desk(
             database,
             state=lambda: planner.state,

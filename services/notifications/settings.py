@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
@@ -52,6 +53,15 @@ class Settings(CommonSettings):
             ge=0, description="Facts up to this position are remembered but mailed to nobody: for a log with a past."
         ),
     ] = 0
+
+    hold: Annotated[
+        timedelta,
+        Field(
+            ge=timedelta(),
+            le=timedelta(hours=1),
+            description="How long a changed session waits, so that several changes become one mail: PT3M or 00:03:00.",
+        ),
+    ] = timedelta(minutes=3)
 
     @field_validator("transport")
     @classmethod

@@ -7,6 +7,8 @@ import json
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from inspect import isawaitable
@@ -24,6 +26,7 @@ from contracts.enrolment import Person
 from contracts.queries import MailsQuestion, MailView
 from services.notifications import store
 from services.notifications.contacts import Absence
+from services.notifications.handlers import Planner
 from services.notifications.sender import BATCH, Sender
 from services.notifications.transport import Fault, Maildir, Outcome, Reply, Sent, Smtp, parse_transport
 from tests.notifications.conftest import Service
@@ -118,6 +121,14 @@ def calendars(mails: list[EmailMessage]) -> list[tuple[str, str, int]]:
     return found
 
 
+def calendar_of(mail: EmailMessage) -> str:
+    """The calendar part of a mail."""
+    part = next(each for each in mail.walk() if each.get_content_type() == "text/calendar")
+    payload = part.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    return payload.decode()
+
+
 def life_with(*more: Any) -> Life:
     life = Life(session("kick-off", JUNE), session("slot"))
     for each in more:
@@ -158,19 +169,145 @@ async def test_a_whole_life_reaches_the_mail_server_in_order(notifications: Serv
     assert cancel["In-Reply-To"] == moved["Message-ID"]
 
 
-async def test_mails_about_one_item_go_out_one_after_the_other(notifications: Service, mail_server: MailServer) -> None:
+async def test_an_invite_that_did_not_go_out_yet_says_the_newest_time_with_sequence_zero(
+    notifications: Service, mail_server: MailServer
+) -> None:
     life = life_with(*(confirmed(f"e{n}", f"person{n}") for n in range(20)))
-    life.moves("kick-off", LATER, JUNE)
-    life.moves("kick-off", JUNE, LATER)
+    life.moves("kick-off", occasion("2023-06-21"), JUNE)
+    life.moves("kick-off", LATER, occasion("2023-06-21"))
     await notifications.reads(life)
     async with opened(mail_server.url) as transport:
         await notifications.sender(transport).send_due()
-    last: dict[str, int] = {}
-    for _, uid, sequence in calendars(mail_server.taken):
-        assert sequence == last.get(uid, -1) + 1
-        last[uid] = sequence
-    assert set(last.values()) == {2}
-    assert len(last) == 20
+    told = calendars(mail_server.taken)
+    assert [(method, sequence) for method, _, sequence in told] == [("REQUEST", 0)] * 20
+    assert len({uid for _, uid, _ in told}) == 20
+    invites = [each for each in mail_server.taken if calendars([each])]
+    assert all("20230627T100000" in calendar_of(each) for each in invites)
+    assert {each.status for each in await mails(notifications) if each.purpose == "session-moved"} == {"dropped"}
+
+
+@pytest.fixture
+async def held(notifications: Service) -> Service:
+    """The service that holds changes for three minutes, as it does by itself."""
+    planner = Planner(notifications.database, notifications.clock, hold=timedelta(minutes=3))
+    await planner.load()
+    return replace(notifications, planner=planner)
+
+
+async def test_three_edits_in_a_row_become_one_mail_one_sequence_later(held: Service, mail_server: MailServer) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    async with opened(mail_server.url) as transport:
+        sender = held.sender(transport)
+        await held.reads(life)
+        await sender.send_due()
+        before = JUNE
+        for day in ("2023-06-21", "2023-06-22", "2023-06-27"):
+            life.moves("kick-off", occasion(day), before)
+            before = occasion(day)
+            await held.reads(life)
+            await sender.send_due()
+            held.clock.forward(seconds=50)
+        assert len(mail_server.taken) == 2, "it waits for more"
+        waiting = (await mails(held, status="planned"))[0]
+        assert "further changes" in (waiting.answer or "")
+        held.clock.forward(minutes=5)
+        await sender.send_due()
+    *_, moved = mail_server.taken
+    assert len(mail_server.taken) == 3
+    ((_, uid, _), _) = calendars(mail_server.taken)
+    assert calendars([moved]) == [("REQUEST", uid, 1)]
+    assert "20230627T100000" in calendar_of(moved)
+    text = moved.get_body(("plain",))
+    assert text is not None
+    assert "20 juni" in text.get_content(), "what it was is what the person knows"
+    assert [each.status for each in await mails(held)] == ["sent", "sent", "sent", "dropped", "dropped"]
+
+
+async def test_moved_and_moved_back_within_the_hold_says_nothing(held: Service, mail_server: MailServer) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    async with opened(mail_server.url) as transport:
+        sender = held.sender(transport)
+        await held.reads(life)
+        await sender.send_due()
+        life.moves("kick-off", LATER, JUNE)
+        life.moves("kick-off", JUNE, LATER)
+        await held.reads(life)
+        held.clock.forward(minutes=9)
+        await sender.send_due()
+    assert len(mail_server.taken) == 2
+    assert (await mails(held))[-1].answer == "nothing differs from what the person was told last"
+
+
+async def test_moved_and_then_cancelled_is_only_the_cancellation_and_that_at_once(
+    held: Service, mail_server: MailServer
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    async with opened(mail_server.url) as transport:
+        sender = held.sender(transport)
+        await held.reads(life)
+        await sender.send_due()
+        life.moves("kick-off", LATER, JUNE)
+        life.happens(facts.SessionCancelled(session="kick-off"))
+        await held.reads(life)
+        await sender.send_due()
+        *_, cancel = mail_server.taken
+        held.clock.forward(minutes=9)
+        await sender.send_due()
+    assert len(mail_server.taken) == 3
+    assert [(method, sequence) for method, _, sequence in calendars([cancel])] == [("CANCEL", 1)]
+    assert "20230620T100000" in calendar_of(cancel), "it takes away what the person was told"
+
+
+async def test_who_withdraws_reads_the_time_that_was_told_and_not_one_that_was_held(
+    held: Service, mail_server: MailServer
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    async with opened(mail_server.url) as transport:
+        sender = held.sender(transport)
+        await held.reads(life)
+        await sender.send_due()
+        life.moves("kick-off", LATER, JUNE)
+        life.happens(withdrawn("e1"))
+        await held.reads(life)
+        await sender.send_due()
+    words = next(each for each in mail_server.taken[2:] if not calendars([each])).get_body(("plain",))
+    assert words is not None
+    assert "20 juni" in words.get_content()
+    assert "27 juni" not in words.get_content()
+
+
+async def test_a_change_of_what_begins_within_the_hour_is_not_held(held: Service, mail_server: MailServer) -> None:
+    life = Life(session("kick-off", occasion("2023-03-02", 11, 12)))
+    life.happens(confirmed("e1", "noor"))
+    await held.reads(life)
+    async with opened(mail_server.url) as transport:
+        sender = held.sender(transport)
+        await sender.send_due()
+        life.moves("kick-off", occasion("2023-03-02", 14, 15))
+        await held.reads(life)
+        await sender.send_due()
+    assert [each.status for each in await mails(held)] == ["sent", "sent", "sent"]
+
+
+async def test_items_taken_up_silently_go_on_counting_where_the_earlier_database_may_have_been(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    life.moves("kick-off", occasion("2023-06-22"), JUNE)
+    planner = Planner(notifications.database, notifications.clock, quiet_until=len(life.facts))
+    await planner.load()
+    silent = replace(notifications, planner=planner)
+    await silent.reads(life)
+    async with opened(mail_server.url) as transport:
+        sender = silent.sender(transport)
+        life.moves("kick-off", LATER, occasion("2023-06-22"))
+        await silent.reads(life)
+        await sender.send_due()
+        life.happens(withdrawn("e1"))
+        await silent.reads(life)
+        await sender.send_due()
+    told = [(method, sequence) for method, _, sequence in calendars(mail_server.taken)]
+    assert told == [("REQUEST", 2), ("CANCEL", 3)]
 
 
 async def test_more_than_a_batch_goes_out_whole_and_each_mail_once(

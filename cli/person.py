@@ -10,9 +10,10 @@ import typer
 
 from cli.desk import Desk, Speech, command, group
 from cli.failure import USAGE, Failure
+from cli.output import moment
 from cli.people import named
 from contracts.commands import CorrectPerson, ErasePerson, PersonResult
-from contracts.queries import MailsExport, PersonExport, PersonQuestion
+from contracts.queries import MailsExport, PeopleExpiring, PeopleExpiringQuestion, PersonExport, PersonQuestion
 
 app = group("People: export, correct and erase what is kept about somebody (GDPR articles 15 to 17).")
 
@@ -57,6 +58,34 @@ def export(
     )
     if not file:
         desk.output.next(f"deelname person export {person} --output export.json")
+
+
+@command(app, "expiring", examples=["deelname person expiring", "deelname person expiring --within 365 --json"])
+def expiring(
+    desk: Desk,
+    within: Annotated[int, typer.Option(min=0, max=10_000, help="Days from now.")] = 30,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="People to list at most.")] = 200,
+) -> None:
+    """Who will be erased by itself, because the term for which people are kept passes, and when."""
+    with desk.connect() as connection:
+        question = PeopleExpiringQuestion(within_days=within, limit=limit)
+        answer = connection.ask("registration", "person", "expiring", question, PeopleExpiring)
+    if desk.output.as_json:
+        desk.output.json(answer)
+        return
+    desk.output.table(
+        f"Erased within {within} days: {answer.total}",
+        ["From", "Person", "Name", "Programmes"],
+        [
+            (moment(row.until), row.person, row.contact.name if row.contact else "", ", ".join(row.programmes))
+            for row in answer.people
+        ],
+        empty=f"Nobody is erased within {within} days.",
+    )
+    if answer.total > len(answer.people):
+        desk.output.note(f"{answer.total - len(answer.people)} more: --limit")
+    if answer.undecided:
+        desk.output.note(f"{answer.undecided} people are in programmes whose end is not known yet: they are kept.")
 
 
 @command(app, "correct", examples=["deelname person correct noor@zeist.example --new-email noor.dewit@zeist.example"])

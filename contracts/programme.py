@@ -168,6 +168,10 @@ class EnrolmentRules(Message):
     maximum_per_organisation: Annotated[int, Field(ge=1)] | None = None
     eligible: Eligibility = Eligibility()
     prices: tuple[PriceRule, ...] = ()
+    keep_people_days: Annotated[int, Field(ge=1, le=3650)] | None = Field(
+        default=None,
+        description="Days after the programme's end for which it is known who took part; None: as registration is set.",
+    )
 
     @model_validator(mode="after")
     def _opens_before_it_closes(self) -> Self:

@@ -136,6 +136,30 @@ class PersonExport(Message):
     enrolments: tuple[EnrolmentView, ...]
 
 
+class PeopleExpiringQuestion(Message):
+    """Who will be erased by itself within so many days, because the term for which people are kept passes."""
+
+    within_days: Annotated[int, Field(ge=0, le=10_000)] = 30
+    limit: Annotated[int, Field(ge=1, le=1000)] = 200
+
+
+class ExpiringPerson(Message):
+    """Somebody who will be erased, unless they enrol again; ``programmes`` are all that they appear in."""
+
+    person: Identity
+    contact: Person | None = None
+    until: datetime
+    programmes: tuple[Slug, ...]
+
+
+class PeopleExpiring(Message):
+    """Who will be erased, the earliest first; ``total`` are all of them within the days asked for."""
+
+    people: tuple[ExpiringPerson, ...]
+    total: int
+    undecided: int = Field(description="People of programmes of which nobody knows yet when they end.")
+
+
 class LogQuestion(Message):
     """A piece of the log: the facts after a position."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
@@ -27,8 +28,10 @@ from services.chassis.web import application
 from services.registration import pages, store
 from services.registration.batch import Batch
 from services.registration.contacts import Contacts
+from services.registration.domain.retention import Terms
 from services.registration.handlers import Handlers, programmes
 from services.registration.handlers.intake import Intake
+from services.registration.handlers.retention import Retention
 from services.registration.settings import MIGRATIONS, Settings
 from services.registration.web import router
 from services.registration.writer import Writer
@@ -38,6 +41,7 @@ TITLE = "Deelname registration"
 DESCRIPTION = "Decides which enrolments come true, and says so."
 SECONDS_BETWEEN_DEADLINE_CHECKS = 2.0
 SECONDS_BETWEEN_FORGETTING = 5.0
+SECONDS_BETWEEN_LOOKS_AT_TERMS = 5.0
 SECONDS_BETWEEN_LOOKS_AT_CONTACTS = 15.0
 
 
@@ -83,6 +87,8 @@ def routes(handlers: Handlers) -> list[Route]:
               "One enrolment with its history and the reason for each step."),
         Route(ask("person", "export"), q.PersonQuestion, q.PersonExport, h.export_person(),
               "Everything that registration keeps about a person."),
+        Route(ask("person", "expiring"), q.PeopleExpiringQuestion, q.PeopleExpiring, h.people_expiring(),
+              "Who will be erased by itself, and when."),
         Route(ask("log", "read"), q.LogQuestion, q.LogPiece, h.read_log(), "A piece of the log."),
     ]  # fmt: skip
 
@@ -136,7 +142,9 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     broker = faststream_broker(
         settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file
     )
-    serve(broker, routes(Handlers(writer, clock)), NAME)
+    terms = Terms(timedelta(days=settings.keep_people_days), timedelta(days=settings.keep_others_days))
+    retention = Retention(writer, clock, terms)
+    serve(broker, routes(Handlers(writer, clock, retention)), NAME)
 
     async def let_deadlines_pass() -> None:
         await writer.perform(programmes.let_deadlines_pass(clock()))
@@ -146,6 +154,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         "relay": relay.run,
         "contacts": periodic(SECONDS_BETWEEN_LOOKS_AT_CONTACTS, contacts.look_after),
         "forget": periodic(SECONDS_BETWEEN_FORGETTING, database.forget),
+        "retention": periodic(SECONDS_BETWEEN_LOOKS_AT_TERMS, retention.look),
         "deadlines": periodic(SECONDS_BETWEEN_DEADLINE_CHECKS, let_deadlines_pass),
     }
     relays = {subjects.log_stream(NAME): relay}

@@ -18,6 +18,12 @@ class Settings(CommonSettings):
 
     nats_name: str = "registration"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8101
+    keep_people_days: Annotated[
+        int, Field(ge=1, le=3650, description="Days after a programme's end for which who took part is known.")
+    ] = 400
+    keep_others_days: Annotated[
+        int, Field(ge=1, le=3650, description="Days for which who was refused, withdrew or only waited is known.")
+    ] = 30
     partners: Annotated[
         tuple[str, ...], NoDecode, Field(description="The partners whose intake is read, parted by commas.")
     ] = ()

@@ -36,6 +36,7 @@ from contracts.queries import (
     EnrolmentsQuestion,
     Everything,
     LogQuestion,
+    PeopleExpiringQuestion,
     PersonQuestion,
     ProgrammeQuestion,
 )
@@ -43,8 +44,9 @@ from services.chassis.clock import Clock
 from services.chassis.commands import Call, Handler
 from services.chassis.identity import new_id
 from services.registration.batch import Batch
-from services.registration.handlers import enrolments, people, programmes, queries
+from services.registration.handlers import answers, enrolments, people, programmes, queries
 from services.registration.handlers.enrolments import Arrival
+from services.registration.handlers.retention import Retention
 from services.registration.store import Answer
 from services.registration.writer import Key, Work, Writer
 
@@ -75,9 +77,10 @@ def digest(command: BaseModel, *kind: str) -> bytes:
 class Handlers:
     """The handlers of ``do.registration.>`` and ``ask.registration.>``."""
 
-    def __init__(self, writer: Writer, clock: Clock) -> None:
+    def __init__(self, writer: Writer, clock: Clock, retention: Retention) -> None:
         self._writer = writer
         self._clock = clock
+        self._retention = retention
 
     def _command(self, model: type[Asked], make: Callable[[Asked, datetime], Work]) -> Handler:
         """Parse, make the work, hand it on and return: the writer answers after the commit."""
@@ -196,6 +199,15 @@ class Handlers:
     def export_person(self) -> Handler:
         """``ask.registration.person.export``."""
         return self._question(PersonQuestion, lambda batch, body, _now: queries.person_export(batch, body))
+
+    def people_expiring(self) -> Handler:
+        """``ask.registration.person.expiring``."""
+
+        async def handle(call: Call) -> None:
+            body = call.parse(PeopleExpiringQuestion)
+            await answering(call)(answers.result(await self._retention.expiring(body)))
+
+        return handle
 
     def read_log(self) -> Handler:
         """``ask.registration.log.read``."""

@@ -15,6 +15,7 @@ from contracts.facts import NO_PROGRAMME, Fact, parse
 from services.chassis.database import insert_rows
 from services.chassis.log import SqliteLog
 from services.registration.domain import ProgrammeState, Registry, evolve, evolve_registry
+from services.registration.store import terms
 
 LOG = SqliteLog("log")
 OUTCOMES = SqliteLog("outcomes")
@@ -177,6 +178,7 @@ def correct_person(connection: sqlite3.Connection, person: str, who: Person) -> 
 def erase_person(connection: sqlite3.Connection, person: str) -> None:
     """Forget who somebody is; ``Database.forget`` makes the file forget it too."""
     connection.execute("DELETE FROM people WHERE person = ?", (person,))
+    terms.unsay(connection, person)
 
 
 def add_enrolments(connection: sqlite3.Connection, made: Sequence[tuple[str, str, str, str | None]]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from contracts import subjects
+from services.chassis.database import insert_rows
 from services.chassis.entities import EntityTable
 from services.chassis.reader import load_position, save_position
 from services.chassis.state import State
@@ -44,9 +45,10 @@ def record(
         hold: how long mails that are held wait from now, for what else may change.
     """
     present, later = text(now), text(now + hold)
-    connection.executemany(
+    insert_rows(
+        connection,
         "INSERT INTO mails (id, fact, purpose, person, programme, enrolment, session, uid, detail, planned_at, due_at,"
-        " answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " answer) VALUES",
         [
             (
                 mail.id,

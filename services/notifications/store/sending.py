@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from contracts.queries import MailStatus
+from services.chassis.database import insert_rows
 from services.notifications.domain import with_told
 from services.notifications.store import items
 from services.notifications.store.news import News, append
@@ -112,57 +114,53 @@ def begin(
     Once this is committed, a crash leaves no mail of which it is unknown that it may have gone out. ``repeatable`` says
     of the transport that delivering the same mail again does no harm.
     """
+    # One statement for them all: each step of a statement hands the interpreter's lock over (see insert_rows).
     claimed = {
-        mail.ordinal
-        for mail in written
-        if connection.execute(
-            "UPDATE mails SET status = 'sending', message_id = ?, attempts = attempts + 1,"
-            " first_at = coalesce(first_at, ?), via = ?, purpose = coalesce(?, purpose), said = coalesce(?, said)"
-            " WHERE ordinal = ? AND status = 'planned'",
+        row[0]
+        for row in connection.execute(
+            "UPDATE mails SET status = 'sending', message_id = w.value ->> 1, attempts = attempts + 1,"
+            " first_at = coalesce(first_at, ?2), via = ?3, purpose = coalesce(w.value ->> 2, purpose),"
+            " said = coalesce(w.value ->> 3, said) FROM json_each(?1) w"
+            " WHERE ordinal = w.value ->> 0 AND status = 'planned' RETURNING ordinal",
             (
-                mail.message_id,
+                json.dumps([(mail.ordinal, mail.message_id, mail.purpose, _said(mail)) for mail in written]),
                 text(now),
                 REPEATABLE if repeatable else None,
-                mail.purpose,
-                items.APPOINTMENT.dump_json(mail.said, exclude_defaults=True) if mail.said else None,
-                mail.ordinal,
             ),
-        ).rowcount
+        ).fetchall()
     }
-    connection.executemany(
-        "INSERT INTO archive (ordinal, recipient, raw) VALUES (?, ?, ?)"
-        " ON CONFLICT (ordinal) DO UPDATE SET recipient = excluded.recipient, raw = excluded.raw"
-        " WHERE raw <> excluded.raw",
+    insert_rows(
+        connection,
+        "INSERT OR REPLACE INTO archive (ordinal, recipient, raw) VALUES",
         [(mail.ordinal, mail.recipient, mail.raw) for mail in written if mail.ordinal in claimed],
     )
     return claimed
 
 
+def _said(mail: Written) -> str | None:
+    return items.APPOINTMENT.dump_json(mail.said, exclude_defaults=True).decode() if mail.said else None
+
+
 def settle(connection: sqlite3.Connection, outcomes: Sequence[Outcome], news: Sequence[News], now: datetime) -> None:
     """Store what became of mails, and append what others should know to our log."""
-    connection.executemany(
+    connection.execute(
         # Whoever was erased while the mail was under way left no archive, and the server's answer may hold the address.
         "UPDATE mails SET answer = CASE WHEN status = 'sending' AND NOT EXISTS"
-        "  (SELECT 1 FROM archive a WHERE a.ordinal = mails.ordinal) THEN NULL ELSE ?2 END,"
-        " status = ?1, attempts = attempts - ?3, due_at = coalesce(?4, due_at), perhaps = perhaps OR ?6"
-        " WHERE ordinal = ?5",
-        [
-            (
-                each.status,
-                each.answer,
-                each.uncounted,
-                text(each.due_at) if each.due_at else None,
-                each.ordinal,
-                each.perhaps,
-            )
-            for each in outcomes
-        ],
+        "  (SELECT 1 FROM archive a WHERE a.ordinal = mails.ordinal) THEN NULL ELSE o.value ->> 2 END,"
+        " status = o.value ->> 1, attempts = attempts - (o.value ->> 3), due_at = coalesce(o.value ->> 4, due_at),"
+        " perhaps = perhaps OR (o.value ->> 5) FROM json_each(?) o WHERE ordinal = o.value ->> 0",
+        (json.dumps([_settled(each) for each in outcomes]),),
     )
     connection.executemany(
         "INSERT INTO suppressed (person, since) VALUES (?, ?) ON CONFLICT DO NOTHING",
         [(each.suppress, text(now)) for each in outcomes if each.suppress],
     )
     append(connection, news, now)
+
+
+def _settled(each: Outcome) -> tuple[object, ...]:
+    due_at = text(each.due_at) if each.due_at else None
+    return each.ordinal, each.status, each.answer, each.uncounted, due_at, each.perhaps
 
 
 def sending(connection: sqlite3.Connection) -> list[tuple[Due, bool]]:

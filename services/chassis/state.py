@@ -111,6 +111,13 @@ class State:
             self._own()
             return frozenset(self._tables.partitions)
 
+    def same(self, other: State) -> bool:
+        """Whether both hold equal entities, of the same classes, under the same keys."""
+        partitions = self.partitions()
+        return partitions == other.partitions() and all(
+            _same(self._snapshot(partition), other._snapshot(partition)) for partition in partitions
+        )
+
     @property
     def touched(self) -> frozenset[tuple[str, str]]:
         """Partition and key of everything put or removed since ``settled``."""
@@ -175,6 +182,11 @@ class State:
             version._link = target
             target._link = target._undo = None
             version = target
+
+
+def _same(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    # Named tuples of two classes may be equal.
+    return ours == theirs and all(type(entity) is type(theirs[key]) for key, entity in ours.items())
 
 
 class _Partition(Mapping[str, Any]):

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -152,3 +153,43 @@ def test_an_entity_of_an_unknown_kind_is_refused_both_ways(connection: sqlite3.C
     connection.execute("INSERT INTO entities VALUES ('p', 'a', 'gone', '{}')")
     with pytest.raises(UnknownKind, match="gone"):
         TABLE.load(connection)
+
+
+class Pair(NamedTuple):
+    left: int
+    right: int
+
+
+class Span(NamedTuple):
+    begin: int
+    end: int
+
+
+def test_two_states_are_the_same_when_their_entities_are_whatever_way_they_came_about() -> None:
+    state = State().put("p", "a", Pair(1, 2)).put("q", "b", Pair(3, 4))
+    detour = State().put("q", "b", Pair(0, 0)).put("q", "c", Pair(5, 6)).put("p", "a", Pair(1, 2))
+    detour = detour.put("q", "b", Pair(3, 4)).put("r", "d", Pair(7, 8)).remove("q", "c").remove("r", "d")
+
+    assert state.same(detour)
+    assert detour.same(state.settled())
+    assert State().same(State())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.put("p", "a", Pair(1, 3)),
+        lambda state: state.put("p", "a", Span(1, 2)),
+        lambda state: state.put("p", "b", Pair(1, 2)),
+        lambda state: state.put("q", "a", Pair(1, 2)),
+        lambda state: state.remove("p", "a"),
+    ],
+)
+def test_two_states_that_differ_in_one_entity_are_not_the_same(change: Callable[[State], State]) -> None:
+    state = State().put("p", "a", Pair(1, 2))
+    other = change(State().put("p", "a", Pair(1, 2)))
+
+    assert not state.same(other)
+    assert not other.same(state)
+    # A version of the same map, too.
+    assert not change(state).same(state)

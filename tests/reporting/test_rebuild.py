@@ -57,6 +57,7 @@ async def test_a_rebuild_is_identical_byte_for_byte(reporting: Reporting, path: 
     assert [each.name for each in path.parent.iterdir() if "rebuild" in each.name] == []
     stored, positions = await reporting.projection.database.run(store.load)
     assert canonical(stored) == canonical(before)
+    assert stored.same(before)
     assert positions == reporting.projection.positions
 
 
@@ -90,6 +91,18 @@ async def test_what_was_counted_wrongly_is_right_afterwards_and_it_says_so(repor
     report = await reporting.rebuild()
 
     assert not report.identical
+    assert canonical(projection.state) == all_of(LOGS)
+
+
+async def test_a_state_that_differs_in_nothing_that_is_reported_is_identical(reporting: Reporting) -> None:
+    """Then the reports are compared themselves."""
+    await everything_counted(reporting)
+    projection = reporting.projection
+    projection.state = projection.state.put("nowhere", MAILS + "confirmation", MailsEntry(sent=1))
+
+    report = await reporting.rebuild()
+
+    assert report.identical
     assert canonical(projection.state) == all_of(LOGS)
 
 

@@ -289,10 +289,10 @@ def _protocol_line(subject: str, body: bytes, headers: Mapping[str, str]) -> byt
         raise BadSubjectError
     if not headers:
         return b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body)
-    if not all(name.isprintable() and value.isprintable() for name, value in headers.items()):
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    if not "".join(lines).isprintable():
         raise BadHeaderError
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    head = f"NATS/1.0\r\n{lines}\r\n".encode()
+    head = "\r\n".join(["NATS/1.0", *lines, "\r\n"]).encode()
     return b"HPUB %b %d %d\r\n%b%b\r\n" % (subject.encode(), len(head), len(head) + len(body), head, body)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -164,9 +163,9 @@ def _answering(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
     async def answering(message: Msg) -> None:
         call = Call(message._client, message.subject, message.data, message.reply, message.headers or {})
         try:
-            outcome: Any = handler(call)
-            if inspect.isawaitable(outcome):
-                outcome = await outcome
+            awaited = handler(call)
+            if awaited is not None:
+                outcome = await awaited
                 if not call.answered:
                     await call.reply(
                         outcome.model_dump_json().encode() if isinstance(outcome, BaseModel) else outcome or b""

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
-from contracts.base import same_address
+from contracts.base import Message, same_address
 from contracts.enrolment import Person
 from contracts.envelope import schema_name
 from contracts.facts import NAMES, NO_PROGRAMME, RegistrationFact
@@ -52,6 +53,13 @@ class Memory:
         """Be as a copy was."""
         self.programmes, self.registry, self.head = before.programmes, before.registry, before.head
         self.outcomes, self.versions = before.outcomes, before.versions
+
+
+@lru_cache(maxsize=4096)
+def _written(fact: type[Message], programme: str) -> tuple[str, str, str]:
+    """The name, the schema and the subject with which a type of fact is published."""
+    type_ = NAMES[fact]
+    return type_, schema_name(type_), fact_subject(SOURCE, type_, programme)
 
 
 class Batch:
@@ -203,7 +211,7 @@ class Batch:
         if self._memory.head is None:
             self._memory.head = store.LOG.head(self.connection)
         self._memory.head = position = self._memory.head + 1
-        type_ = NAMES[type(fact)]
+        type_, schema, subject = _written(type(fact), programme)
         id_ = new_id()
         time = now.astimezone(UTC).isoformat().replace("+00:00", "Z")
         because = f'"causationid":"{cause}",' if cause else ""
@@ -211,8 +219,7 @@ class Batch:
         # it reads back as the envelope is tested for every type of fact.
         body = (
             f'{{"specversion":"1.0","id":"{id_}","source":"{SOURCE}","type":"{type_}","subject":"{programme}",'
-            f'"time":"{time}","datacontenttype":"application/json","dataschema":"{schema_name(type_)}",'
+            f'"time":"{time}","datacontenttype":"application/json","dataschema":"{schema}",'
             f'"position":{position},"version":{version},{because}"data":{fact.model_dump_json(exclude_none=True)}}}'
         )
-        subject = fact_subject(SOURCE, type_, programme)
         self.entries.append(Entry(position, programme, version, subject, body.encode(), id_))

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from services.chassis.database import Database
@@ -46,7 +44,7 @@ async def test_an_empty_log_is_at_zero(database: Database) -> None:
 )
 async def test_facts_that_do_not_follow_are_refused_whole(database: Database, wrong: dict[str, int]) -> None:
     await append(database, 1, 2)
-    batch = [replace(entries(3, 3)[0], **wrong), *entries(4, 5)]  # type: ignore[arg-type]
+    batch = [entries(3, 3)[0]._replace(**wrong), *entries(4, 5)]  # type: ignore[arg-type]
     with pytest.raises(VersionConflict):
         await database.transact(lambda raw: LOG.append(raw, batch))
     assert await database.run(LOG.head) == 2

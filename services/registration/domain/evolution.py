@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -48,39 +47,39 @@ def evolve(state: ProgrammeState, fact: Message) -> ProgrammeState:
         return _came_in(state, version, fact, "confirmed")
     if isinstance(fact, EnrolmentWaitlisted):
         return _came_in(state, version, fact, "waiting")
-    state = replace(state, version=version)
+    state = state._replace(version=version)
     match fact:
         case EnrolmentRefused():
-            refused = replace(_made(version, fact, "refused"), reasons=fact.reasons)
-            return replace(state, enrolments=state.enrolments.insert(refused.id, refused))
+            refused = _made(version, fact, "refused")._replace(reasons=fact.reasons)
+            return state._replace(enrolments=state.enrolments.insert(refused.id, refused))
         case EnrolmentPromoted():
             return _promoted(state, fact)
         case EnrolmentPassedOver():
-            return _changed(state, replace(state.enrolments[fact.enrolment], reasons=(fact.reason,)))
+            return _changed(state, state.enrolments[fact.enrolment]._replace(reasons=(fact.reason,)))
         case EnrolmentWithdrawn():
             return _withdrawn(state, fact)
         case EnrolmentCompleted():
-            return _changed(state, replace(state.enrolments[fact.enrolment], missing=(), complete_by=None))
+            return _changed(state, state.enrolments[fact.enrolment]._replace(missing=(), complete_by=None))
         case EnrolmentIncomplete():
             enrolment = state.enrolments[fact.enrolment]
-            return _changed(state, replace(enrolment, missing=fact.missing, complete_by=fact.complete_by))
+            return _changed(state, enrolment._replace(missing=fact.missing, complete_by=fact.complete_by))
         case ParticipantAdded() | ParticipantChanged() | ParticipantReplaced() | ParticipantWithdrawn():
             return _with_participants(state, fact)
         case ProgrammePublished():
-            return replace(state, definition=fact.programme)
+            return state._replace(definition=fact.programme)
         case ProgrammeWithdrawn():
             # No team need become complete any more for what does not take place.
-            return replace(state, withdrawn=True, why_withdrawn=fact.reason, deadlines=HashTrieMap())
+            return state._replace(withdrawn=True, why_withdrawn=fact.reason, deadlines=HashTrieMap())
         case SessionCancelled(session=id_) if state.definition is not None:
             gone = tuple(session for session in state.definition.sessions if session.id == id_)
-            return replace(
-                state, definition=_redefined(state.definition, fact), cancelled=(*_others(state, id_), *gone)
+            return state._replace(
+                definition=_redefined(state.definition, fact), cancelled=(*_others(state, id_), *gone)
             )
         case SessionAdded(session=session) if state.definition is not None:
             definition = _redefined(state.definition, fact)
-            return replace(state, definition=definition, cancelled=_others(state, session.id))
+            return state._replace(definition=definition, cancelled=_others(state, session.id))
         case _ if state.definition is not None:
-            return replace(state, definition=_redefined(state.definition, fact))
+            return state._replace(definition=_redefined(state.definition, fact))
         case _:
             return state
 
@@ -113,8 +112,7 @@ def _came_in(
     persons = state.persons
     for participant in enrolment.participants:
         persons = persons.insert(participant.person, enrolment.id)
-    return replace(
-        state,
+    return state._replace(
         version=version,
         enrolments=state.enrolments.insert(enrolment.id, enrolment),
         deadlines=_deadlines(state, enrolment),
@@ -126,9 +124,8 @@ def _came_in(
 
 
 def _promoted(state: ProgrammeState, fact: EnrolmentPromoted) -> ProgrammeState:
-    enrolment = replace(state.enrolments[fact.enrolment], status="confirmed", reasons=(fact.reason,))
-    return replace(
-        _changed(state, enrolment),
+    enrolment = state.enrolments[fact.enrolment]._replace(status="confirmed", reasons=(fact.reason,))
+    return _changed(state, enrolment)._replace(
         waiting=state.waiting.discard(enrolment.number),
         confirmed=state.confirmed + enrolment.units,
     )
@@ -139,9 +136,8 @@ def _withdrawn(state: ProgrammeState, fact: EnrolmentWithdrawn) -> ProgrammeStat
     persons = state.persons
     for participant in before.participants:
         persons = persons.discard(participant.person)
-    withdrawn = replace(before, status="withdrawn", complete_by=None, reasons=(fact.reason,))
-    return replace(
-        _changed(state, withdrawn),
+    withdrawn = before._replace(status="withdrawn", complete_by=None, reasons=(fact.reason,))
+    return _changed(state, withdrawn)._replace(
         persons=persons,
         waiting=state.waiting.discard(before.number),
         confirmed=state.confirmed - (before.units if before.status == "confirmed" else 0),
@@ -172,10 +168,9 @@ def _with_participants(
     price = before.price
     if isinstance(fact, ParticipantAdded | ParticipantWithdrawn) and fact.price is not None:
         price = fact.price
-    enrolment = replace(before, participants=tuple(people.values()), units=units, price=price)
+    enrolment = before._replace(participants=tuple(people.values()), units=units, price=price)
     persons = _moved(state.persons, before.participants, enrolment)
-    return replace(
-        _changed(state, enrolment),
+    return _changed(state, enrolment)._replace(
         persons=persons,
         confirmed=state.confirmed + (units - before.units if before.status == "confirmed" else 0),
         organisations=_counted(state.organisations, before.organisation, units - before.units),
@@ -194,7 +189,7 @@ def _moved(
 
 def _changed(state: ProgrammeState, enrolment: Enrolment) -> ProgrammeState:
     enrolments = state.enrolments.insert(enrolment.id, enrolment)
-    return replace(state, enrolments=enrolments, deadlines=_deadlines(state, enrolment))
+    return state._replace(enrolments=enrolments, deadlines=_deadlines(state, enrolment))
 
 
 def _deadlines(state: ProgrammeState, enrolment: Enrolment) -> HashTrieMap[str, datetime]:

@@ -1,11 +1,15 @@
-"""How a programme and its enrolments stand: the fold of its facts."""
+"""
+How a programme and its enrolments stand: the fold of its facts.
+
+Named tuples, not frozen dataclasses: both are immutable, and these are made and copied in a quarter of the time, which
+is what an enrolment does most.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rpds import HashTrieMap
 
@@ -14,8 +18,7 @@ from contracts.enrolment import EnrolmentStatus, MissingSeat, Participant, Reaso
 from contracts.programme import Programme, Session, instant
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolment:
+class Enrolment(NamedTuple):
     """One enrolment: a person, a group or a team that came in together and moves together."""
 
     id: str
@@ -43,8 +46,7 @@ class Enrolment:
         return next((participant for participant in self.participants if participant.person == person), None)
 
 
-@dataclass(frozen=True, slots=True)
-class ProgrammeState:
+class ProgrammeState(NamedTuple):
     """
     A programme as its facts have made it; ``version`` counts them.
 
@@ -61,14 +63,14 @@ class ProgrammeState:
     """Sessions that do not take place, as they were when they were cancelled."""
     confirmed: int = 0
     """Units that have a place."""
-    enrolments: HashTrieMap[str, Enrolment] = field(default_factory=HashTrieMap)
-    persons: HashTrieMap[str, str] = field(default_factory=HashTrieMap)
+    enrolments: HashTrieMap[str, Enrolment] = HashTrieMap()
+    persons: HashTrieMap[str, str] = HashTrieMap()
     """Who is in an active enrolment, and in which."""
-    waiting: HashTrieMap[int, str] = field(default_factory=HashTrieMap)
+    waiting: HashTrieMap[int, str] = HashTrieMap()
     """The waiting list: enrolment ids by their number."""
-    organisations: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
+    organisations: HashTrieMap[str, int] = HashTrieMap()
     """Units in active enrolments by organisation."""
-    deadlines: HashTrieMap[str, datetime] = field(default_factory=HashTrieMap)
+    deadlines: HashTrieMap[str, datetime] = HashTrieMap()
     """Active enrolments of incomplete teams that must be complete by a moment."""
 
     @property

@@ -139,7 +139,7 @@ def serve(broker: NatsBroker, table: Iterable[Route], queue: str = "") -> None:
         subscriber = broker.subscriber(route.subject, queue=queue, no_reply=True)
         answering = _answering(route.handler)
         subscriber(answering)
-        subscriber.process_message = _straight(subscriber, answering)  # type: ignore[method-assign]
+        subscriber.process_message = _straight(subscriber, answering)  # type: ignore[method-assign, assignment]
 
 
 def _straight(

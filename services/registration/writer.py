@@ -109,7 +109,7 @@ What it raises is our fault and is answered with ``BROKEN``; what is wrong with 
 class _Waiting:
     work: Work
     key: Key | None
-    addresses: tuple[str, ...]
+    addresses: Sequence[str]
     then: Callable[[Answer], Awaitable[None]]
 
 
@@ -136,7 +136,7 @@ class Writer:
 
         ``people`` are those whom the work will look up by address: a batch looks up all of its people at once.
         """
-        addresses = tuple(same_address(person.email) for person in people)
+        addresses = [same_address(person.email) for person in people]
         self._waiting.append(_Waiting(work, key, addresses, then))
         self._arrived.set()
 

@@ -16,12 +16,49 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Protocol, Self
 
 from deploy.configuration import Broker, Password, render
 from deploy.embedded import EmbeddedBroker, free_port
 from deploy.identities import TOPOLOGY, TOPOLOGY_PARTNERS, Access, access
+from deploy.streams import ACK_WAIT
 from deploy.topology import Changes, declare_at
+
+
+class Server(Protocol):
+    """The nats-server behind a broker, however it runs: ``EmbeddedBroker``, or the tests' one in a container."""
+
+    configuration: Path
+    port: int
+    log: Path
+    starts: int
+    """How often it has been started."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is there at this moment. Asked many times a second."""
+
+    def start(self, timeout: float = ...) -> None:
+        """As ``EmbeddedBroker.start``, also after ``stop`` and ``kill``."""
+
+    def reload(self, timeout: float = ...) -> None:
+        """As ``EmbeddedBroker.reload``."""
+
+    def stop(self) -> None:
+        """End it in order. Harmless when it does not run."""
+
+    def kill(self) -> None:
+        """End it as a power cut would. Harmless when it does not run."""
+
+
+class ServerKind(Protocol):
+    """What makes a server for a configuration file; the class ``EmbeddedBroker`` is one."""
+
+    listens_on: ClassVar[str]
+    """The address that its configuration names; clients come by 127.0.0.1 whatever it is."""
+
+    def __call__(self, configuration: Path, port: int, log: Path, monitoring_port: int | None) -> Server:
+        """A server that does not run yet."""
 
 
 @dataclass
@@ -30,8 +67,9 @@ class RunningBroker:
 
     access: Access
     passwords: Mapping[str, str]
-    server: EmbeddedBroker
+    server: Server
     directory: Path
+    ack_wait: float = ACK_WAIT
 
     @property
     def port(self) -> int:
@@ -63,7 +101,9 @@ class RunningBroker:
 
     async def declare(self) -> Changes:
         """Declare the streams, bucket and consumers, again if need be (after the store was lost)."""
-        return await declare_at(self.url(TOPOLOGY), self.url(TOPOLOGY_PARTNERS), self.access.partners)
+        return await declare_at(
+            self.url(TOPOLOGY), self.url(TOPOLOGY_PARTNERS), self.access.partners, ack_wait=self.ack_wait
+        )
 
     def start(self) -> None:
         """Start the server again after ``stop`` or ``kill``, on the same store."""
@@ -91,6 +131,8 @@ def prepare_broker(
     port: int,
     monitoring_port: int | None = None,
     log: Path | None = None,
+    server: ServerKind = EmbeddedBroker,
+    ack_wait: float = ACK_WAIT,
 ) -> RunningBroker:
     """
     Write the configuration and the passwords of a broker under ``directory`` without starting it.
@@ -108,12 +150,17 @@ def prepare_broker(
     text = render(
         table,
         {name: Password(value) for name, value in passwords.items()},
-        Broker(store=directory / "store", port=port, monitoring_port=monitoring_port),
+        Broker(
+            store=directory / "store",
+            host=server.listens_on,
+            port=port,
+            monitoring_port=monitoring_port,
+            monitoring_host=server.listens_on,
+        ),
     )
     write_secretly(configuration, text)
-    return RunningBroker(
-        table, passwords, EmbeddedBroker(configuration, port, log or directory / "nats.log"), directory
-    )
+    process = server(configuration, port, log or directory / "nats.log", monitoring_port)
+    return RunningBroker(table, passwords, process, directory, ack_wait)
 
 
 async def start_broker_async(
@@ -122,10 +169,15 @@ async def start_broker_async(
     *,
     port: int | None = None,
     monitoring_port: int | None = None,
+    server: ServerKind = EmbeddedBroker,
 ) -> RunningBroker:
     """``start_broker`` from within an event loop."""
     broker = prepare_broker(
-        directory, partners, port=free_port() if port is None else port, monitoring_port=monitoring_port
+        directory,
+        partners,
+        port=free_port() if port is None else port,
+        monitoring_port=monitoring_port,
+        server=server,
     )
     broker.start()
     try:

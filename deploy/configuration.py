@@ -74,12 +74,18 @@ def keys_in_environment(access: Access) -> dict[str, Credential]:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker listens and keeps its files; ``monitoring_port`` None opens no monitoring."""
+    """
+    Where the broker listens and keeps its files; ``monitoring_port`` None opens no monitoring.
+
+    Whoever may read the monitoring pages sees every connection: ``monitoring_host`` stays on loopback unless the broker
+    has a network of its own, as in a container, whose ports are opened one by one.
+    """
 
     store: Path
     host: str = "127.0.0.1"
     port: int = 4222
     monitoring_port: int | None = None
+    monitoring_host: str = "127.0.0.1"
     server_name: str = "deelname"
 
 
@@ -109,8 +115,7 @@ def render(access: Access, credentials: Mapping[str, Credential], broker: Broker
         "write_deadline": "10s",
     }
     if broker.monitoring_port is not None:
-        # Whoever may read these pages sees every connection: never beyond this machine.
-        top["http"] = f"127.0.0.1:{broker.monitoring_port}"
+        top["http"] = f"{broker.monitoring_host}:{broker.monitoring_port}"
     top["jetstream"] = {
         "store_dir": str(broker.store),
         # Anything laxer loses acknowledged messages when the power fails.

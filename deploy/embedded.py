@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 _PR_SET_PDEATHSIG = 1
 
@@ -67,10 +68,19 @@ class EmbeddedBroker:
     It ends with the process that started it, however that ends.
     """
 
+    listens_on: ClassVar[str] = "127.0.0.1"
+
     configuration: Path
     port: int
     log: Path
+    monitoring_port: int | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    starts: int = field(default=0, init=False)
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process is there."""
+        return self.process is not None and self.process.poll() is None
 
     def start(self, timeout: float = 10.0) -> None:
         """
@@ -93,6 +103,7 @@ class EmbeddedBroker:
         while time.monotonic() < deadline:
             # Its own word, not a port that answers: another server may sit on the port.
             if b"Server is ready" in self._log_since(start_of_log):
+                self.starts += 1
                 return
             if self.process.poll() is not None:
                 break
@@ -119,7 +130,7 @@ class EmbeddedBroker:
         """
         for _ in range(2):
             start_of_log = self.log.stat().st_size
-            if self.process is None or self.process.poll() is not None:
+            if self.process is None or not self.runs:
                 raise BrokerRefused("nats-server does not run, so it cannot read its configuration again")
             self.process.send_signal(signal.SIGHUP)
             deadline = time.monotonic() + timeout

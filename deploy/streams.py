@@ -28,6 +28,8 @@ INTAKE_BYTES = 128 * MEBIBYTE
 """What one partner may have waiting; then the broker refuses its requests until some are answered."""
 INTAKE_BATCH = 64
 """How many messages registration fetches at once: more are not handed out, so none grows old while it waits."""
+ACK_WAIT = 30.0
+"""Seconds after which a message that was handed out and not acknowledged is handed out again."""
 OUTCOMES_KEPT = 30 * DAY
 OUTCOMES_PER_SUBJECT = 100_000
 """So that one partner's flood drops its own oldest answers and never another's."""
@@ -94,7 +96,7 @@ def _contacts() -> Stream:
     )
 
 
-def _intake(partner: str) -> Stream:
+def _intake(partner: str, ack_wait: float) -> Stream:
     return Stream(
         StreamConfig(
             name=subjects.intake_stream(partner),
@@ -118,7 +120,7 @@ def _intake(partner: str) -> Stream:
                 deliver_policy=DeliverPolicy.ALL,
                 replay_policy=ReplayPolicy.INSTANT,
                 ack_policy=AckPolicy.EXPLICIT,
-                ack_wait=30.0,
+                ack_wait=ack_wait,
                 # A crash counts as a delivery: with a limit the broker would give a request up without an answer.
                 max_deliver=-1,
                 max_ack_pending=INTAKE_BATCH,
@@ -127,7 +129,7 @@ def _intake(partner: str) -> Stream:
     )
 
 
-def _outcomes(partners: Iterable[str]) -> Stream:
+def _outcomes(partners: Iterable[str], ack_wait: float) -> Stream:
     return Stream(
         StreamConfig(
             name=subjects.OUTCOMES_STREAM,
@@ -154,7 +156,7 @@ def _outcomes(partners: Iterable[str]) -> Stream:
                 deliver_policy=DeliverPolicy.ALL,
                 replay_policy=ReplayPolicy.INSTANT,
                 ack_policy=AckPolicy.EXPLICIT,
-                ack_wait=30.0,
+                ack_wait=ack_wait,
                 max_deliver=-1,
                 max_ack_pending=1000,
             )
@@ -163,11 +165,11 @@ def _outcomes(partners: Iterable[str]) -> Stream:
     )
 
 
-def streams_of(account: str, partners: Iterable[str]) -> tuple[Stream, ...]:
+def streams_of(account: str, partners: Iterable[str], ack_wait: float = ACK_WAIT) -> tuple[Stream, ...]:
     """Every stream that an account is to have."""
     names = tuple(partners)
     if account == APPLICATION:
         return (_log("registration", 4096 * MEBIBYTE), _log("notifications", 2048 * MEBIBYTE), _contacts())
     if account == PARTNERS:
-        return (*(_intake(name) for name in names), _outcomes(names))
+        return (*(_intake(name, ack_wait) for name in names), _outcomes(names, ack_wait))
     return ()

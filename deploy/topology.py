@@ -23,7 +23,7 @@ from nats.js.errors import APIError, NotFoundError
 from nats.js.manager import JetStreamManager
 
 from deploy.identities import APPLICATION, PARTNERS, TOPOLOGY, access
-from deploy.streams import Stream, streams_of
+from deploy.streams import ACK_WAIT, Stream, streams_of
 
 
 class TopologyConflict(RuntimeError):  # noqa: N818 - it reads as what is wrong
@@ -48,7 +48,9 @@ class Changes:
         return Changes(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
 
 
-async def declare(application: Client, partners_account: Client, partners: Iterable[str]) -> Changes:
+async def declare(
+    application: Client, partners_account: Client, partners: Iterable[str], ack_wait: float = ACK_WAIT
+) -> Changes:
     """
     Bring both accounts to what is declared, over a connection to each. Safe to repeat at any time.
 
@@ -57,7 +59,7 @@ async def declare(application: Client, partners_account: Client, partners: Itera
     """
     names = tuple(partners)
     return await declare_streams(application, streams_of(APPLICATION, names)) + await declare_streams(
-        partners_account, streams_of(PARTNERS, names)
+        partners_account, streams_of(PARTNERS, names, ack_wait)
     )
 
 
@@ -198,6 +200,7 @@ async def declare_at(
     *,
     application_seed: str | None = None,
     partners_seed: str | None = None,
+    ack_wait: float = ACK_WAIT,
 ) -> Changes:
     """
     Connect to both accounts, declare, and close: what ``python -m deploy.topology`` and the local mode do.
@@ -214,7 +217,7 @@ async def declare_at(
     try:
         partners_account = await connect(partners_url, prefix, **_key(partners_seed))
         try:
-            return await declare(application, partners_account, partners)
+            return await declare(application, partners_account, partners, ack_wait)
         finally:
             await partners_account.close()
     finally:

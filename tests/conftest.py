@@ -21,6 +21,8 @@ from services.chassis.clock import Clock
 settings.register_profile("deelname", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("deelname")
 
+pytest_plugins = ("tests.machine",)
+
 NOW = datetime(2023, 3, 2, 9, 14, tzinfo=UTC)
 
 

@@ -24,11 +24,12 @@ from typing import IO, Any, Self
 
 import nats.errors
 
-from deploy.broker import RunningBroker, prepare_broker, write_secretly
-from deploy.embedded import BrokerDidNotStart
+from deploy.broker import RunningBroker, ServerKind, prepare_broker, write_secretly
+from deploy.embedded import BrokerDidNotStart, EmbeddedBroker
 from deploy.identities import SERVICES
 from deploy.local.processes import Backoff, Child
 from deploy.local.settings import Layout, Ports, endpoints, environment
+from deploy.streams import ACK_WAIT
 from deploy.topology import TopologyConflict
 
 READY_WITHIN = 60.0
@@ -68,6 +69,9 @@ class LocalSystem:
         partners: who may send requests, by name.
         transport: how mail leaves, as DEELNAME_TRANSPORT takes it; None files it under ``data/mail``.
         services: what to start; other commands in place of the real services for those who test this class.
+        ack_wait: seconds after which a request or an outcome that somebody took and did not acknowledge is handed out
+            again.
+        server: how the broker runs: as a child process, unless somebody has another way.
         say: takes one line for the person at the terminal.
     """
 
@@ -80,6 +84,8 @@ class LocalSystem:
         partners: Sequence[str] = ("demo",),
         transport: str | None = None,
         services: Sequence[ServiceCommand] = THE_SERVICES,
+        ack_wait: float = ACK_WAIT,
+        server: ServerKind = EmbeddedBroker,
         say: Callable[[str], None] = print,
     ) -> None:
         self.layout = Layout(data.absolute())
@@ -89,6 +95,8 @@ class LocalSystem:
         self._now = now
         self._transport = transport
         self._services = tuple(services)
+        self._ack_wait = ack_wait
+        self._server = server
         self._say = say
         self._broker: RunningBroker | None = None
         self._broker_backoff = Backoff()
@@ -153,10 +161,13 @@ class LocalSystem:
     async def stop(self) -> None:
         """Stop in order: the services, then the broker. Harmless when nothing runs."""
         if self._watch:
-            self._watch.cancel()
+            watch, self._watch = self._watch, None
+            while not watch.done():
+                # While the broker's streams are being declared, wait_for of Python 3.11 may lose a cancellation.
+                watch.cancel()
+                await asyncio.wait({watch}, timeout=1)
             with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
-            self._watch = None
+                watch.result()
         if self._lock is None:
             return
         self.layout.endpoints.unlink(missing_ok=True)
@@ -202,6 +213,8 @@ class LocalSystem:
             port=self.ports.broker,
             monitoring_port=self.ports.monitoring,
             log=self.layout.log("nats"),
+            server=self._server,
+            ack_wait=self._ack_wait,
         )
         self._broker_started = time.monotonic()
         try:
@@ -277,8 +290,7 @@ class LocalSystem:
                     child.start()
 
     async def _look_after_broker(self, now: float) -> None:
-        process = self.broker.server.process
-        runs = process is not None and process.poll() is None
+        runs = self.broker.server.runs
         if runs and not self._undeclared:
             return
         if "broker" not in self._due:

@@ -95,6 +95,7 @@ def test_a_broker_that_a_worker_thread_started_outlives_the_thread(own_broker: R
     starter.start()
     starter.join()
 
+    assert isinstance(own_broker.server, EmbeddedBroker)
     process = own_broker.server.process
     assert process is not None
     with pytest.raises(subprocess.TimeoutExpired):

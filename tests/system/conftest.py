@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from deploy.broker import ServerKind
 from tests.system.world import World, started
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def world(server: ServerKind, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """Broker, three services, staff, and the partners ``demo`` and ``school``."""
-    async with started(tmp_path_factory.mktemp("world"), partners=("demo", "school")) as world:
+    async with started(tmp_path_factory.mktemp("world"), server, partners=("demo", "school")) as world:
         yield world

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 import pytest_asyncio
 
+from deploy.broker import ServerKind
 from tests.system.world import Answer, Json, World, enrolment, organisation, person, programme, session, started
 
 pytestmark = [
@@ -41,8 +42,8 @@ def _asked(number: int) -> Json:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rush(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rush]:
-    async with started(tmp_path_factory.mktemp("rush"), partners=("demo", "school")) as world:
+async def rush(server: ServerKind, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rush]:
+    async with started(tmp_path_factory.mktemp("rush"), server, partners=("demo", "school")) as world:
         await world.staff.register(organisation("bisc"))
         await world.staff.publish(
             programme(ID, sessions=[session("only", 8)], capacity=CAPACITY, waiting_list={"policy": "in-order"})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from deploy.broker import ServerKind
 from tests.system.world import Json, World, enrolment, person, programme, session, started, until
 from tests.system.world import organisation as an_organisation
 
@@ -72,8 +73,8 @@ class Quiet:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def quiet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Quiet]:
-    async with started(tmp_path_factory.mktemp("quiet")) as world:
+async def quiet(server: ServerKind, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Quiet]:
+    async with started(tmp_path_factory.mktemp("quiet"), server) as world:
         staff, partner, web = world.staff, world.partner, world.web
         await staff.register(an_organisation("bisc"), an_organisation("bieb"))
         rules: Json = {"capacity": 2, "waiting_list": {}, "eligible": {"kinds": ["library"]}}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.broker import ServerKind
 from deploy.local import LocalSystem
 from tests.ports import free_ports
 from tests.system.world import (
@@ -49,8 +50,8 @@ async def everything(world: World) -> tuple[object, ...]:
     )
 
 
-async def test_a_second_start_finds_everything_and_goes_on(tmp_path: Path) -> None:
-    async with started(tmp_path) as world:
+async def test_a_second_start_finds_everything_and_goes_on(tmp_path: Path, server: ServerKind) -> None:
+    async with started(tmp_path, server) as world:
         await world.staff.register(organisation("bisc"))
         await world.staff.publish(programme(ID, sessions=[session("only", 8)], capacity=2, waiting_list={}))
         await world.partner.enrol("anna", asked("anna"))
@@ -64,9 +65,8 @@ async def test_a_second_start_finds_everything_and_goes_on(tmp_path: Path) -> No
         world.system.children["registration"].terminate()
         await world.partner.enrol("daan", asked("daan"))
 
-    async with started(tmp_path, partners=("demo", "newcomer")) as world:
+    async with started(tmp_path, server, partners=("demo", "newcomer")) as world:
         # Whoever was answered before gets nothing new; what waited is answered now.
-        await world.hurry()
         daan = await world.partner.answer("daan")
         assert daan["data"]["status"] == "waiting"
         await world.settled()

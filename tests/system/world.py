@@ -32,10 +32,13 @@ from nats.aio.client import Client
 from nats.js.errors import NoStreamResponseError
 from nats.js.errors import NotFoundError as NotInStream
 
+from deploy.broker import ServerKind
 from deploy.local import LocalSystem
 from tests.ports import free_ports
 
 SERVICES = ("registration", "notifications", "reporting")
+ACK_WAIT = 3.0
+"""Seconds after which what was under way when something died is handed out again; in production ten times as many."""
 PATIENCE = 120.0
 """Seconds that the whole may take to come to rest; on a machine that is free it takes one or two."""
 
@@ -435,15 +438,6 @@ class World:
         finally:
             await connection.close()
 
-    async def hurry(self) -> None:
-        """Have requests that were under way when something died delivered again now, and not in half a minute."""
-        async with self.connected("topology_partners") as owner:
-            jetstream = owner.jetstream(timeout=10)
-            for partner in self.partners:
-                stream = f"INTAKE_{partner.upper()}"
-                config = (await jetstream.consumer_info(stream, "registration")).config
-                await jetstream.add_consumer(stream, config.evolve(ack_wait=1.0))
-
     async def settled(self) -> None:
         """Wait until every message is answered, every fact copied, mailed about and counted."""
         await until(self.unsettled)
@@ -485,12 +479,21 @@ class World:
 @contextlib.asynccontextmanager
 async def started(
     directory: Path,
+    server: ServerKind,
     partners: Iterable[str] = ("demo",),
     transport: str | None = None,
     say: Callable[[str], None] = print,
 ) -> AsyncIterator[World]:
     """A system on this directory, started and stopped in order, with staff and partners connected."""
-    system = LocalSystem(directory, free_ports(), partners=tuple(partners), transport=transport, say=say)
+    system = LocalSystem(
+        directory,
+        free_ports(),
+        partners=tuple(partners),
+        transport=transport,
+        ack_wait=ACK_WAIT,
+        server=server,
+        say=say,
+    )
     async with system, around(system) as world:
         yield world
 

@@ -50,7 +50,7 @@ async def misbehave(server: SMTP, fault: str) -> str:
         server.transport.abort()
         return "421 gone"
     if fault == "slow":
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
     code, _, status = fault.partition(".")
     return f"{code} {status} as you asked".replace("  ", " ")
 

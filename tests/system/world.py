@@ -12,6 +12,7 @@ import contextlib
 import email.policy
 import http.client
 import json
+import math
 import os
 import signal
 import sqlite3
@@ -298,7 +299,14 @@ class Partner:
                             await message.ack_sync(timeout=5)
             except (nats.errors.Error, OSError):
                 # The broker is gone, or has lost its disk: what was not acknowledged comes again.
-                await asyncio.sleep(0.2)
+                await until(self._has_no_consumer, within=math.inf)
+
+    async def _has_no_consumer(self) -> str:
+        try:
+            await self.connection.jetstream(timeout=10).consumer_info("OUTCOMES", self.name)
+        except (nats.errors.Error, OSError) as error:
+            return f"{self.name} has no consumer: {error}"
+        return ""
 
 
 class Web:

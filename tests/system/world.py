@@ -429,6 +429,12 @@ class World:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
 
+    async def unready(self, service: str) -> str:
+        """Why a service is not ready; empty if it is."""
+        address = self.system.endpoints["http"][service]
+        status, body = await asyncio.to_thread(_http, address, "GET", "/health/ready")
+        return "" if status == 200 else f"{service} is not ready: {status} {body[:300]!r}"
+
     def streams(self) -> dict[str, Json]:
         """The state of every stream, as the broker's monitoring tells it."""
         _, body = _http(self.system.endpoints["monitoring"], "GET", "/jsz?accounts=true&streams=true")

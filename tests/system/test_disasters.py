@@ -249,7 +249,7 @@ async def contacts(world: World) -> dict[str, Json]:
     """Whom the bucket knows, for everybody in the people table."""
     people = [row[0] for row in world.rows("registration", "SELECT person FROM people")]
     found = {}
-    async with world.connected("notifications") as reader:
+    async with world.connected("registration") as reader:
         jetstream = reader.jetstream(timeout=10)
         for who in people:
             raw = await jetstream.get_last_msg("KV_contacts", f"$KV.contacts.{who}", direct=True)

@@ -9,7 +9,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_INSTALL := $(UV) pip install --quiet --python $(BIN)/python
-MEMBERS := contracts services/chassis services/registration services/notifications services/reporting deploy cli
+MEMBERS := contracts services/chassis services/registration services/notifications services/reporting deploy deploy/catcher cli
 MEMBER_FILES := $(addsuffix /pyproject.toml,$(MEMBERS))
 RUN_STAMP := $(VENV)/.installed-demo
 DEVELOPMENT_STAMP := $(VENV)/.installed-development
@@ -101,7 +101,7 @@ $(DEVELOPMENT_STAMP): requirements/development.txt $(RUN_STAMP)
 
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
   --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
-  $(foreach name,contracts chassis registration notifications reporting deploy,--no-emit-package deelname-$(name)) \
+  $(foreach name,contracts chassis registration notifications reporting deploy catcher,--no-emit-package deelname-$(name)) \
   --no-emit-package deelname
 CONSTRAINED = $(COMPILE) --no-annotate --constraint requirements/development.txt
 
@@ -114,3 +114,4 @@ lock: $(UV) ## resolve the dependencies anew into requirements/*.txt; UPGRADE=1 
 	$(CONSTRAINED) --output-file requirements/registration.txt services/registration/pyproject.toml
 	$(CONSTRAINED) --output-file requirements/notifications.txt services/notifications/pyproject.toml
 	$(CONSTRAINED) --output-file requirements/reporting.txt services/reporting/pyproject.toml
+	$(CONSTRAINED) --output-file requirements/catcher.txt deploy/catcher/pyproject.toml

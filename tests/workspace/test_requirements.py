@@ -97,8 +97,9 @@ def imported_distributions(member: Member) -> set[str]:
     """The packages whose modules a member's code imports, the workspace's among them."""
     providers = importlib.metadata.packages_distributions()
     found: set[str] = set()
+    nested = [ROOT / other.folder for other in MEMBERS.values() if other.folder.startswith(f"{member.folder}/")]
     for path in (ROOT / member.folder).rglob("*.py"):
-        if "build" in path.relative_to(ROOT).parts:
+        if "build" in path.relative_to(ROOT).parts or any(path.is_relative_to(folder) for folder in nested):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -113,7 +114,7 @@ def imported_distributions(member: Member) -> set[str]:
                     continue
                 own = [each for each in MEMBERS.values() if f"{module}.".startswith(f"{each.module}.")]
                 if own:
-                    found.add(own[0].name)
+                    found.add(max(own, key=lambda each: len(each.module)).name)
                 elif top != "services":
                     found.add(canonicalize_name(providers[top][0]))
     return found - {member.name}

@@ -55,10 +55,6 @@ def letter(subject: str = "Uw plaats is bevestigd – tot dan") -> EmailMessage:
     message = EmailMessage()
     message["From"], message["To"] = "Deelname <deelname@deelname.example>", "noor@zeist.example"
     message["Subject"] = subject
-        "Deelname <deelname@deelname.example>",
-        "noor@zeist.example",
-        subject,
-    )
     message.set_content("Beste Noor,\n")
     message.add_alternative("<p>Beste Noor</p><script>alert(1)</script>", subtype="html")
     message.add_attachment("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n", subtype="calendar", filename="invite.ics")

@@ -122,6 +122,9 @@ def environment(
             "SENDER": os.environ.get("DEELNAME_SENDER", "Deelname <deelname@deelname.example>"),
             # Whoever tries things out on one machine should not wait minutes to see the mail about a change.
             "HOLD": os.environ.get("DEELNAME_HOLD", "PT1S"),
+            # There is no mail server of others here that wants it slowly, and benchmarks enrol by the thousand.
+            "MAILS_A_PROGRAMME_AND_HOUR": os.environ.get("DEELNAME_MAILS_A_PROGRAMME_AND_HOUR", "0"),
+            "MAILS_A_MINUTE_AND_DOMAIN": os.environ.get("DEELNAME_MAILS_A_MINUTE_AND_DOMAIN", "0"),
             "PUBLIC_URL": f"http://127.0.0.1:{ports.http('registration')}",
         }
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("DEELNAME_")}

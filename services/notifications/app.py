@@ -126,6 +126,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             clock=clock,
             state=lambda: planner.state,
             appended=relay.wake,
+            limits=settings.limits,
         )
         planner = Planner(database, clock, sender.wake, quiet_until=settings.quiet_until, hold=settings.hold)
         desk = Desk(
@@ -142,11 +143,14 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         async def transport_takes_mails() -> bool:
             return not sender.fault
 
+        async def no_cap_lasts() -> bool:
+            return not sender.capped_for_long
+
         health = Health(
             database,
             relays={OWN_STREAM: relay},
             readers={store.FACTS: reader},
-            checks={"transport": transport_takes_mails},
+            checks={"transport": transport_takes_mails, "caps": no_cap_lasts},
         )
         serve(broker, routes(desk), queue=NAME)
         await service.run(

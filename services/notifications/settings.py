@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from services.chassis.settings import CommonSettings
 from services.notifications.hygiene import UnusableAddress, mailbox
 from services.notifications.letters import Address
+from services.notifications.sender.limits import Limits
 from services.notifications.transport import parse_transport
 
 
@@ -62,6 +63,43 @@ class Settings(CommonSettings):
             description="How long a changed session waits, so that several changes become one mail: PT3M or 00:03:00.",
         ),
     ] = timedelta(minutes=3)
+
+    mails_a_person_and_hour: Annotated[
+        int, Field(ge=0, description="The most mails to one person within an hour; the rest waits. 0: no cap.")
+    ] = 60
+    mails_a_programme_and_hour: Annotated[
+        int, Field(ge=0, description="The most mails of one programme within an hour; the rest waits. 0: no cap.")
+    ] = 5000
+    mails_a_minute: Annotated[
+        int, Field(ge=0, description="How fast mails go to the mail server. 0: as fast as it takes them.")
+    ] = 0
+    mails_a_minute_and_domain: Annotated[
+        int,
+        Field(ge=0, description="How fast mails go to addresses of one domain. 0: as fast as the server takes them."),
+    ] = 120
+    domains: Annotated[
+        dict[str, Annotated[int, Field(ge=0)]],
+        Field(
+            default_factory=dict,
+            description='Another number of mails a minute for some domains, as JSON: {"outlook.com": 30}.',
+        ),
+    ]
+
+    @field_validator("domains")
+    @classmethod
+    def _in_lower_case(cls, value: dict[str, int]) -> dict[str, int]:
+        return {domain.lower(): a_minute for domain, a_minute in value.items()}
+
+    @property
+    def limits(self) -> Limits:
+        """How many mails may go out."""
+        return Limits(
+            person=self.mails_a_person_and_hour,
+            programme=self.mails_a_programme_and_hour,
+            relay=self.mails_a_minute,
+            domain=self.mails_a_minute_and_domain,
+            domains=self.domains,
+        )
 
     @field_validator("transport")
     @classmethod

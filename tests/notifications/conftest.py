@@ -16,7 +16,7 @@ from services.notifications.contacts import Absence, Contact, ContactsUnavailabl
 from services.notifications.handlers import Desk, Planner
 from services.notifications.letters import Address
 from services.notifications.rendering import Renderer
-from services.notifications.sender import Sender
+from services.notifications.sender import Limits, Sender
 from services.notifications.transport import Transport
 from tests.notifications.lives import START, Life, messages
 
@@ -66,7 +66,7 @@ class Service:
     planner: Planner
     renderer: Renderer
 
-    def sender(self, transport: Transport, fault_pause: float = 60) -> Sender:
+    def sender(self, transport: Transport, fault_pause: float = 60, limits: Limits | None = None) -> Sender:
         return Sender(
             self.database,
             transport=transport,
@@ -75,6 +75,7 @@ class Service:
             clock=self.clock,
             state=lambda: self.planner.state,
             fault_pause=fault_pause,
+            limits=limits or Limits(),
         )
 
     @property

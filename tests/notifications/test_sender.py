@@ -27,7 +27,7 @@ from contracts.queries import MailsQuestion, MailView
 from services.notifications import store
 from services.notifications.contacts import Absence
 from services.notifications.handlers import Planner
-from services.notifications.sender import BATCH, Sender
+from services.notifications.sender import BATCH, Limits, Sender
 from services.notifications.transport import Fault, Maildir, Outcome, Reply, Sent, Smtp, parse_transport
 from tests.notifications.conftest import Service
 from tests.notifications.lives import Life, confirmed, occasion, session, withdrawn
@@ -161,6 +161,10 @@ async def test_a_whole_life_reaches_the_mail_server_in_order(notifications: Serv
     assert calendars(taken) == [("REQUEST", uid, 0), ("REQUEST", uid, 1), ("CANCEL", uid, 2)]
     by_id = {each["Message-ID"]: each for each in taken}
     assert len(by_id) == 5
+    for each in taken:
+        # Nobody can unsubscribe from what was decided about them, and no machine should answer it (RFC 3834).
+        assert (each["Auto-Submitted"], each["List-Unsubscribe"], each["Precedence"]) == ("auto-generated", None, None)
+        assert each["X-Auto-Response-Suppress"] == "DR, RN, NRN, OOF"
     confirmation = next(each for each in taken if each["In-Reply-To"] is None)
     invite, moved, cancel = [each for each in taken if calendars([each])]
     assert invite["In-Reply-To"] == confirmation["Message-ID"]
@@ -636,6 +640,73 @@ async def test_a_mail_answered_after_its_person_was_erased_keeps_no_address(noti
     outcomes = [store.Outcome(each.ordinal, "sent", "250 <noor@x.example> taken") for each in due]
     await notifications.database.transact(lambda raw: store.settle(raw, outcomes, [], now))
     assert {(each.status, each.answer) for each in await mails(notifications)} == {("sent", None)}
+
+
+async def test_mails_beyond_a_persons_cap_wait_and_say_why(notifications: Service, mail_server: MailServer) -> None:
+    sessions = [session(f"s{n}", occasion(f"2023-06-{n + 10}")) for n in range(5)]
+    life = Life(*sessions)
+    life.happens(confirmed("e1", "noor"))
+    life.happens(confirmed("e2", "sam"))
+    await notifications.reads(life)
+    limits = Limits(person=4)
+    async with opened(mail_server.url) as transport:
+        sender = notifications.sender(transport, limits=limits)
+        await sender.send_due()
+        assert len(mail_server.taken) == 8, "one person's cap is nobody else's"
+        waiting = await mails(notifications, status="planned")
+        assert len(waiting) == 4
+        assert {each.answer for each in waiting} == {
+            "waits: 4 mails to this person went out within an hour, which is the most"
+        }
+        assert {each.attempts for each in waiting} == {0}
+        notifications.clock.forward(minutes=30)
+        again = notifications.sender(transport, limits=limits)
+        life.moves("s0", LATER, occasion("2023-06-10"))
+        await notifications.reads(life)
+        await again.send_due()
+        assert len(mail_server.taken) == 8, "whoever starts anew knows what went out"
+        notifications.clock.forward(minutes=31)
+        await again.send_due()
+        assert len(mail_server.taken) == 14
+        assert again.capped_for_long == []
+    assert {each.status for each in await mails(notifications)} == {"sent"}, "nothing is lost"
+
+
+async def test_a_cap_that_lasts_is_said_by_the_sender(notifications: Service, tmp_path: Path) -> None:
+    transport = Maildir(tmp_path / "mail")
+    await transport.open()
+    await notifications.reads(life_with(*(confirmed(f"e{n}", f"person{n}") for n in range(9))))
+    sender = notifications.sender(transport, limits=Limits(programme=5, domain=1))
+    lasting: list[str] = []
+    for sent in (5, 10, 15, 18):
+        await sender.send_due()
+        assert len(list((tmp_path / "mail/new").iterdir())) == sent
+        assert sender.capped_for_long == lasting
+        notifications.clock.forward(minutes=60.1)
+        lasting = ["programme:gezinsaanpak-2023"]
+    notifications.clock.forward(minutes=2)
+    assert sender.capped_for_long == []
+
+
+async def test_a_domain_that_wants_it_slowly_holds_up_no_other(notifications: Service, mail_server: MailServer) -> None:
+    lives_at(notifications, "noor", "noor@slow.example")
+    lives_at(notifications, "sam", "sam@Slow.example")
+    life = life_with(confirmed("e1", "noor"), confirmed("e2", "sam"), confirmed("e3", "eva"))
+    await notifications.reads(life)
+    async with opened(mail_server.url) as transport:
+        sender = notifications.sender(transport, limits=Limits(domain=100, domains={"slow.example": 2}))
+        await sender.send_due()
+        assert [each["To"].addresses[0].domain.lower() for each in mail_server.taken].count("slow.example") == 2
+        assert len(mail_server.taken) == 4
+        waiting = await mails(notifications, status="planned")
+        assert [each.answer for each in waiting] == ["waits for its turn: 2 mails a minute to one domain"] * 2
+        assert [(each.due_at - notifications.clock()).total_seconds() for each in waiting] == [30, 60]
+        notifications.clock.forward(seconds=30)
+        await sender.send_due()
+        assert len(mail_server.taken) == 5
+        notifications.clock.forward(seconds=30)
+        await sender.send_due()
+    assert {each.status for each in await mails(notifications)} == {"sent"}
 
 
 def test_an_smtp_setting_makes_an_smtp_transport() -> None:

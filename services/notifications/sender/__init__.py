@@ -1,6 +1,7 @@
 """Sending: what is due is looked at once more, written, stored, sent, and its outcome stored."""
 
 from services.notifications.sender.judging import UNKNOWN_PERSON_PATIENCE, UNKNOWN_PERSON_WAIT
+from services.notifications.sender.limits import Limits
 from services.notifications.sender.loop import BATCH, BATCHES_UNDER_WAY, ReadsContacts, Sender, Sending
 
 __all__ = [
@@ -8,6 +9,7 @@ __all__ = [
     "BATCHES_UNDER_WAY",
     "UNKNOWN_PERSON_PATIENCE",
     "UNKNOWN_PERSON_WAIT",
+    "Limits",
     "ReadsContacts",
     "Sender",
     "Sending",

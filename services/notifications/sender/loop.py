@@ -28,6 +28,7 @@ from services.notifications.contacts import Absence, Contact, ContactsUnavailabl
 from services.notifications.domain.mails import CANCELS, REQUESTS
 from services.notifications.rendering import Renderer
 from services.notifications.sender.judging import Verdicts, absent, failed, jitter, judge, look_again
+from services.notifications.sender.limits import HOUR, Gate, Limits
 from services.notifications.store import Due, Outcome, Written
 from services.notifications.transport import Maildir, Transport
 from services.notifications.transport import outcomes as transport_outcomes
@@ -43,6 +44,7 @@ IDLE = 1.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _FAREWELL = 10.0  # seconds that a server has to answer when the service ends; what it leaves open is uncertain
 _LETTERS_A_TURN = 8
+NO_LIMITS = Limits()
 
 
 class ReadsContacts(Protocol):
@@ -69,6 +71,7 @@ class Sender:
         transport: open.
         appended: called after facts were appended to our own log.
         fault_pause: seconds for which the queue stands still after the server refused us.
+        limits: how many mails may go out by the hour and by the minute; a maildir knows no hurry.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Sender:
         state: Callable[[], State],
         appended: Callable[[], None] = lambda: None,
         fault_pause: float = 180.0,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         self._database = database
         self._transport = transport
@@ -93,6 +97,9 @@ class Sender:
         self._state = state
         self._appended = appended
         self._fault_pause = fault_pause
+        self._gate = Gate(limits, paced=not self._repeatable)
+        self._remembers = False
+        self._capped: set[str] = set()
         self._fault = ""
         self._woken = asyncio.Event()
         self._prodded = asyncio.Event()
@@ -102,6 +109,11 @@ class Sender:
     def fault(self) -> str:
         """Why the queue stands still; empty while it moves. May quote the mail server, never a person."""
         return self._fault
+
+    @property
+    def capped_for_long(self) -> list[str]:
+        """Whose mails have been held back by a cap for more than an hour: ``person:<id>`` or ``programme:<id>``."""
+        return self._gate.capped(self._clock(), HOUR)
 
     def wake(self) -> None:
         """Say that mails were planned, or that one is due again."""
@@ -187,10 +199,14 @@ class Sender:
         batch = await self._database.run(lambda raw: store.due(raw, now, limit))
         if not batch:
             return 0
+        if not self._remembers:
+            self._gate.remember(await self._database.run(lambda raw: store.tried_since(raw, now - HOUR)))
+            self._remembers = True
         state = self._state()
         verdicts = Verdicts()
         sound = look_again(state, batch, now, verdicts)
         contacts = await self._contacts.of({due.mail.person for due in sound})
+        sound = self._let_through(sound, contacts, now, verdicts)
         written = await self._write(state, sound, contacts, now=now, verdicts=verdicts)
         if verdicts.outcomes:
             await self._settle(verdicts)
@@ -208,6 +224,29 @@ class Sender:
                 return 0 if self._fault else len(batch)
         # What waits for the fold to catch up was not dealt with: with nothing else to do, the loop pauses.
         return len(written) + len(verdicts.outcomes)
+
+    def _let_through(
+        self, batch: Sequence[Due], contacts: Mapping[str, Contact], now: datetime, verdicts: Verdicts
+    ) -> list[Due]:
+        """What may go out now; what has to wait goes to the verdicts with the moment of its turn."""
+        through = []
+        for due in batch:
+            mail, contact = due.mail, contacts[due.mail.person]
+            domain = "" if isinstance(contact, Absence) else contact.email.rpartition("@")[2].lower()
+            wait = None
+            if domain:
+                again = due.first_at is not None
+                wait = self._gate.passes(due.ordinal, mail.person, mail.programme, domain, now, again=again)
+            if wait is None:
+                through.append(due)
+            else:
+                verdicts.add(Outcome(due.ordinal, "planned", wait.reason, due_at=wait.until))
+        self._gate.tidy(now)
+        capped = set(self._gate.capped(now))
+        for key in sorted(capped - self._capped):
+            _log.warning("more mails than the cap allows within an hour: the rest waits", cap=key)
+        self._capped = capped
+        return through
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)

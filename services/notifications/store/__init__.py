@@ -14,6 +14,7 @@ from services.notifications.store.sending import (
     retry,
     sending,
     settle,
+    tried_since,
 )
 
 MIGRATIONS = Path(__file__).parent.with_name("migrations")
@@ -44,4 +45,5 @@ __all__ = [
     "sending",
     "settle",
     "text",
+    "tried_since",
 ]

@@ -194,6 +194,14 @@ def retry(connection: sqlite3.Connection, mail: str, now: datetime) -> MailStatu
     return status
 
 
+def tried_since(connection: sqlite3.Connection, moment: datetime) -> list[tuple[datetime, str, str]]:
+    """When mails were first tried after a moment, to whom and of which programme, the oldest first."""
+    rows = connection.execute(
+        "SELECT first_at, person, programme FROM mails WHERE first_at > ? ORDER BY first_at", (text(moment),)
+    )
+    return [(datetime.fromisoformat(first_at), person, programme) for first_at, person, programme in rows]
+
+
 def forget_old_bytes(connection: sqlite3.Connection, before: datetime) -> int:
     """Empty the archive of mails that went out, or were given up, and were planned before a moment."""
     return connection.execute(

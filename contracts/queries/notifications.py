@@ -35,7 +35,9 @@ class MailView(Message):
     due_at: datetime
     attempts: int
     message_id: str | None = None
-    answer: str | None = Field(default=None, description="What the mail server last said, or why it was dropped.")
+    answer: str | None = Field(
+        default=None, description="What the mail server last said, or why it was dropped or waits."
+    )
 
 
 class MailList(Message):

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from cli.connection import Connection
 from cli.desk import Desk, command, group
 from cli.document import Document, read
 from cli.failure import REFUSED, Failure
 from cli.output import moment
 from contracts.base import Text
-from contracts.commands import Published, PublishProgramme, WithdrawProgramme
-from contracts.problem import ProblemError
+from contracts.commands import Published, PublishProgramme, TellingCommand, WithdrawProgramme
+from contracts.problem import ProblemError, problem_type
 from contracts.programme import Occasion, Programme, instant
 from contracts.queries import Everything, ProgrammeList, ProgrammeQuestion, ProgrammeView
 
@@ -24,17 +25,19 @@ Id = Annotated[str, typer.Argument(metavar="PROGRAMME", help="The programme's id
 
 
 @command(app, "publish", examples=["deelname programme publish gezinsaanpak.yaml"])
-def publish(desk: Desk, files: Files) -> None:
+def publish(
+    desk: Desk,
+    files: Files,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, however many people are mailed.")] = False,
+) -> None:
     """Publish programmes from YAML; publishing again tells only what changed."""
     # All files are read before the first is sent: a typing error in the second does not leave half of them published.
     documents = [read(file, Programme, "programme") for file in files]
     results: list[Published] = []
-    with desk.connect() as connection, desk.output.progress() as progress:
-        for document in progress.track(documents, description="Publishing"):
+    with desk.connect() as connection:
+        for document in documents:
             try:
-                result = connection.do(
-                    "registration", "programme", "publish", PublishProgramme(programme=document.value), Published
-                )
+                result = _told(desk, connection, "publish", PublishProgramme(programme=document.value), yes)
             except ProblemError as error:
                 raise _located(document, error) from None
             results.append(result)
@@ -168,12 +171,24 @@ def withdraw(
     desk.confirm(f"Withdraw {programme} and mail everybody who is enrolled?", yes)
     reason = Text(nl=reason_nl, en=reason_en) if reason_nl and reason_en else None
     with desk.connect() as connection:
-        result = connection.do(
-            "registration", "programme", "withdraw", WithdrawProgramme(programme=programme, reason=reason), Published
-        )
+        result = _told(desk, connection, "withdraw", WithdrawProgramme(programme=programme, reason=reason), yes)
     if desk.output.as_json:
         desk.output.json(result)
     desk.output.say(f"✓ {result.id}: {', '.join(result.facts) or 'was withdrawn already'}")
+
+
+def _told(desk: Desk, connection: Connection, verb: str, command: TellingCommand, yes: bool) -> Published:
+    """Send what may mail many people; ask whether it should where the service wants to know."""
+    try:
+        asked = command.model_copy(update={"confirmed": yes})
+        return connection.do("registration", "programme", verb, asked, Published)
+    except ProblemError as error:
+        if error.problem.type != problem_type("needs-confirmation"):
+            raise
+        for fault in error.problem.errors:
+            desk.output.note(f"  {fault.detail}")
+        desk.confirm(f"{(error.problem.detail or error.problem.title).partition('. ')[0]}. Go on?", yes)
+    return connection.do("registration", "programme", verb, command.model_copy(update={"confirmed": True}), Published)
 
 
 def _remarks(document: Document[Programme]) -> list[str]:

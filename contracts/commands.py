@@ -24,13 +24,25 @@ class Command(Message):
     id: Identity | None = Field(default=None, description="Makes a repetition harmless: send the same id again.")
 
 
-class PublishProgramme(Command):
+class TellingCommand(Command):
+    """
+    A command that may mail many people at once.
+
+    Above a number that registration is set to, it is refused with the problem ``needs-confirmation``, which says how
+    many people would be mailed and by what. Sent once more with ``confirmed``, under the same id if it has one, it is
+    done.
+    """
+
+    confirmed: bool = Field(default=False, description="Mail everybody whom this concerns, however many they are.")
+
+
+class PublishProgramme(TellingCommand):
     """Publish a programme, or publish it again with changes."""
 
     programme: Programme
 
 
-class WithdrawProgramme(Command):
+class WithdrawProgramme(TellingCommand):
     """Cancel a programme with everything in it."""
 
     programme: Slug

@@ -144,7 +144,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     )
     terms = Terms(timedelta(days=settings.keep_people_days), timedelta(days=settings.keep_others_days))
     retention = Retention(writer, clock, terms)
-    serve(broker, routes(Handlers(writer, clock, retention)), NAME)
+    serve(broker, routes(Handlers(writer, clock, retention, settings.confirm_above)), NAME)
 
     async def let_deadlines_pass() -> None:
         await writer.perform(programmes.let_deadlines_pass(clock()))

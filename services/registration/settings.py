@@ -24,6 +24,9 @@ class Settings(CommonSettings):
     keep_others_days: Annotated[
         int, Field(ge=1, le=3650, description="Days for which who was refused, withdrew or only waited is known.")
     ] = 30
+    confirm_above: Annotated[
+        int, Field(ge=0, description="People whom one change of a programme may mail without being confirmed.")
+    ] = 25
     partners: Annotated[
         tuple[str, ...], NoDecode, Field(description="The partners whose intake is read, parted by commas.")
     ] = ()

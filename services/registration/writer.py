@@ -251,5 +251,6 @@ def once(batch: Batch, key: Key | None, work: Work) -> Answer:
         digest, answer = known
         return answer if digest == key.digest else _id_reused(key)
     answer = work(batch)
-    store.remember_answer(batch.connection, key.source, key.id, key.digest, answer)
+    if answer.final:
+        store.remember_answer(batch.connection, key.source, key.id, key.digest, answer)
     return answer

@@ -62,6 +62,22 @@ def test_withdrawing_needs_a_yes_and_both_languages_of_a_reason(deelname: Deelna
     assert "withdrawn" in deelname("programme", "show", programme).said
 
 
+def test_a_change_that_mails_many_asks_first(deelname: Deelname, programme: str, tmp_path: Path) -> None:
+    file = tmp_path / "programme.yaml"
+    file.write_text(definition(programme, capacity=40))
+    assert deelname("programme", "publish", file).code == 0
+    people = [word for number in range(26) for word in ("-p", f"Anna <a{number}@{programme}.example>")]
+    assert deelname("enrolment", "request", programme, "-o", "bibliotheek-zeist", *people).code == 0
+    file.write_text(definition(programme, capacity=40, start="2023-06-21T10:00"))
+    asked = deelname("programme", "publish", file)
+    assert asked.code == 2
+    assert "session.moved (gesprek): 26 people" in asked.said
+    assert "This would mail 26 people in 1 enrolments. Go on?" in asked.said
+    assert "--yes" in asked.said
+    told = deelname("programme", "publish", file, "--yes", "--json")
+    assert told.json[0]["facts"] == ["session.moved.v1"]
+
+
 def test_themes_are_published_and_listed(deelname: Deelname) -> None:
     file = SAMPLES / "001-vluchtelingen-integratie" / "theme.yaml"
     assert deelname("theme", "publish", file, "--json").json[0]["facts"] == []

@@ -69,15 +69,17 @@ def answering(call: Call) -> Callable[[Answer], Awaitable[None]]:
 
 
 def digest(command: BaseModel, *kind: str) -> bytes:
-    """What a command says, without its id: the same whatever the order of its fields."""
-    content = json.dumps([kind, command.model_dump(mode="json", exclude={"id"})], sort_keys=True)
+    """What a command says, without its id and whether it was confirmed: the same whatever the order of its fields."""
+    content = json.dumps([kind, command.model_dump(mode="json", exclude={"id", "confirmed"})], sort_keys=True)
     return hashlib.sha256(content.encode()).digest()
 
 
 class Handlers:
     """The handlers of ``do.registration.>`` and ``ask.registration.>``."""
 
-    def __init__(self, writer: Writer, clock: Clock, retention: Retention) -> None:
+    def __init__(self, writer: Writer, clock: Clock, retention: Retention, most_unconfirmed: int) -> None:
+        """``most_unconfirmed`` people are mailed by one command without a confirmation."""
+        self._most_unconfirmed = most_unconfirmed
         self._writer = writer
         self._clock = clock
         self._retention = retention
@@ -107,11 +109,13 @@ class Handlers:
 
     def publish_programme(self) -> Handler:
         """``do.registration.programme.publish``."""
-        return self._command(PublishProgramme, programmes.publish)
+        return self._command(PublishProgramme, lambda body, now: programmes.publish(body, now, self._most_unconfirmed))
 
     def withdraw_programme(self) -> Handler:
         """``do.registration.programme.withdraw``."""
-        return self._command(WithdrawProgramme, programmes.withdraw)
+        return self._command(
+            WithdrawProgramme, lambda body, now: programmes.withdraw(body, now, self._most_unconfirmed)
+        )
 
     def publish_theme(self) -> Handler:
         """``do.registration.theme.publish``."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from contracts.base import Message
 from contracts.commands import EnrolmentResult
 from contracts.enrolment import Reason
 from contracts.facts import NAMES, RegistrationFact
-from contracts.problem import Fault, Problem, enrolment_instance, problem_type
+from contracts.problem import MOST_FAULTS, Fault, Problem, enrolment_instance, problem_type
 from services.registration.domain import ProgrammeState, Rejected
+from services.registration.domain.telling import Told
 from services.registration.store import Answer
 from services.registration.writer import problem_answer
 
@@ -50,6 +52,36 @@ def refused(enrolment: str, reasons: Sequence[Reason]) -> Answer:
             errors=_faults(reasons),
         )
     )
+
+
+def needs_confirmation(told: Sequence[Told]) -> Answer:
+    """The command had no effect yet: it would mail more people than may happen by a slip."""
+    people = frozenset[str]().union(*(one.people for one in told))
+    enrolments = frozenset[str]().union(*(one.enrolments for one in told))
+    by: dict[str, tuple[int, set[str]]] = {}
+    for one in told:
+        session = getattr(one.fact, "session", None)
+        id_ = session if isinstance(session, str) or session is None else session.id
+        what = f"{NAMES[type(one.fact)].rpartition('.')[0]}{f' ({id_})' if id_ else ''}"
+        number, whom = by.get(what, (0, set()))
+        by[what] = number + 1, whom | one.people
+    answer = problem_answer(
+        Problem(
+            type=problem_type("needs-confirmation"),
+            title="Needs confirmation",
+            status=409,
+            detail=f"This would mail {len(people)} people in {len(enrolments)} enrolments. Nothing has changed yet; "
+            "send it again with 'confirmed' to go on.",
+            errors=tuple(
+                Fault(
+                    detail=f"{what}{f', {number} times' if number > 1 else ''}: {len(whom)} people",
+                    detail_nl=f"{what}{f', {number} keer' if number > 1 else ''}: {len(whom)} mensen",
+                )
+                for what, (number, whom) in by.items()
+            )[:MOST_FAULTS],
+        )
+    )
+    return replace(answer, final=False)
 
 
 def enrolment_result(

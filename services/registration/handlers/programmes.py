@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from contracts.base import Message
@@ -11,13 +12,14 @@ from contracts.commands import (
     PublishProgramme,
     PublishTheme,
     RegisterOrganisations,
+    TellingCommand,
     WithdrawProgramme,
 )
-from contracts.facts import OrganisationRegistered
+from contracts.facts import OrganisationRegistered, RegistrationFact
 from contracts.problem import Problem, ProblemError, problem_type
 from services.registration import store
 from services.registration.batch import Batch
-from services.registration.domain import Rejected, decide, decide_registry
+from services.registration.domain import ProgrammeState, Rejected, decide, decide_registry, telling
 from services.registration.domain import commands as domain
 from services.registration.handlers import answers
 from services.registration.store import Answer
@@ -40,9 +42,23 @@ def _fits_into_a_fact(definition: Message) -> None:
         )
 
 
-def publish(body: PublishProgramme, now: datetime) -> Work:
+MOST_UNCONFIRMED = 25
+
+
+def _unconfirmed(
+    body: TellingCommand, state: ProgrammeState, facts: Sequence[RegistrationFact], now: datetime, most: int
+) -> Answer | None:
+    """What to answer to a command that would mail many people and does not say that it may."""
+    if body.confirmed:
+        return None
+    told = telling.told(state, facts, now)
+    people = frozenset[str]().union(*(one.people for one in told))
+    return answers.needs_confirmation(told) if len(people) > most else None
+
+
+def publish(body: PublishProgramme, now: datetime, most_unconfirmed: int = MOST_UNCONFIRMED) -> Work:
     """
-    Publish a programme, or publish it again.
+    Publish a programme, or publish it again; at most so many people are mailed by it unless that was confirmed.
 
     Raises:
         ProblemError: the definition is too large for a fact.
@@ -54,20 +70,24 @@ def publish(body: PublishProgramme, now: datetime) -> Work:
         decision = decide(state, domain.PublishProgramme(body.programme, batch.registry, now))
         if isinstance(decision, Rejected):
             return answers.rejected(decision)
+        if question := _unconfirmed(body, state, decision, now, most_unconfirmed):
+            return question
         state = batch.record(state, decision, now, body.id)
         return answers.result(Published(id=state.id, facts=answers.names(decision), version=state.version))
 
     return work
 
 
-def withdraw(body: WithdrawProgramme, now: datetime) -> Work:
-    """Cancel a programme."""
+def withdraw(body: WithdrawProgramme, now: datetime, most_unconfirmed: int = MOST_UNCONFIRMED) -> Work:
+    """Cancel a programme; at most so many people are mailed by it unless that was confirmed."""
 
     def work(batch: Batch) -> Answer:
         state = batch.programme(body.programme)
         decision = decide(state, domain.WithdrawProgramme(body.reason, now))
         if isinstance(decision, Rejected):
             return answers.rejected(decision)
+        if question := _unconfirmed(body, state, decision, now, most_unconfirmed):
+            return question
         state = batch.record(state, decision, now, body.id)
         return answers.result(Published(id=state.id, facts=answers.names(decision), version=state.version))
 

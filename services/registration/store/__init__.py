@@ -45,6 +45,8 @@ class Answer:
 
     status: int
     body: bytes
+    final: bool = True
+    """Whether it is the answer for ever. One that asks for a confirmation is not: the same id may be sent again."""
 
     @property
     def failed(self) -> bool:

@@ -16,7 +16,7 @@ from contracts.base import Text
 from contracts.commands import Published, PublishProgramme, TellingCommand, WithdrawProgramme
 from contracts.problem import ProblemError, problem_type
 from contracts.programme import Occasion, Programme, instant
-from contracts.queries import Everything, ProgrammeList, ProgrammeQuestion, ProgrammeView
+from contracts.queries import Everything, LunchList, ProgrammeList, ProgrammeQuestion, ProgrammeView
 
 app = group("Programmes: publish a YAML file, publish it again with changes, look, withdraw.")
 
@@ -151,6 +151,25 @@ def show(desk: Desk, programme: Id) -> None:
             ],
         )
     output.next(f"deelname enrolment list {view.id}", f"deelname report programme {view.id}")
+
+
+@command(app, "lunches", examples=["deelname programme lunches gezinsaanpak-2023"])
+def lunches(desk: Desk, programme: Id) -> None:
+    """The lunches to come: how many people, and what some of them do not eat. Gone the day after the last one."""
+    with desk.connect() as connection:
+        answer = connection.ask("registration", "lunch", "list", ProgrammeQuestion(programme=programme), LunchList)
+    if desk.output.as_json:
+        desk.output.json(answer)
+        return
+    for lunch in answer.lunches:
+        desk.output.table(
+            f"{getattr(lunch.title, desk.language)} ({lunch.session}): {lunch.people} people",
+            ["Name", "Seat", "Diet"],
+            [(one.name, one.seat, one.diet) for one in lunch.diets],
+            empty="Nobody has named a diet.",
+        )
+    if not answer.lunches:
+        desk.output.say("No lunch is to come.")
 
 
 @command(

@@ -26,6 +26,10 @@ class ParticipantRequest(Message):
     person: Person
     seat: Slug | None = None
     role: Slug | None = None
+    diet: Line | None = Field(
+        default=None,
+        description="What somebody does not eat; kept, until the day after, only where a session has a lunch.",
+    )
 
 
 class EnrolmentRequest(Message):

@@ -70,6 +70,7 @@ ANSWERS: Final[tuple[type[Message], ...]] = (
     queries.EnrolmentList,
     queries.PersonExport,
     queries.PeopleExpiring,
+    queries.LunchList,
     queries.LogPiece,
     queries.MailView,
     queries.MailList,

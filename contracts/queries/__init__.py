@@ -10,6 +10,7 @@ from contracts.queries.notifications import (
     MailView,
 )
 from contracts.queries.registration import (
+    Diet,
     EnrolmentList,
     EnrolmentQuestion,
     EnrolmentsQuestion,
@@ -19,6 +20,8 @@ from contracts.queries.registration import (
     Happening,
     LogPiece,
     LogQuestion,
+    LunchList,
+    LunchView,
     OrganisationList,
     ParticipantView,
     PeopleExpiring,
@@ -57,6 +60,7 @@ __all__ = [
     "CountRow",
     "Counts",
     "DayRow",
+    "Diet",
     "EnrolmentList",
     "EnrolmentQuestion",
     "EnrolmentView",
@@ -68,6 +72,8 @@ __all__ = [
     "Heading",
     "LogPiece",
     "LogQuestion",
+    "LunchList",
+    "LunchView",
     "MailList",
     "MailPreview",
     "MailPreviewQuestion",

@@ -134,6 +134,7 @@ class PersonExport(Message):
     contact: Person
     since: datetime
     enrolments: tuple[EnrolmentView, ...]
+    diets: dict[str, str] = Field(default={}, description="What the person does not eat, by programme.")
 
 
 class PeopleExpiringQuestion(Message):
@@ -158,6 +159,30 @@ class PeopleExpiring(Message):
     people: tuple[ExpiringPerson, ...]
     total: int
     undecided: int = Field(description="People of programmes of which nobody knows yet when they end.")
+
+
+class Diet(Message):
+    """What somebody who has a place does not eat."""
+
+    person: Identity
+    name: str
+    diet: str
+    seat: Slug | None = None
+
+
+class LunchView(Message):
+    """A session with a lunch: how many have a place in it, and what some of them do not eat."""
+
+    session: Slug
+    title: Title
+    people: int
+    diets: tuple[Diet, ...]
+
+
+class LunchList(Message):
+    """The lunches of a programme that are not over yet, in its order."""
+
+    lunches: tuple[LunchView, ...]
 
 
 class LogQuestion(Message):

@@ -87,6 +87,8 @@ def routes(handlers: Handlers) -> list[Route]:
               "One enrolment with its history and the reason for each step."),
         Route(ask("person", "export"), q.PersonQuestion, q.PersonExport, h.export_person(),
               "Everything that registration keeps about a person."),
+        Route(ask("lunch", "list"), q.ProgrammeQuestion, q.LunchList, h.list_lunches(),
+              "The lunches of a programme to come, and what people do not eat."),
         Route(ask("person", "expiring"), q.PeopleExpiringQuestion, q.PeopleExpiring, h.people_expiring(),
               "Who will be erased by itself, and when."),
         Route(ask("log", "read"), q.LogQuestion, q.LogPiece, h.read_log(), "A piece of the log."),

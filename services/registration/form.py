@@ -67,6 +67,8 @@ class Form:
     without_organisation: bool
     complete: bool
     """Whether every place must be taken."""
+    lunch: bool = False
+    """Whether there is something to eat."""
     typed: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -94,6 +96,7 @@ def form_of(definition: Programme, registry: Iterable[Organisation], typed: Mapp
         organisations=tuple(sorted(may_come, key=lambda one: (one.name.casefold(), one.id))),
         without_organisation=eligible.without_organisation,
         complete=team is None or team.complete_within_days is None,
+        lunch=any(session.lunch for session in definition.sessions),
         typed=typed or {},
     )
 
@@ -151,12 +154,15 @@ def request_of(form: Form) -> EnrolmentRequest:
             faults[f"{place.prefix}name"] = "fault_seat"
         else:
             _check_place(place, form.typed, faults)
+            diet = f"{place.prefix}diet"
+            if form.lunch and form.typed.get(diet):
+                _check(_LINE, form.typed[diet], diet, "fault_diet", faults)
     if faults:
         raise Faulty(faults)
     return EnrolmentRequest(
         programme=form.programme,
         organisation=organisation or None,
-        participants=tuple(_participant(place, form.typed) for place in taken),
+        participants=tuple(_participant(place, form) for place in taken),
     )
 
 
@@ -203,7 +209,8 @@ def _fits(adapter: TypeAdapter[str] | TypeAdapter[Language], value: str) -> bool
     return True
 
 
-def _participant(place: Place, typed: Mapping[str, str]) -> ParticipantRequest:
+def _participant(place: Place, form: Form) -> ParticipantRequest:
+    typed = form.typed
     role = typed.get(f"{place.prefix}role") if place.chooses else next(iter(place.roles), None)
     return ParticipantRequest(
         person=Person(
@@ -213,4 +220,5 @@ def _participant(place: Place, typed: Mapping[str, str]) -> ParticipantRequest:
         ),
         seat=place.seat.id if place.seat else None,
         role=role or None,
+        diet=(typed.get(f"{place.prefix}diet") or None) if form.lunch else None,
     )

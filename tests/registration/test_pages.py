@@ -178,6 +178,26 @@ def test_a_programme_says_how_it_stands(site: Site, id_: str) -> None:
     assert ("<form" in page.source) == (id_ in {"loopt", "uur", "ruim", "krap", "rij"})
 
 
+def test_a_diet_is_asked_for_the_lunch_and_may_stay_empty(site: Site) -> None:
+    site.open("lunch", sessions=(SESSION.model_copy(update={"lunch": True}),))
+    assert "diet" in site.get("/programmes/lunch").shape.fields
+    assert site.enrol("lunch", **PERSON).status == 201
+    sam = PERSON | {"email": "sam@x.example", "name": "Sam Smit", "diet": "geen noten"}
+    assert site.enrol("lunch", **sam).status == 201
+    wrong = site.enrol("lunch", **PERSON | {"email": "eva@x.example", "diet": "x" * 201})
+    assert (wrong.status, WORDS["nl"]["fault_diet"] in wrong.text) == (422, True)
+
+    async def asked() -> Any:
+        async with site.system.staff() as ask:
+            return await ask("ask.registration.lunch.list", {"programme": "lunch"})
+
+    status, answer = asyncio.run(asked())
+    assert status == 200
+    assert [(one["name"], one["diet"]) for one in answer["lunches"][0]["diets"]] == [("Sam Smit", "geen noten")]
+    site.open("zonder")
+    assert "diet" not in site.get("/programmes/zonder").shape.fields
+
+
 def test_a_withdrawn_programme_says_why(site: Site) -> None:
     site.open("jammer")
     withdraw(site, "jammer", reason={"nl": "De spreker is ziek.\n\nHet spijt ons.", "en": "The speaker is ill."})

@@ -67,13 +67,13 @@ def _hearing(state: ProgrammeState, fact: RegistrationFact, now: datetime) -> se
         case SessionCancelled(session=id_) if (gone := definition.session(id_)) and _is_to_come(gone, now):
             return _attending(state, definition, id_)
         case ProgrammeTeamRuleChanged(team=team):
-            after = definition.model_copy(update={"team": team})
+            changed = definition.model_copy(update={"team": team})
             to_come = [session.id for session in definition.sessions if _is_to_come(session, now)]
             return {
                 (one.id, participant.person)
                 for one in _confirmed(state)
                 for participant in one.participants
-                if any(_attends(definition, participant, id_) != _attends(after, participant, id_) for id_ in to_come)
+                if any(_attends(definition, participant, id_) != _attends(changed, participant, id_) for id_ in to_come)
             }
         case EnrolmentPromoted(enrolment=id_):
             return _everybody([state.enrolments[id_]])
@@ -102,6 +102,16 @@ def _attending(state: ProgrammeState, definition: Programme, session: str) -> se
         for participant in one.participants
         if _attends(definition, participant, session)
     }
+
+
+def attending(state: ProgrammeState, definition: Programme, session: str) -> list[Participant]:
+    """Who has a place in a session."""
+    return [
+        participant
+        for one in _confirmed(state)
+        for participant in one.participants
+        if _attends(definition, participant, session)
+    ]
 
 
 def _attends(definition: Programme, participant: Participant, session: str) -> bool:

@@ -70,7 +70,9 @@ def answering(call: Call) -> Callable[[Answer], Awaitable[None]]:
 
 def digest(command: BaseModel, *kind: str) -> bytes:
     """What a command says, without its id and whether it was confirmed: the same whatever the order of its fields."""
-    content = json.dumps([kind, command.model_dump(mode="json", exclude={"id", "confirmed"})], sort_keys=True)
+    # Without what is not said: a field that is added to a command later must not make a repetition another request.
+    said = [kind, command.model_dump(mode="json", exclude={"id", "confirmed"}, exclude_none=True)]
+    content = json.dumps(said, sort_keys=True)
     return hashlib.sha256(content.encode()).digest()
 
 
@@ -203,6 +205,10 @@ class Handlers:
     def export_person(self) -> Handler:
         """``ask.registration.person.export``."""
         return self._question(PersonQuestion, lambda batch, body, _now: queries.person_export(batch, body))
+
+    def list_lunches(self) -> Handler:
+        """``ask.registration.lunch.list``."""
+        return self._question(ProgrammeQuestion, queries.lunch_list)
 
     def people_expiring(self) -> Handler:
         """``ask.registration.person.expiring``."""

@@ -15,12 +15,12 @@ from contracts.intake import EnrolmentReference
 from contracts.problem import Problem, not_found, problem_type
 from services.registration import store
 from services.registration.batch import Batch
-from services.registration.domain import Rejected, decide
+from services.registration.domain import ProgrammeState, Rejected, decide
 from services.registration.domain import commands as domain
 from services.registration.domain.reasons import no_such_participant
 from services.registration.handlers import answers
 from services.registration.handlers.addresses import all_checked, checked, on_the_envelope
-from services.registration.store import Answer
+from services.registration.store import Answer, terms
 from services.registration.writer import Work, problem_answer
 
 
@@ -71,6 +71,7 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
         made = decision[-1]
         if isinstance(made, EnrolmentRefused):
             return answers.refused(enrolment, made.reasons)
+        _note_diets(batch, state, body.participants, participants)
         place = made.place if isinstance(made, EnrolmentWaitlisted) else None
         return answers.enrolment_result(state, enrolment, decision, place)
 
@@ -96,7 +97,11 @@ def add_participant(body: EnrolmentReference | EnrolmentCommand, joining: Partic
         (participant,), newcomers = _participants(batch, [joining], [person], [candidate])
         return domain.AddParticipant(enrolment, participant, arrival.now), newcomers
 
-    return _about(body, arrival, command)
+    def note(batch: Batch, state: ProgrammeState) -> None:
+        if joining.diet and (known := batch.person_at(person.email)):
+            _note_diets(batch, state, [joining], [Participant(person=known)])
+
+    return _about(body, arrival, command, note)
 
 
 def change_participant(
@@ -145,10 +150,22 @@ def withdraw_participant(
 _Made = domain.Command | tuple[domain.Command, dict[str, Person]] | Rejected
 
 
+def _note_diets(
+    batch: Batch, state: ProgrammeState, asking: Sequence[ParticipantRequest], participants: Sequence[Participant]
+) -> None:
+    """Remember what people do not eat, where there is something to eat."""
+    for one, participant in zip(asking, participants, strict=True):
+        if one.diet and state.definition and any(session.lunch for session in state.definition.sessions):
+            terms.say(batch.connection, participant.person, state.id, "diet", one.diet)
+
+
 def _about(
-    body: EnrolmentReference | EnrolmentCommand, arrival: Arrival, command: Callable[[Batch, str], _Made]
+    body: EnrolmentReference | EnrolmentCommand,
+    arrival: Arrival,
+    command: Callable[[Batch, str], _Made],
+    note: Callable[[Batch, ProgrammeState], None] = lambda _batch, _state: None,
 ) -> Work:
-    """Find the enrolment, decide, and let the facts come true."""
+    """Find the enrolment, decide, and let the facts come true; then ``note`` what is no part of them."""
 
     def work(batch: Batch) -> Answer:
         found = _find(batch, body, arrival)
@@ -164,6 +181,7 @@ def _about(
             return answers.rejected(decision)
         batch.add_people(newcomers, arrival.now)
         state = batch.record(state, decision, arrival.now, arrival.request)
+        note(batch, state)
         return answers.enrolment_result(state, found.enrolment, decision)
 
     return work

@@ -12,6 +12,7 @@ from contracts.organisation import Organisation
 from contracts.problem import Problem, not_found
 from contracts.programme import Programme
 from contracts.queries import (
+    Diet,
     EnrolmentList,
     EnrolmentQuestion,
     EnrolmentsQuestion,
@@ -19,6 +20,8 @@ from contracts.queries import (
     Happening,
     LogPiece,
     LogQuestion,
+    LunchList,
+    LunchView,
     OrganisationList,
     ParticipantView,
     PersonExport,
@@ -31,10 +34,10 @@ from contracts.queries import (
 )
 from services.registration import store
 from services.registration.batch import Batch
-from services.registration.domain import Enrolment, ProgrammeState, rules
+from services.registration.domain import Enrolment, ProgrammeState, rules, telling
 from services.registration.domain.offering import Offer, offer
 from services.registration.handlers import answers, people
-from services.registration.store import Answer
+from services.registration.store import Answer, terms
 from services.registration.writer import problem_answer
 
 _LARGEST_PAGE = 400_000
@@ -161,8 +164,39 @@ def person_export(batch: Batch, body: PersonQuestion) -> Answer:
             if one.participant(known.person)
         ]
     return answers.result(
-        PersonExport(person=known.person, contact=known.contact, since=known.since, enrolments=tuple(views))
+        PersonExport(
+            person=known.person,
+            contact=known.contact,
+            since=known.since,
+            enrolments=tuple(views),
+            diets={
+                programme: value
+                for programme, field, value in terms.said_by(batch.connection, known.person)
+                if field == "diet"
+            },
+        )
     )
+
+
+def lunch_list(batch: Batch, body: ProgrammeQuestion, now: datetime) -> Answer:
+    """The lunches to come, and what those who have a place do not eat."""
+    state = batch.programme(body.programme)
+    if state.definition is None:
+        return problem_answer(not_found("programme", body.programme))
+    said = terms.said_for(batch.connection, state.id, "diet")
+    contacts = store.contacts(batch.connection, said)
+    lunches = []
+    for session in state.definition.sessions:
+        if not session.lunch or state.withdrawn or (session.finishes and session.finishes <= now):
+            continue
+        attending = sorted(telling.attending(state, state.definition, session.id), key=lambda one: one.person)
+        diets = (
+            Diet(person=one.person, name=who.name, diet=said[one.person], seat=one.seat)
+            for one in attending
+            if (who := contacts.get(one.person))
+        )
+        lunches.append(LunchView(session=session.id, title=session.title, people=len(attending), diets=tuple(diets)))
+    return answers.result(LunchList(lunches=tuple(lunches)))
 
 
 def log_read(batch: Batch, body: LogQuestion) -> Answer:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.facts import ProgrammeWithdrawn, SessionCancelled
+from contracts.facts import ProgrammeWithdrawn, RegistrationFact, SessionCancelled
 from contracts.programme import Session
 from services.registration.domain.retention import (
     AT_ONCE,
@@ -108,7 +108,7 @@ class TestADiet:
         assert field_known_until("diet", "somebody-else", state) == AT_ONCE
 
     def test_is_gone_with_the_lunch(self) -> None:
-        facts = [published(sessions=(lunch("a", 11),)), confirmed("e")]
+        facts: tuple[RegistrationFact, ...] = (published(sessions=(lunch("a", 11),)), confirmed("e"))
         for gone in (SessionCancelled(session="a"), ProgrammeWithdrawn()):
             assert field_known_until("diet", "e-1", fold([*facts, gone])) == AT_ONCE
 

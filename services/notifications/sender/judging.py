@@ -38,12 +38,10 @@ def look_again(state: State, batch: Sequence[Due], now: datetime, verdicts: Verd
     sound = []
     for due in batch:
         reason = obstacle(state, due.mail, now) or _superfluous(due)
-        said = _settled(state, due, now) if reason is None else None
+        said = Pointless(reason) if reason is not None else _settled(state, due, now)
         if isinstance(said, Pointless):
-            reason = said.reason
-        if reason is not None:
-            verdicts.add(Outcome(due.ordinal, "dropped", reason))
-        elif said is None or isinstance(said, Unread):
+            verdicts.add(Outcome(due.ordinal, "dropped", said.reason))
+        elif isinstance(said, Unread):
             continue
         elif due.suppressed:
             answer = "the address was refused for good before"

@@ -15,7 +15,11 @@ from contracts.base import EmailAddress, Identity, Language, Line, Message, Slug
 from contracts.enrolment import EnrolmentRequest, EnrolmentStatus, MissingSeat, ParticipantRequest, Person
 from contracts.organisation import Organisation
 from contracts.programme import Programme
+from contracts.queries import ReceivedKind
 from contracts.theme import Theme
+
+LARGEST_RAW = 700_000
+"""Octets of a mail that fits into one message of the broker (``max_payload`` is 1 MiB, base64 takes a third more)."""
 
 
 class Command(Message):
@@ -126,6 +130,36 @@ class RetryMail(Command):
     mail: Identity
 
 
+class ReceiveMail(Command):
+    """
+    Hand a mail over that came back: a bounce, or an answer to an invitation.
+
+    ``recipient`` is the envelope's recipient (RFC 5321), where it is known; else the headers are searched for it.
+    """
+
+    raw: Annotated[
+        str, Field(min_length=1, max_length=LARGEST_RAW * 4 // 3 + 4, description="The message (RFC 5322), in base64.")
+    ]
+    recipient: EmailAddress | None = None
+
+
+class SuppressionCommand(Command):
+    """A command about one address, named by itself or by the person whose it is."""
+
+    person: Identity | None = None
+    email: EmailAddress | None = None
+
+
+class AddSuppression(SuppressionCommand):
+    """Send nothing more to an address, whoever has it."""
+
+    reason: Line
+
+
+class LiftSuppression(SuppressionCommand):
+    """Send to an address again; what was not sent meanwhile is sent by ``mail.retry``."""
+
+
 class RebuildReport(Command):
     """Fold all facts again into a fresh database and swap it in."""
 
@@ -171,6 +205,21 @@ class RetriedMail(Message):
     """The mail is due again."""
 
     mail: Identity
+
+
+class ReceivedMail(Message):
+    """What a mail that came back was understood as; ``received`` is its number in the list of received mails."""
+
+    received: int
+    kind: ReceivedKind
+    note: str
+    mail: Identity | None = None
+
+
+class Suppressed(Message):
+    """How many addresses are suppressed or lifted; 0 where it was so already."""
+
+    changed: int
 
 
 class RebuiltReport(Message):

@@ -14,7 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
-from pydantic import Field, TypeAdapter, ValidationError, create_model
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, create_model
 
 from contracts.base import Identity, Message, Slug, Text, Title
 from contracts.enrolment import Enrolled, MissingSeat, Participant, Reason
@@ -31,6 +31,12 @@ NAMES: dict[type[Message], str] = {}
 
 SERVICES: dict[str, str] = {}
 """The service whose log a type of fact belongs to."""
+
+StatusCode = Annotated[str, StringConstraints(pattern=r"^[245]\.[0-9]{1,3}\.[0-9]{1,3}$")]
+"""An enhanced status code (RFC 3463), such as 5.1.1."""
+
+InvitationAnswer = Literal["accepted", "tentative", "declined"]
+"""What a calendar can answer to an invitation (the PARTSTAT of RFC 5545 §3.2.12)."""
 
 Model = TypeVar("Model", bound=type[Message])
 
@@ -332,6 +338,33 @@ class MailFailed(Message):
     cause: Literal["refused", "given-up", "uncertain"]
 
 
+@_fact("mail.bounced.v1", "notifications")
+class MailBounced(Message):
+    """
+    A mail that was sent came back. ``status`` is the enhanced status code of the report (RFC 3463), where it has one.
+
+    ``suppressed`` says that nothing more goes to the address until it is corrected or somebody lifts that.
+    """
+
+    mail: Identity
+    purpose: Slug
+    person: Identity
+    enrolment: Identity | None = None
+    session: Slug | None = None
+    status: StatusCode | None = None
+    suppressed: bool = False
+
+
+@_fact("invitation.answered.v1", "notifications")
+class InvitationAnswered(Message):
+    """Somebody's calendar answered an invitation. It says what the person intends; it gives no place back."""
+
+    enrolment: Identity
+    session: Slug
+    person: Identity
+    answer: InvitationAnswer
+
+
 RegistrationFact: TypeAlias = (
     ProgrammePublished
     | ProgrammeDescribed
@@ -364,7 +397,7 @@ RegistrationFact: TypeAlias = (
     | PersonCorrected
     | PersonErased
 )
-NotificationsFact: TypeAlias = MailSent | MailFailed
+NotificationsFact: TypeAlias = MailSent | MailFailed | MailBounced | InvitationAnswered
 
 Fact: TypeAlias = Envelope[Message]
 """A fact in its envelope; which one it is, its ``data`` says by its class."""

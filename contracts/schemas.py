@@ -40,6 +40,9 @@ COMMANDS: Final[tuple[type[commands.Command], ...]] = (
     commands.CorrectPerson,
     commands.ErasePerson,
     commands.RetryMail,
+    commands.ReceiveMail,
+    commands.AddSuppression,
+    commands.LiftSuppression,
     commands.RebuildReport,
 )
 QUERIES: Final[tuple[type[Message], ...]] = (
@@ -52,6 +55,8 @@ QUERIES: Final[tuple[type[Message], ...]] = (
     queries.LogQuestion,
     queries.MailsQuestion,
     queries.MailPreviewQuestion,
+    queries.ReceivedQuestion,
+    queries.ReceivedMailQuestion,
     queries.ParticipationQuestion,
     queries.ThemeQuestion,
 )
@@ -61,6 +66,8 @@ ANSWERS: Final[tuple[type[Message], ...]] = (
     commands.EnrolmentResult,
     commands.PersonResult,
     commands.RetriedMail,
+    commands.ReceivedMail,
+    commands.Suppressed,
     commands.RebuiltReport,
     queries.ProgrammeList,
     queries.ProgrammeView,
@@ -76,6 +83,9 @@ ANSWERS: Final[tuple[type[Message], ...]] = (
     queries.MailList,
     queries.MailPreview,
     queries.MailsExport,
+    queries.ReceivedList,
+    queries.ReceivedMessage,
+    queries.SuppressionList,
     queries.ProgrammeReport,
     queries.ProgrammeReportList,
     queries.Participation,

@@ -1,6 +1,7 @@
 """Questions: what ``ask.<service>.<entity>.<verb>`` takes and what it answers, a module for each service."""
 
 from contracts.queries.notifications import (
+    AnswerView,
     MailList,
     MailPreview,
     MailPreviewQuestion,
@@ -8,6 +9,14 @@ from contracts.queries.notifications import (
     MailsQuestion,
     MailStatus,
     MailView,
+    ReceivedKind,
+    ReceivedList,
+    ReceivedMailQuestion,
+    ReceivedMessage,
+    ReceivedQuestion,
+    ReceivedView,
+    SuppressionList,
+    SuppressionView,
 )
 from contracts.queries.registration import (
     Diet,
@@ -35,6 +44,7 @@ from contracts.queries.registration import (
     ThemeList,
 )
 from contracts.queries.reporting import (
+    AnswerRow,
     CountRow,
     Counts,
     DayRow,
@@ -57,6 +67,8 @@ from contracts.queries.reporting import (
 )
 
 __all__ = [
+    "AnswerRow",
+    "AnswerView",
     "CountRow",
     "Counts",
     "DayRow",
@@ -102,7 +114,15 @@ __all__ = [
     "ProgrammeView",
     "Reached",
     "ReasonRow",
+    "ReceivedKind",
+    "ReceivedList",
+    "ReceivedMailQuestion",
+    "ReceivedMessage",
+    "ReceivedQuestion",
+    "ReceivedView",
     "SeatRow",
+    "SuppressionList",
+    "SuppressionView",
     "ThemeList",
     "ThemeQuestion",
     "ThemeReport",

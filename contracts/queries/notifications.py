@@ -67,9 +67,82 @@ class MailPreview(Message):
     raw: str = Field(description="The whole message as it would go out (RFC 5322).")
 
 
+ReceivedKind = Literal["bounce", "delayed", "reply", "automatic", "unknown"]
+"""What came back: only what is ``unknown`` waits for a person."""
+
+
+class ReceivedQuestion(Message):
+    """Mails that came back, the newest first; ``unread`` asks only for those that nobody but a person understands."""
+
+    unread: bool = False
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class ReceivedView(Message):
+    """One mail that came back and what was made of it."""
+
+    received: int
+    at: datetime
+    kind: ReceivedKind
+    note: str
+    mail: Identity | None = None
+    person: Identity | None = None
+    size: int | None = Field(default=None, description="Octets of the message, where it is kept.")
+
+
+class ReceivedList(Message):
+    """Mails that came back."""
+
+    received: tuple[ReceivedView, ...]
+
+
+class ReceivedMailQuestion(Message):
+    """One mail that came back, by its number in the list."""
+
+    received: int
+
+
+class ReceivedMessage(Message):
+    """A mail that came back, as it came (RFC 5322), in base64."""
+
+    raw: str
+
+
+class SuppressionView(Message):
+    """
+    An address to which nothing is sent. The address itself is not kept, only whether another is the same.
+
+    ``person`` is whose it is, as far as that is known; ``status`` an enhanced status code (RFC 3463).
+    """
+
+    person: Identity | None = None
+    since: datetime
+    source: Literal["smtp", "bounce", "staff"]
+    reason: str
+    status: str | None = None
+
+
+class SuppressionList(Message):
+    """Addresses to which nothing is sent, the newest first."""
+
+    suppressed: tuple[SuppressionView, ...]
+
+
+class AnswerView(Message):
+    """What a person's calendar last answered to an invitation."""
+
+    programme: Slug
+    session: Slug
+    answer: Literal["accepted", "tentative", "declined"]
+    at: datetime
+
+
 class MailsExport(Message):
     """Everything that notifications keeps about a person (GDPR art. 15)."""
 
     person: Identity
     mails: tuple[MailView, ...]
     messages: tuple[str, ...] = Field(description="The mails as they went out (RFC 5322).")
+    received: tuple[str, ...] = Field(default=(), description="Mails that came back and are kept (RFC 5322).")
+    suppressed: tuple[SuppressionView, ...] = ()
+    answers: tuple[AnswerView, ...] = ()

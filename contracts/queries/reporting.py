@@ -76,11 +76,28 @@ class DayRow(Message):
 
 
 class MailRow(Message):
-    """How many mails of a purpose were sent, and how many failed."""
+    """How many mails of a purpose were sent, how many failed, and how many of those sent came back."""
 
     purpose: str
     sent: int
     failed: int
+    bounced: int = 0
+
+
+class AnswerRow(Message):
+    """
+    What those who are invited to a session now last answered from their calendars.
+
+    An answer stands until the person gives another one, also when the session has moved since.
+    """
+
+    session: Slug
+    title: Title
+    invited: int
+    accepted: int = 0
+    tentative: int = 0
+    declined: int = 0
+    unanswered: int = 0
 
 
 class ProgrammeReport(Message):
@@ -102,6 +119,8 @@ class ProgrammeReport(Message):
     mails: tuple[MailRow, ...]
     mails_sent: int
     mails_failed: int
+    mails_bounced: int = 0
+    answers: tuple[AnswerRow, ...] = ()
 
 
 class ProgrammeReportRow(Message):
@@ -115,6 +134,7 @@ class ProgrammeReportRow(Message):
     counts: Counts
     mails_sent: int
     mails_failed: int
+    mails_bounced: int = 0
 
 
 class ProgrammeReportList(Message):

@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
 from contracts import commands, queries, subjects
-from contracts.facts import MailFailed, MailSent, variant
+from contracts.facts import InvitationAnswered, MailBounced, MailFailed, MailSent, variant
 from services.chassis import service
 from services.chassis.broker import connect, faststream_broker, while_connected
 from services.chassis.clock import clock_from
@@ -24,7 +24,9 @@ from services.chassis.specification import Channel, specification
 from services.notifications import store
 from services.notifications.contacts import Contacts
 from services.notifications.handlers import Archivist, Desk, Planner
+from services.notifications.inbox import Inbox, Lmtp, Postbox, parse_inbox
 from services.notifications.rendering import Renderer
+from services.notifications.return_path import ReturnPaths
 from services.notifications.sender import Sender
 from services.notifications.settings import Settings, sender_address
 from services.notifications.transport import parse_transport
@@ -42,7 +44,7 @@ class DatabaseBehind(RuntimeError):  # noqa: N818
     """The stream of our facts tells of mails that the database does not know: it would send them again."""
 
 
-def routes(desk: Desk) -> tuple[Route, ...]:
+def routes(desk: Desk, postbox: Postbox) -> tuple[Route, ...]:
     """The wiring table."""
     return (
         Route(
@@ -73,6 +75,48 @@ def routes(desk: Desk) -> tuple[Route, ...]:
             handler=desk.retry_mail,
             description="Send a mail once more that failed or whose fate is unknown.",
         ),
+        Route(
+            subject=subjects.command(NAME, "mail", "receive"),
+            request=commands.ReceiveMail,
+            reply=commands.ReceivedMail,
+            handler=postbox.receive_mail,
+            description="Take a mail that came back: a bounce, or an answer to an invitation.",
+        ),
+        Route(
+            subject=subjects.query(NAME, "received", "list"),
+            request=queries.ReceivedQuestion,
+            reply=queries.ReceivedList,
+            handler=postbox.list_received,
+            description="Mails that came back and what was made of them, the newest first.",
+        ),
+        Route(
+            subject=subjects.query(NAME, "received", "get"),
+            request=queries.ReceivedMailQuestion,
+            reply=queries.ReceivedMessage,
+            handler=postbox.get_received,
+            description="A mail that came back and is kept for a person, as it came.",
+        ),
+        Route(
+            subject=subjects.query(NAME, "suppression", "list"),
+            request=queries.Everything,
+            reply=queries.SuppressionList,
+            handler=postbox.list_suppressions,
+            description="Addresses to which nothing is sent, the newest first.",
+        ),
+        Route(
+            subject=subjects.command(NAME, "suppression", "add"),
+            request=commands.AddSuppression,
+            reply=commands.Suppressed,
+            handler=postbox.add_suppression,
+            description="Send nothing more to an address.",
+        ),
+        Route(
+            subject=subjects.command(NAME, "suppression", "lift"),
+            request=commands.LiftSuppression,
+            reply=commands.Suppressed,
+            handler=postbox.lift_suppression,
+            description="Send to an address again.",
+        ),
     )
 
 
@@ -82,7 +126,12 @@ CHANNELS: tuple[Channel, ...] = tuple(
         payload=variant(name),
         description=(model.__doc__ or "").strip(),
     )
-    for name, model in (("mail.sent.v1", MailSent), ("mail.failed.v1", MailFailed))
+    for name, model in (
+        ("mail.sent.v1", MailSent),
+        ("mail.failed.v1", MailFailed),
+        ("mail.bounced.v1", MailBounced),
+        ("invitation.answered.v1", InvitationAnswered),
+    )
 )
 """What the service says without being asked."""
 
@@ -90,7 +139,8 @@ CHANNELS: tuple[Channel, ...] = tuple(
 def document() -> dict[str, Any]:
     """The AsyncAPI 3 document of notifications."""
     # Nothing is called: the table is only read.
-    return specification(TITLE, version("deelname-notifications"), DESCRIPTION, routes(Desk.__new__(Desk)), CHANNELS)
+    table = routes(Desk.__new__(Desk), Postbox.__new__(Postbox))
+    return specification(TITLE, version("deelname-notifications"), DESCRIPTION, table, CHANNELS)
 
 
 async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
@@ -118,6 +168,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
 
         contacts = Contacts(connection)
         relay = Relay(connection, database, store.LOG, OWN_STREAM)
+        return_paths = ReturnPaths(settings.bounce_mailbox, await database.run(store.key))
         sender = Sender(
             database,
             transport=transport,
@@ -125,10 +176,24 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             renderer=renderer,
             clock=clock,
             state=lambda: planner.state,
+            envelope_from=return_paths.of,
             appended=relay.wake,
             limits=settings.limits,
         )
         planner = Planner(database, clock, sender.wake, quiet_until=settings.quiet_until, hold=settings.hold)
+
+        def taken() -> None:
+            relay.wake()
+            sender.wake()
+
+        inbox = Inbox(
+            database,
+            return_paths=return_paths,
+            organiser=renderer.sender.mailbox,
+            clock=clock,
+            appended=taken,
+        )
+        postbox = Postbox(database, inbox=inbox, contacts=contacts, clock=clock)
         desk = Desk(
             database,
             state=lambda: planner.state,
@@ -152,19 +217,24 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             readers={store.FACTS: reader},
             checks={"transport": transport_takes_mails, "caps": no_cap_lasts},
         )
-        serve(broker, routes(desk), queue=NAME)
+        serve(broker, routes(desk, postbox), queue=NAME)
+        archivist = Archivist(database, clock, archive_days=settings.archive_days, inbox_days=settings.inbox_days)
+        tasks = {
+            "reader": reader.run,
+            "sender": sender.run,
+            "relay": relay.run,
+            "forget": service.periodic(_FORGET_EVERY, database.forget),
+            "archivist": service.periodic(_TIDY_EVERY, archivist.tidy),
+        }
+        listens = parse_inbox(settings.inbox)
+        if listens is not None:
+            tasks["inbox"] = Lmtp(*listens, takes=inbox.takes, receive=inbox.receive).run
         await service.run(
             application(health),
             host=settings.http_host,
             port=settings.http_port,
             brokers=(broker,),
-            tasks={
-                "reader": reader.run,
-                "sender": sender.run,
-                "relay": relay.run,
-                "forget": service.periodic(_FORGET_EVERY, database.forget),
-                "archivist": service.periodic(_TIDY_EVERY, Archivist(database, clock, settings.archive_days).tidy),
-            },
+            tasks=tasks,
             stop=stop,
         )
 

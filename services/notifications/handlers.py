@@ -188,7 +188,7 @@ class Desk:
         )
         return MailPreview(
             subject=rendered.subject,
-            to=person.email,
+            to=said.recipient.mailbox,
             text=rendered.text,
             html=rendered.html,
             calendar=rendered.calendar.decode() if rendered.calendar else None,
@@ -236,6 +236,12 @@ class Desk:
                 person=person,
                 mails=tuple(store.mails(raw, store.ALL, person=person)),
                 messages=tuple(store.messages(raw, person)),
+                received=tuple(
+                    each.decode("utf-8", "replace")
+                    for each in store.received_about(raw, person, store.addresses(raw, person))
+                ),
+                suppressed=tuple(store.suppressions(raw, person)),
+                answers=tuple(store.answers(raw, person)),
             )
 
         return await self._database.run(read)
@@ -300,17 +306,26 @@ class Desk:
 class Archivist:
     """Forgets what mails said once nobody needs to know any more."""
 
-    def __init__(self, database: Database, clock: Clock, days: int) -> None:
+    def __init__(self, database: Database, clock: Clock, *, archive_days: int, inbox_days: int) -> None:
         self._database = database
         self._clock = clock
-        self._kept = timedelta(days=days)
+        self._archived = timedelta(days=archive_days)
+        self._received = timedelta(days=inbox_days)
 
     async def tidy(self) -> None:
-        """Empty the archive of mails that were planned too long ago."""
-        before = self._clock() - self._kept
-        forgotten = await self._database.transact(lambda raw: store.forget_old_bytes(raw, before))
-        if forgotten:
-            _log.info("old mails forgotten", mails=forgotten)
+        """Empty the archive of mails that were planned too long ago, and the list of what came back long ago."""
+        now = self._clock()
+
+        def forget(raw: Connection) -> tuple[int, int]:
+            return (
+                store.forget_old_bytes(raw, now - self._archived),
+                store.forget_old_received(raw, now - self._received),
+            )
+
+        mails, received = await self._database.transact(forget)
+        if mails or received:
+            self._database.forget_soon()
+            _log.info("old mails forgotten", mails=mails, received=received)
 
 
 def _does_not_fit(detail: str) -> Problem:

@@ -21,6 +21,7 @@ Purpose = Literal[
     "withdrawn",
     "withdrawn-invite",
     "team-incomplete",
+    "undeliverable",
 ]
 
 LONGEST_UID = 202
@@ -264,6 +265,14 @@ class TeamIncomplete:
             raise ValueError("a deadline needs a time zone")
 
 
+@dataclass(frozen=True, slots=True)
+class Undeliverable:
+    """To the programme's contact, of a participant: mails do not arrive, somebody should ask for another address."""
+
+    purpose: ClassVar[Purpose] = "undeliverable"
+    name: str
+
+
 Occasion = (
     Confirmation
     | Promotion
@@ -276,6 +285,7 @@ Occasion = (
     | Withdrawn
     | WithdrawnInvite
     | TeamIncomplete
+    | Undeliverable
 )
 CalendarOccasion = Invite | SessionMoved | SessionCancelled | WithdrawnInvite
 

@@ -40,6 +40,7 @@ from services.notifications.letters import (
     SessionCancelled,
     SessionMoved,
     TeamIncomplete,
+    Undeliverable,
     Waiting,
     Withdrawn,
     WithdrawnInvite,
@@ -205,8 +206,8 @@ class Renderer:
             common = _Common(letter.programme, replace(occasion, calendar=_NOBODYS), recipient.language, invited)
         else:
             common = _Common(letter.programme, occasion, recipient.language, invited)
-        # Reasons and empty seats are one enrolment's own: nobody else will be told the same.
-        shared = (self._say if isinstance(occasion, Refusal | TeamIncomplete) else self._kept)(common)
+        # Reasons, empty seats and names are one enrolment's own: nobody else will be told the same.
+        shared = (self._say if isinstance(occasion, Refusal | TeamIncomplete | Undeliverable) else self._kept)(common)
         own = {
             "labels": labels,
             "greeting": f"{labels['greeting']} {views.title_of(recipient.name)},",
@@ -273,6 +274,8 @@ class Renderer:
             case TeamIncomplete(missing, deadline):
                 view["points"] = [seat for text in missing if (seat := line(text))]
                 view["deadline"] = moment(deadline, language)
+            case Undeliverable(name):
+                view["person"] = views.title_of(name)
             case ProgrammeCancelled(sessions, reason):
                 view["reason"] = line(reason or "")
                 view["sessions"] = [views.of_session(session, labels, language, struck=True) for session in sessions]

@@ -10,7 +10,9 @@ from pydantic_settings import SettingsConfigDict
 
 from services.chassis.settings import CommonSettings
 from services.notifications.hygiene import UnusableAddress, mailbox
+from services.notifications.inbox.lmtp import parse_inbox
 from services.notifications.letters import Address
+from services.notifications.return_path import ReturnPaths
 from services.notifications.sender.limits import Limits
 from services.notifications.transport import parse_transport
 
@@ -48,6 +50,16 @@ class Settings(CommonSettings):
     archive_days: Annotated[
         int, Field(ge=1, description="Days after which the bytes of a mail are forgotten; that it was sent is not.")
     ] = 180
+    inbox: Annotated[
+        str, Field(description="Where mail servers hand over what comes back: lmtp://127.0.0.1:2424, or off.")
+    ] = "off"
+    bounces: Annotated[
+        str | None,
+        Field(description="The mailbox of what comes back; each mail's envelope sender is an address beside it."),
+    ] = None
+    inbox_days: Annotated[
+        int, Field(ge=14, description="Days after which it is forgotten what came back; bounces count for 14.")
+    ] = 30
     quiet_until: Annotated[
         int,
         Field(
@@ -106,6 +118,24 @@ class Settings(CommonSettings):
     def _names_a_transport(cls, value: SecretStr) -> SecretStr:
         parse_transport(value.get_secret_value())
         return value
+
+    @field_validator("inbox")
+    @classmethod
+    def _names_an_inbox(cls, value: str) -> str:
+        parse_inbox(value)
+        return value
+
+    @field_validator("bounces")
+    @classmethod
+    def _leaves_room(cls, value: str | None) -> str | None:
+        if value is not None:
+            ReturnPaths(value, b"")
+        return value
+
+    @property
+    def bounce_mailbox(self) -> str:
+        """The mailbox of what comes back: as set, else ``bounce`` at the sender's domain."""
+        return self.bounces or f"bounce@{sender_address(self.sender).mailbox.rpartition('@')[2]}"
 
     @field_validator("sender")
     @classmethod

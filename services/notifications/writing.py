@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ from services.notifications import letters
 from services.notifications.domain import entities
 from services.notifications.domain.entities import Course, Enrolment
 from services.notifications.domain.mails import Appointment, Planned
+from services.notifications.hygiene import UnusableAddress, mailbox
 from services.notifications.letters import Language, Letter
 
 
@@ -40,7 +42,8 @@ class Writer:
         Raises:
             NothingToSay: the programme, the enrolment or the session is not known.
         """
-        language = language or person.language
+        # Nobody says which language a team reads; the programmes are Dutch.
+        language = language or ("nl" if mail.purpose == "undeliverable" else person.language)
         state = self._state
         course = entities.course_of(state, mail.programme)
         if course is None:
@@ -48,6 +51,8 @@ class Writer:
         enrolment = entities.enrolment_of(state, mail.programme, mail.enrolment) if mail.enrolment else None
         if enrolment is None:
             raise NothingToSay("the enrolment is not known")
+        if mail.purpose == "undeliverable":
+            return self._notice(course, person, language)
         participant = enrolment.participant(mail.person)
         organisation = enrolment.organisation
         return Letter(
@@ -57,6 +62,21 @@ class Writer:
             organisation=entities.organisation_name(state, organisation) if organisation else None,
             seat=_seat(course, participant, language),
             role=participant.role.replace("-", " ") if participant and participant.role else None,
+        )
+
+    def _notice(self, course: Course, person: Person, language: Language) -> Letter:
+        """To whom can pick up the telephone, and not to the person: nothing arrives there."""
+        definition = course.definition
+        contact = next(
+            (each for each in (definition.enrolment_contact, definition.content_contact) if _usable(each.email)), None
+        )
+        if contact is None:
+            raise NothingToSay("the programme has no contact with an address that mail can go to")
+        return Letter(
+            recipient=letters.Recipient(contact.name, contact.email, language),
+            # Whom to ask would be the reader.
+            programme=replace(self._programme(course, language), content=None, enrolment=None),
+            occasion=letters.Undeliverable(person.name),
         )
 
     def _programme(self, course: Course, language: Language) -> letters.Programme:
@@ -97,6 +117,8 @@ def _occasion(
                 raise NothingToSay("the team has no deadline")
             missing = tuple(_missing(course, each, language) for each in enrolment.missing)
             return letters.TeamIncomplete(missing, enrolment.complete_by)
+        case "undeliverable":
+            raise NothingToSay("it is about a person, not about an enrolment")
         case "invite" | "session-moved" | "session-cancelled" | "withdrawn-invite":
             return _calendar(course, mail, language)
 
@@ -160,6 +182,14 @@ def _slot(occasion: Occasion, language: Language) -> letters.Slot:
 @lru_cache(maxsize=4096)
 def _aware(local: datetime | None) -> datetime | None:
     return instant(local) if local else None
+
+
+def _usable(address: str) -> bool:
+    try:
+        mailbox(address)
+    except UnusableAddress:
+        return False
+    return True
 
 
 def _contact(contact: Contact) -> letters.Contact:

@@ -14,12 +14,15 @@ from services.chassis.database import Database
 from services.notifications import store
 from services.notifications.contacts import Absence, Contact, ContactsUnavailable
 from services.notifications.handlers import Desk, Planner
+from services.notifications.inbox import Inbox, Postbox
 from services.notifications.letters import Address
 from services.notifications.rendering import Renderer
+from services.notifications.return_path import ReturnPaths
 from services.notifications.sender import Limits, Sender
 from services.notifications.transport import Transport
 from tests.notifications.lives import START, Life, messages
 
+BOUNCES = "bounce@deelname.example"
 SENDER = Address("Deelname", "deelname@deelname.example")
 
 
@@ -65,6 +68,7 @@ class Service:
     contacts: AddressBook
     planner: Planner
     renderer: Renderer
+    return_paths: ReturnPaths
 
     def sender(self, transport: Transport, fault_pause: float = 60, limits: Limits | None = None) -> Sender:
         return Sender(
@@ -74,9 +78,18 @@ class Service:
             renderer=self.renderer,
             clock=self.clock,
             state=lambda: self.planner.state,
+            envelope_from=self.return_paths.of,
             fault_pause=fault_pause,
             limits=limits or Limits(),
         )
+
+    @property
+    def inbox(self) -> Inbox:
+        return Inbox(self.database, return_paths=self.return_paths, organiser=SENDER.mailbox, clock=self.clock)
+
+    @property
+    def postbox(self) -> Postbox:
+        return Postbox(self.database, inbox=self.inbox, contacts=self.contacts, clock=self.clock)
 
     @property
     def desk(self) -> Desk:
@@ -91,7 +104,8 @@ class Service:
     async def reads(self, life: Life) -> None:
         """Everything in the log that was not read yet."""
         position = await self.planner.position()
-        await self.planner.apply(messages(life.facts)[position:])
+        if fresh := messages(life.facts)[position:]:
+            await self.planner.apply(fresh)
 
     async def becomes(self, mail: str, status: str) -> None:
         """A mail's status as if something had made it so."""
@@ -117,5 +131,6 @@ async def notifications(database_path: Path, renderer: Renderer) -> AsyncIterato
     clock = SetClock()
     planner = Planner(database, clock)
     await planner.load()
-    yield Service(database, clock, AddressBook(), planner, renderer)
+    return_paths = ReturnPaths(BOUNCES, await database.run(store.key))
+    yield Service(database, clock, AddressBook(), planner, renderer, return_paths)
     await database.close()

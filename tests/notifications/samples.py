@@ -1,6 +1,7 @@
 """One person's mails over the life of a year track, in Dutch and in English: what the golden files are made of."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -27,6 +28,7 @@ from services.notifications.letters import (
     SessionMoved,
     Slot,
     TeamIncomplete,
+    Undeliverable,
     Venue,
     Waiting,
     Withdrawn,
@@ -95,6 +97,7 @@ def occasions(language: Language) -> Iterator[tuple[Occasion, datetime]]:
     yield Refusal(REASONS[language]), first
     yield TeamIncomplete(("Manager",) if language == "nl" else ("Manager", "Basic skills"), at(5, 8, 15)), first
     yield ProgrammeCancelled((WORK_2,), "Te weinig bibliotheken doen mee." if language == "nl" else None), first
+    yield Undeliverable("Noor de Wit"), first + timedelta(days=3)
 
 
 @cache
@@ -103,6 +106,9 @@ def renderer() -> Renderer:
 
 
 def letter(occasion: Occasion, language: Language = "nl", programme: Programme = PROGRAMME) -> Letter:
+    if isinstance(occasion, Undeliverable):
+        # It goes to the contact, who need not be told whom to ask.
+        programme = replace(programme, content=None, enrolment=None)
     return Letter(
         recipient=RECIPIENTS[language],
         programme=programme,

@@ -345,7 +345,7 @@ async def test_the_bytes_of_old_mails_are_forgotten_and_that_they_were_sent_is_n
     transport = Maildir(tmp_path / "mail")
     await transport.open()
     await notifications.sender(transport).send_due()
-    archivist = Archivist(notifications.database, notifications.clock, days=30)
+    archivist = Archivist(notifications.database, notifications.clock, archive_days=30, inbox_days=30)
     notifications.clock.forward(days=29)
     await archivist.tidy()
     assert len((await notifications.desk.export(PersonQuestion(person="noor"))).messages) == 2

@@ -57,6 +57,13 @@ class MailServer:
         lines = written[: written.rfind("\n") + 1].splitlines()
         return [_parsed(b64decode(json.loads(line)["raw"])) for line in lines]
 
+    @property
+    def envelopes(self) -> list[tuple[str, str, str]]:
+        """Envelope sender, envelope recipient and header From of what was taken."""
+        written = self._mails.read_text() if self._mails.exists() else ""
+        found = [json.loads(line) for line in written[: written.rfind("\n") + 1].splitlines()]
+        return [(each["from"], each["to"][0], str(_parsed(b64decode(each["raw"]))["From"])) for each in found]
+
     def stop(self) -> None:
         self.process.kill()
         self.process.communicate()
@@ -171,6 +178,27 @@ async def test_a_whole_life_reaches_the_mail_server_in_order(notifications: Serv
     assert moved["In-Reply-To"] == invite["Message-ID"]
     assert moved["References"].split() == [confirmation["Message-ID"], invite["Message-ID"]]
     assert cancel["In-Reply-To"] == moved["Message-ID"]
+
+
+async def test_each_mail_leaves_from_an_address_of_its_own_and_the_same_one_on_every_attempt(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    await notifications.reads(life_with(confirmed("e1", "noor"), confirmed("e2", "sam")))
+    # Refused after the message, so that the server has seen it.
+    lives_at(notifications, "sam", "end.451@bibliotheek.example")
+    async with opened(mail_server.url) as transport:
+        sender = notifications.sender(transport)
+        await sender.send_due()
+        notifications.clock.forward(minutes=10)
+        await sender.send_due()
+    envelopes = mail_server.envelopes
+    assert {header for _, _, header in envelopes} == {"Deelname <deelname@deelname.example>"}
+    by_mail: dict[str | None, list[str]] = {}
+    for sender_address, recipient, _ in envelopes:
+        by_mail.setdefault(notifications.return_paths.mail(sender_address), []).append(recipient)
+    assert by_mail.keys() == {each.mail for each in await mails(notifications)}
+    assert sorted(len(each) for each in by_mail.values()) == [1, 1, 2, 2]
+    assert not any("noor" in each or "sam" in each for each, _, _ in envelopes)
 
 
 async def test_an_invite_that_did_not_go_out_yet_says_the_newest_time_with_sequence_zero(
@@ -406,6 +434,7 @@ async def test_an_address_that_does_not_exist_fails_for_good_and_gets_nothing_mo
         assert [(each.purpose, each.status) for each in noor] == [
             ("confirmation", "failed"),
             ("invite", "failed"),
+            ("undeliverable", "sent"),  # to the programme's contact
             ("session-moved", "failed"),
         ]
         assert noor[-1].attempts == 0
@@ -593,15 +622,16 @@ async def test_our_own_log_tells_of_every_mail_and_names_nobody(
         await notifications.sender(transport).send_due()
     entries = await notifications.database.run(lambda raw: store.LOG.read(raw, 0, 100))
     told = [facts.parse(each.body) for each in entries]
-    assert [each.position for each in told] == [each.version for each in told] == [1, 2, 3, 4]
+    assert [each.position for each in told] == [each.version for each in told] == [1, 2, 3, 4, 5]
     assert sorted((each.type, each.data.model_dump()["person"]) for each in told) == [
         ("mail.failed.v1", "sam"),
         ("mail.failed.v1", "sam"),
         ("mail.sent.v1", "noor"),
         ("mail.sent.v1", "noor"),
+        ("mail.sent.v1", "sam"),  # the notice that nothing arrives there
     ]
     assert {each.subject for each in told} == {"gezinsaanpak-2023"}
-    assert {each.data.model_dump()["mail"] for each in told} == {each.id for each in life.mails}
+    assert {each.data.model_dump()["mail"] for each in told} >= {each.id for each in life.mails}
     for entry in entries:
         assert b"bibliotheek.example" not in entry.body
         assert b"de Wit" not in entry.body

@@ -44,6 +44,8 @@ def obstacle(state: State, mail: Planned, now: datetime) -> str | None:
             if entities.is_over(invitation.occasion, now):
                 return "the session is over"
             return "the person has a newer invitation" if invitation.uid != appointment.uid else None
+        case "undeliverable":
+            return "the programme is over" if entities.all_over(course, now) else None
         case "refusal" | "session-cancelled" | "programme-cancelled" | "withdrawn" | "withdrawn-invite":
             return None
 

@@ -43,9 +43,6 @@ def look_again(state: State, batch: Sequence[Due], now: datetime, verdicts: Verd
             verdicts.add(Outcome(due.ordinal, "dropped", said.reason))
         elif isinstance(said, Unread):
             continue
-        elif due.suppressed:
-            answer = "the address was refused for good before"
-            verdicts.add(Outcome(due.ordinal, "failed", answer), failed(due, "refused"))
         else:
             sound.append(_worded(due, said))
     return sound

@@ -69,6 +69,7 @@ class Sender:
     Args:
         state: the fold as it stands; asked anew for every batch.
         transport: open.
+        envelope_from: the envelope sender of a mail, by the mail's id.
         appended: called after facts were appended to our own log.
         fault_pause: seconds for which the queue stands still after the server refused us.
         limits: how many mails may go out by the hour and by the minute; a maildir knows no hurry.
@@ -83,6 +84,7 @@ class Sender:
         renderer: Renderer,
         clock: Clock,
         state: Callable[[], State],
+        envelope_from: Callable[[str], str],
         appended: Callable[[], None] = lambda: None,
         fault_pause: float = 180.0,
         limits: Limits = NO_LIMITS,
@@ -95,6 +97,7 @@ class Sender:
         self._domain = renderer.sender.mailbox.rpartition("@")[2]
         self._clock = clock
         self._state = state
+        self._envelope_from = envelope_from
         self._appended = appended
         self._fault_pause = fault_pause
         self._gate = Gate(limits, paced=not self._repeatable)
@@ -316,6 +319,9 @@ class Sender:
             )
         finally:
             begun.set()
+        if len(claimed) < len(batch):
+            # Those that are not sent to their address may have been told of.
+            self._appended()
         batch = [each for each in batch if each.written.ordinal in claimed]
         answers = await asyncio.gather(*(self._deliver(each) for each in batch))
         now = self._clock()
@@ -347,7 +353,7 @@ class Sender:
         written = each.written
         try:
             return await self._transport.deliver(
-                self._renderer.sender.mailbox,
+                self._envelope_from(each.due.mail.id),
                 written.recipient,
                 written.raw,
                 written.message_id,

@@ -2,8 +2,27 @@
 
 from pathlib import Path
 
-from services.notifications.store.asking import mails, messages, people_with_address
-from services.notifications.store.news import LOG, SOURCE, News
+from services.notifications.store.asking import addresses, mails, messages, people_with_address
+from services.notifications.store.inbox import (
+    Answer,
+    Mailed,
+    answer_of,
+    answers,
+    bounced,
+    bounces_since,
+    forget_old_received,
+    keep,
+    last_told,
+    mail_of_id,
+    mail_of_item,
+    mail_of_message,
+    put_answer,
+    received,
+    received_about,
+    received_bytes,
+)
+from services.notifications.store.key import fingerprint, key
+from services.notifications.store.news import LOG, SOURCE, News, append
 from services.notifications.store.planning import FACTS, STATE, erase, forget_bytes, load, record
 from services.notifications.store.rows import ALL, Due, Outcome, Written, text
 from services.notifications.store.sending import (
@@ -16,6 +35,7 @@ from services.notifications.store.sending import (
     settle,
     tried_since,
 )
+from services.notifications.store.suppression import lift, suppress, suppressions, tell
 
 MIGRATIONS = Path(__file__).parent.with_name("migrations")
 
@@ -27,23 +47,47 @@ __all__ = [
     "REPEATABLE",
     "SOURCE",
     "STATE",
+    "Answer",
     "Due",
+    "Mailed",
     "News",
     "Outcome",
     "Written",
+    "addresses",
+    "answer_of",
+    "answers",
+    "append",
     "begin",
+    "bounced",
+    "bounces_since",
     "due",
     "erase",
+    "fingerprint",
     "forget_bytes",
     "forget_old_bytes",
+    "forget_old_received",
+    "keep",
+    "key",
+    "last_told",
+    "lift",
     "load",
+    "mail_of_id",
+    "mail_of_item",
+    "mail_of_message",
     "mails",
     "messages",
     "people_with_address",
+    "put_answer",
+    "received",
+    "received_about",
+    "received_bytes",
     "record",
     "retry",
     "sending",
     "settle",
+    "suppress",
+    "suppressions",
+    "tell",
     "text",
     "tried_since",
 ]

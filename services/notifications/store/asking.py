@@ -6,6 +6,7 @@ import sqlite3
 from typing import Any
 
 from contracts.queries import MailView
+from services.notifications.store.key import fingerprint, key
 
 
 def mails(connection: sqlite3.Connection, limit: int, **conditions: str | None) -> list[MailView]:
@@ -28,7 +29,8 @@ def messages(connection: sqlite3.Connection, person: str) -> list[str]:
     """A person's mails as they went out, the oldest first."""
     rows = connection.execute(
         "SELECT a.raw FROM mails m JOIN archive a ON a.ordinal = m.ordinal"
-        " WHERE m.person = ? AND m.status IN ('sending', 'sent', 'uncertain') ORDER BY m.ordinal",
+        " WHERE m.person = ? AND (m.status IN ('sending', 'sent', 'uncertain')"
+        "  OR m.ordinal IN (SELECT mail FROM bounces)) ORDER BY m.ordinal",
         (person,),
     )
     return [bytes(raw).decode("ascii", "replace") for (raw,) in rows]
@@ -38,5 +40,21 @@ def people_with_address(connection: sqlite3.Connection, same_address: Any) -> li
     """The people to whom a mail went out under an address; ``same_address`` is given each stored address."""
     rows = connection.execute(
         "SELECT DISTINCT m.person, a.recipient FROM archive a JOIN mails m ON m.ordinal = a.ordinal"
+        " WHERE m.purpose <> 'undeliverable'"
     )
     return sorted({person for person, recipient in rows if same_address(recipient)})
+
+
+def addresses(connection: sqlite3.Connection, person: str) -> list[str]:
+    """Fingerprints of the addresses that a person is known to have, or have had."""
+    secret = key(connection)
+    mailed = connection.execute(
+        "SELECT DISTINCT a.recipient FROM archive a JOIN mails m ON m.ordinal = a.ordinal"
+        " WHERE m.person = ? AND m.purpose <> 'undeliverable'",
+        (person,),
+    )
+    suppressed = connection.execute(
+        "SELECT address FROM suppressed WHERE person = ? AND address IS NOT NULL", (person,)
+    )
+    found = {fingerprint(secret, recipient) for (recipient,) in mailed} | {address for (address,) in suppressed}
+    return sorted(found)

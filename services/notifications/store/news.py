@@ -9,14 +9,14 @@ from datetime import datetime
 
 from contracts import subjects
 from contracts.envelope import Envelope, schema_name
-from contracts.facts import NAMES, MailFailed, MailSent
+from contracts.facts import NAMES, InvitationAnswered, MailBounced, MailFailed, MailSent
 from services.chassis.identity import new_id
 from services.chassis.log import Entry, SqliteLog
 
 SOURCE = "notifications"
 LOG = SqliteLog("log")
 
-_News = Envelope[MailSent | MailFailed]
+_News = Envelope[MailSent | MailFailed | MailBounced | InvitationAnswered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class News:
     """A fact of our own, to be appended to our log."""
 
     programme: str
-    data: MailSent | MailFailed
+    data: MailSent | MailFailed | MailBounced | InvitationAnswered
 
 
 def append(connection: sqlite3.Connection, news: Sequence[News], now: datetime) -> None:
@@ -49,7 +49,7 @@ def append(connection: sqlite3.Connection, news: Sequence[News], now: datetime) 
             dataschema=schema_name(type_),
             position=position,
             version=version,
-            causationid=each.data.mail,
+            causationid=None if isinstance(each.data, InvitationAnswered) else each.data.mail,
             data=each.data,
         )
         entries.append(

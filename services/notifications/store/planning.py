@@ -13,6 +13,8 @@ from services.chassis.reader import load_position, save_position
 from services.chassis.state import State
 from services.notifications.domain import Planned
 from services.notifications.domain.entities import KINDS
+from services.notifications.store.asking import addresses
+from services.notifications.store.inbox import forget_received
 from services.notifications.store.rows import DETAIL, text
 
 FACTS = subjects.log_stream("registration")
@@ -78,11 +80,13 @@ def forget_bytes(connection: sqlite3.Connection, person: str) -> None:
         " (SELECT ordinal FROM mails WHERE person = ? AND status IN ('planned', 'failed'))",
         (person,),
     )
-    connection.execute("DELETE FROM suppressed WHERE person = ?", (person,))
+    # An address that a colleague took out stays out; who has another one now is not met by it.
+    connection.execute("DELETE FROM suppressed WHERE person = ? AND source <> 'staff'", (person,))
 
 
 def erase(connection: sqlite3.Connection, person: str) -> None:
     """Drop what is planned for a person, and everything that says who the person is."""
+    forget_received(connection, person, addresses(connection, person))
     connection.execute(
         "DELETE FROM archive WHERE ordinal IN (SELECT ordinal FROM mails WHERE person = ?)",
         (person,),

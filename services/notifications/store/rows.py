@@ -37,7 +37,6 @@ class Due:
         previous: the Message-ID of the last mail about the same calendar item that may have arrived.
         overtaken: whether a later mail about the same calendar item went out already.
         history: what was written about the mail's calendar item until now.
-        suppressed: whether a mail server said that the person's address does not exist.
     """
 
     ordinal: int
@@ -53,7 +52,6 @@ class Due:
     previous: str | None = None
     overtaken: bool = False
     history: History = NOTHING
-    suppressed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

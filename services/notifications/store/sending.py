@@ -13,8 +13,10 @@ from contracts.queries import MailStatus
 from services.chassis.database import insert_rows
 from services.notifications.domain import with_told
 from services.notifications.store import items
+from services.notifications.store.key import fingerprint, key
 from services.notifications.store.news import News, append
 from services.notifications.store.rows import PLANNED, Due, Outcome, Written, planned, text
+from services.notifications.store.suppression import hold_back, refused
 
 REPEATABLE = "maildir"
 """What the column ``via`` says of mails that go into a maildir."""
@@ -29,8 +31,7 @@ SELECT m.ordinal, {PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.reci
     WHERE p.uid = m.uid AND p.ordinal < m.ordinal AND p.status IN ('sent', 'uncertain')
     ORDER BY p.ordinal DESC LIMIT 1),
   EXISTS (SELECT 1 FROM mails l
-    WHERE l.uid = m.uid AND l.ordinal > m.ordinal AND (l.status IN ('sending', 'sent', 'uncertain') OR l.perhaps)),
-  EXISTS (SELECT 1 FROM suppressed s WHERE s.person = m.person)
+    WHERE l.uid = m.uid AND l.ordinal > m.ordinal AND (l.status IN ('sending', 'sent', 'uncertain') OR l.perhaps))
 FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal
 WHERE m.status = 'planned' AND m.due_at <= ?1
   AND NOT EXISTS (SELECT 1 FROM mails e
@@ -58,7 +59,6 @@ def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
                 confirmation_message=message or None,
                 previous=row[15],
                 overtaken=bool(row[16]),
-                suppressed=bool(row[17]),
             )
         )
     return _with_histories(connection, found)
@@ -109,11 +109,13 @@ def begin(
     connection: sqlite3.Connection, written: Sequence[Written], now: datetime, *, repeatable: bool = False
 ) -> set[int]:
     """
-    Store what is about to be sent. Returns the ordinals to send: without mails that were dropped in the meantime.
+    Store what is about to be sent. Returns the ordinals to send: without mails that were dropped in the meantime, and
+    without those to an address to which nothing is sent.
 
     Once this is committed, a crash leaves no mail of which it is unknown that it may have gone out. ``repeatable`` says
     of the transport that delivering the same mail again does no harm.
     """
+    hold_back(connection, written, now)
     # One statement for them all: each step of a statement hands the interpreter's lock over (see insert_rows).
     claimed = {
         row[0]
@@ -151,10 +153,9 @@ def settle(connection: sqlite3.Connection, outcomes: Sequence[Outcome], news: Se
         " perhaps = perhaps OR (o.value ->> 5) FROM json_each(?) o WHERE ordinal = o.value ->> 0",
         (json.dumps([_settled(each) for each in outcomes]),),
     )
-    connection.executemany(
-        "INSERT INTO suppressed (person, since) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        [(each.suppress, text(now)) for each in outcomes if each.suppress],
-    )
+    for each in outcomes:
+        if each.suppress:
+            refused(connection, each, now)
     append(connection, news, now)
 
 
@@ -180,17 +181,29 @@ def retry(connection: sqlite3.Connection, mail: str, now: datetime) -> MailStatu
 
     Only ``failed`` and ``uncertain`` mails change.
     """
-    row = connection.execute("SELECT status FROM mails WHERE id = ?", (mail,)).fetchone()
+    row = connection.execute(
+        "SELECT m.status, m.ordinal, CASE m.purpose WHEN 'undeliverable' THEN NULL ELSE m.person END, a.recipient"
+        " FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal WHERE m.id = ?",
+        (mail,),
+    ).fetchone()
     if row is None:
         return None
     status: MailStatus = row[0]
+    if status not in ("failed", "uncertain"):
+        return status
+    _, ordinal, person, recipient = row
     connection.execute(
         "UPDATE mails SET perhaps = perhaps OR status = 'uncertain', status = 'planned', attempts = 0,"
         " first_at = NULL, due_at = ?"
         " WHERE id = ? AND status IN ('failed', 'uncertain')",
         (text(now), mail),
     )
-    connection.execute("DELETE FROM suppressed WHERE person = (SELECT person FROM mails WHERE id = ?)", (mail,))
+    # What a mail server said may have changed; what a colleague decided has not.
+    connection.execute(
+        "DELETE FROM suppressed WHERE source <> 'staff' AND (address = ? OR person = ?)",
+        (fingerprint(key(connection), recipient) if recipient else None, person),
+    )
+    connection.execute("DELETE FROM bounces WHERE mail = ?", (ordinal,))
     return status
 
 

@@ -1,0 +1,281 @@
+"""What a mail that came in changes: one transaction for each, whoever hands it over."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from sqlite3 import Connection
+
+import structlog
+
+from contracts.base import same_address
+from contracts.commands import ReceivedMail
+from contracts.facts import InvitationAnswer, InvitationAnswered, MailBounced
+from contracts.queries import ReceivedKind
+from services.chassis.clock import Clock
+from services.chassis.database import Database
+from services.notifications import store
+from services.notifications.domain.bouncing import FAILURES, WINDOW, weigh, worn_out
+from services.notifications.inbox.reading import (
+    Answered,
+    Automatic,
+    OddReport,
+    Read,
+    RecipientReport,
+    Reply,
+    Report,
+    Unclear,
+    read,
+)
+from services.notifications.return_path import ReturnPaths
+from services.notifications.store import Mailed, News
+
+_log = structlog.get_logger("notifications.inbox")
+
+_ANSWERS: dict[str, InvitationAnswer] = {"ACCEPTED": "accepted", "TENTATIVE": "tentative", "DECLINED": "declined"}
+_FAILED = "failed"
+
+
+class TryLater(Exception):  # noqa: N818
+    """The mail can't be taken at this moment; whoever has it keeps it and comes again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What was made of a mail; ``kept`` says that its bytes are, for a person."""
+
+    kind: ReceivedKind
+    note: str
+    mail: Mailed | None = None
+    kept: bool = False
+
+
+class Inbox:
+    """
+    Takes mails that came back.
+
+    Args:
+        organiser: the address of the organiser of every invitation, whose mail may be copied here.
+        appended: called after a mail was taken: there may be facts in our log, and mails to send.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        return_paths: ReturnPaths,
+        organiser: str,
+        clock: Clock,
+        appended: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._return_paths = return_paths
+        self._organiser = same_address(organiser)
+        self._clock = clock
+        self._appended = appended
+
+    def takes(self, address: str) -> bool:
+        """Whether mail to an address belongs here."""
+        return self._return_paths.covers(address) or same_address(address) == self._organiser
+
+    async def receive(self, raw: bytes, recipient: str | None = None) -> ReceivedMail:
+        """
+        Understand a mail and do what follows from it; when this returns, that is committed.
+
+        Args:
+            recipient: to whom the envelope addressed it; without one, the headers are searched.
+
+        Raises:
+            TryLater: the mail that it is about is under way at this moment.
+        """
+        # Megabytes take the library a while, and others wait for the event loop.
+        found = await asyncio.to_thread(read, raw)
+        now = self._clock()
+
+        def take(connection: Connection) -> tuple[int, _Verdict]:
+            work = _Work(connection, self._return_paths, found, recipient, now)
+            verdict = work.verdict()
+            number = store.keep(
+                connection,
+                digest=hmac.new(work.key, (recipient or "").encode() + b"\n" + raw, sha256).hexdigest(),
+                kind=verdict.kind,
+                note=verdict.note,
+                mail=verdict.mail,
+                raw=raw if verdict.kept else None,
+                mentioned=[store.fingerprint(work.key, each) for each in found.mentioned] if verdict.kept else (),
+                now=now,
+            )
+            return number, verdict
+
+        number, verdict = await self._database.transact(take)
+        self._appended()
+        _log.info("mail received", received=number, kind=verdict.kind, mail=verdict.mail and verdict.mail.id)
+        return ReceivedMail(
+            received=number, kind=verdict.kind, note=verdict.note, mail=verdict.mail.id if verdict.mail else None
+        )
+
+
+class _Work:
+    """One mail being taken, inside its transaction."""
+
+    def __init__(
+        self, connection: Connection, return_paths: ReturnPaths, found: Read, recipient: str | None, now: datetime
+    ) -> None:
+        self.connection = connection
+        self.return_paths = return_paths
+        self.found = found
+        self.recipient = recipient
+        self.now = now
+        self.key = store.key(connection)
+
+    def verdict(self) -> _Verdict:
+        content = self.found.content
+        match content:
+            case Report():
+                return self.reported(content)
+            case OddReport(addresses, message_ids):
+                odd = RecipientReport(_FAILED, None, addresses)
+                return self.reported(Report((odd,), message_ids))
+            case Reply():
+                return self.replied(content)
+            case Automatic(what):
+                return _Verdict("automatic", what, self.addressed())
+            case Unclear(why, uids):
+                about = next((mail for uid in uids if (mail := store.mail_of_item(self.connection, uid))), None)
+                return _Verdict("unknown", why, about or self.addressed(), kept=True)
+
+    # Bounces ----------------------------------------------------------------------------------------------------------
+
+    def addressed(self) -> Mailed | None:
+        """The mail whose envelope sender this mail goes to."""
+        # The envelope is the relay's word; headers are anybody's, but nobody else can make one of our addresses.
+        for address in self.found.recipients if self.recipient is None else (self.recipient,):
+            id_ = self.return_paths.mail(address)
+            if id_ is not None and (mail := store.mail_of_id(self.connection, id_)) is not None:
+                return mail
+        return None
+
+    def returned(self, report: Report) -> Mailed | None:
+        """
+        The mail that a report returns, if it reports on the very address that this mail went to.
+
+        Whoever got one of our mails knows its Message-ID; a report about somebody else's address is not theirs to make.
+        """
+        reported = {same_address(address) for each in report.recipients for address in each.addresses}
+        for message_id in report.message_ids:
+            mail = store.mail_of_message(self.connection, message_id)
+            if mail is not None and mail.recipient is not None and same_address(mail.recipient) in reported:
+                return mail
+        return None
+
+    def reported(self, report: Report) -> _Verdict:
+        mail = self.addressed() or self.returned(report)
+        if mail is None:
+            return _Verdict("unknown", "a report about a mail that we do not know", kept=True)
+        about = _about(report, mail)
+        if about.action != _FAILED:
+            if about.action == "delayed":
+                return _Verdict("delayed", f"the mail server still tries{_coded(about)}", mail)
+            return _Verdict("automatic", f"a report that the mail was {about.action[:20]}", mail)
+        if mail.status == "sending":
+            raise TryLater("the mail that this is about is still under way")
+        if mail.status not in ("sent", "uncertain"):
+            return _Verdict("bounce", f"about a mail that is {mail.status} already{_coded(about)}", mail)
+        return self.failed(mail, about)
+
+    def failed(self, mail: Mailed, about: RecipientReport) -> _Verdict:
+        status = about.status
+        address = store.fingerprint(self.key, mail.recipient) if mail.recipient else None
+        # Who was erased, or whose mail is old, has no address here: nothing may be kept that could quote one.
+        said = f" {about.diagnostic}" if mail.recipient else ""
+        store.bounced(
+            self.connection,
+            mail,
+            address=address,
+            status=status,
+            answer=f"bounced{_coded(about)}{said}",
+            now=self.now,
+        )
+        reason = ""
+        if address is not None:
+            failures = store.bounces_since(self.connection, address, self.now - WINDOW)
+            if weigh(status) == "gone":
+                reason = "the address does not exist"
+            elif worn_out(failures):
+                reason = f"{FAILURES} mails came back within {WINDOW.days} days"
+            if reason:
+                store.suppress(
+                    self.connection,
+                    address=address,
+                    person=None if mail.purpose == "undeliverable" else mail.person,
+                    source="bounce",
+                    reason=reason,
+                    status=status,
+                    now=self.now,
+                )
+                store.tell(self.connection, mail.ordinal, address, self.now)
+        fact = MailBounced(
+            mail=mail.id,
+            purpose=mail.purpose,
+            person=mail.person,
+            enrolment=mail.enrolment,
+            session=mail.session,
+            status=status,
+            suppressed=bool(reason),
+        )
+        store.append(self.connection, [News(mail.programme, fact)], self.now)
+        return _Verdict("bounce", f"the mail came back{_coded(about)}{f': {reason}' if reason else ''}", mail)
+
+    # Answers to invitations -------------------------------------------------------------------------------------------
+
+    def replied(self, reply: Reply) -> _Verdict:
+        verdicts = [self.answered(reply.sender, each) for each in reply.answers]
+        return next((each for each in verdicts if each.kept), verdicts[-1])
+
+    def answered(self, sender: str | None, said: Answered) -> _Verdict:
+        """One answer, by the rules of RFC 5546 §2.1.5 and §3.2.3 and those that keep others from answering."""
+        mail = store.mail_of_item(self.connection, said.uid)
+        if mail is None or mail.enrolment is None or mail.session is None:
+            return _Verdict("unknown", "an answer to an invitation that we do not know", kept=True)
+        invited = same_address(mail.recipient) if mail.recipient is not None else None
+        if same_address(said.attendee) != invited:
+            return _Verdict("unknown", "an answer for somebody who was not invited so", mail, kept=True)
+        if sender is None or same_address(sender) != invited:
+            return _Verdict("unknown", "an answer that somebody else sent", mail, kept=True)
+        answer = _ANSWERS.get(said.partstat)
+        if answer is None:
+            return _Verdict("unknown", "an answer that is neither yes, nor no, nor perhaps", mail, kept=True)
+        told = store.last_told(self.connection, said.uid)
+        if said.sequence < (told or 0):
+            return _Verdict("reply", "an answer to what the invitation said before", mail)
+        before = store.answer_of(self.connection, said.uid)
+        if before is not None and (said.sequence, said.stamp) <= (before.sequence, before.stamp):
+            return _Verdict("reply", "an answer that a later one replaced, or that is known", mail)
+        after = store.Answer(answer, said.sequence, said.stamp)
+        store.put_answer(self.connection, said.uid, mail, after, self.now)
+        if before is None or before.answer != answer:
+            fact = InvitationAnswered(enrolment=mail.enrolment, session=mail.session, person=mail.person, answer=answer)
+            store.append(self.connection, [News(mail.programme, fact)], self.now)
+        return _Verdict("reply", answer, mail)
+
+
+def _about(report: Report, mail: Mailed) -> RecipientReport:
+    """The part of a report that is about the address mailed; else a failure before anything else."""
+    mailed = same_address(mail.recipient) if mail.recipient is not None else None
+
+    def order(each: RecipientReport) -> tuple[bool, bool]:
+        return mailed not in _same(each.addresses), each.action != _FAILED
+
+    return min(report.recipients, key=order)
+
+
+def _same(addresses: Iterable[str]) -> set[str]:
+    return {same_address(each) for each in addresses}
+
+
+def _coded(about: RecipientReport) -> str:
+    return f" ({about.status})" if about.status else ""

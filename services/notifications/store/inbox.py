@@ -1,0 +1,202 @@
+"""What comes back: bounces, answers to invitations, and what a person has to look at."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from contracts.facts import InvitationAnswer
+from contracts.queries import AnswerView, ReceivedKind, ReceivedView
+from services.notifications.store import items
+from services.notifications.store.rows import text
+
+_MAILED = (
+    "SELECT m.ordinal, m.id, m.purpose, m.person, m.programme, m.enrolment, m.session, m.status, a.recipient"
+    " FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailed:
+    """A mail that something came back about. ``recipient`` is gone once the person is erased or the mail is old."""
+
+    ordinal: int
+    id: str
+    purpose: str
+    person: str
+    programme: str
+    enrolment: str | None
+    session: str | None
+    status: str
+    recipient: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a calendar answered: at which SEQUENCE and with which DTSTAMP (RFC 5546 §2.1.5)."""
+
+    answer: InvitationAnswer
+    sequence: int
+    stamp: datetime
+
+
+def mail_of_id(connection: sqlite3.Connection, id_: str) -> Mailed | None:
+    """The mail with this id."""
+    return _mailed(connection.execute(f"{_MAILED} WHERE m.id = ?", (id_,)))
+
+
+def mail_of_message(connection: sqlite3.Connection, message_id: str) -> Mailed | None:
+    """The mail that has, or last had, this Message-ID."""
+    return _mailed(connection.execute(f"{_MAILED} WHERE m.message_id = ?", (message_id,)))
+
+
+def mail_of_item(connection: sqlite3.Connection, uid: str) -> Mailed | None:
+    """The newest mail about a calendar item whose recipient is still known; else the newest one."""
+    return _mailed(
+        connection.execute(f"{_MAILED} WHERE m.uid = ? ORDER BY a.recipient IS NULL, m.ordinal DESC LIMIT 1", (uid,))
+    )
+
+
+def _mailed(rows: sqlite3.Cursor) -> Mailed | None:
+    row = rows.fetchone()
+    return Mailed(*row) if row else None
+
+
+def last_told(connection: sqlite3.Connection, uid: str) -> int | None:
+    """The highest SEQUENCE of a calendar item that anybody may have seen; None before the first."""
+    told = items.history(items.lines(connection, {uid}).get(uid, ())).told
+    return told.appointment.sequence if told else None
+
+
+def bounced(
+    connection: sqlite3.Connection, mail: Mailed, *, address: str | None, status: str | None, answer: str, now: datetime
+) -> None:
+    """A mail that went out did not arrive: from now on it is a failed one, which may be retried."""
+    connection.execute(
+        "INSERT INTO bounces (mail, at, address, status) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (mail) DO UPDATE SET at = excluded.at, address = excluded.address, status = excluded.status",
+        (mail.ordinal, text(now), address, status),
+    )
+    connection.execute("UPDATE mails SET status = 'failed', answer = ? WHERE ordinal = ?", (answer, mail.ordinal))
+
+
+def bounces_since(connection: sqlite3.Connection, address: str, since: datetime) -> int:
+    """How many mails to an address came back since a moment; the address is given as its fingerprint."""
+    row = connection.execute("SELECT count(*) FROM bounces WHERE address = ? AND at >= ?", (address, text(since)))
+    return int(row.fetchone()[0])
+
+
+def answer_of(connection: sqlite3.Connection, uid: str) -> Answer | None:
+    """What was last answered about a calendar item."""
+    row = connection.execute("SELECT answer, sequence, stamp FROM answers WHERE uid = ?", (uid,)).fetchone()
+    return Answer(row[0], row[1], datetime.fromisoformat(row[2])) if row else None
+
+
+def put_answer(connection: sqlite3.Connection, uid: str, mail: Mailed, answer: Answer, now: datetime) -> None:
+    """Remember what was answered, in place of what was before."""
+    connection.execute(
+        "INSERT INTO answers (uid, person, programme, enrolment, session, answer, sequence, stamp, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE SET answer = excluded.answer,"
+        " sequence = excluded.sequence, stamp = excluded.stamp, at = excluded.at",
+        (
+            uid,
+            mail.person,
+            mail.programme,
+            mail.enrolment,
+            mail.session,
+            answer.answer,
+            answer.sequence,
+            text(answer.stamp),
+            text(now),
+        ),
+    )
+
+
+def answers(connection: sqlite3.Connection, person: str) -> list[AnswerView]:
+    """What a person's calendar answered."""
+    rows = connection.execute(
+        "SELECT programme, session, answer, at FROM answers WHERE person = ? ORDER BY at, uid", (person,)
+    )
+    names = ("programme", "session", "answer", "at")
+    return [AnswerView.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def keep(
+    connection: sqlite3.Connection,
+    *,
+    digest: str,
+    kind: ReceivedKind,
+    note: str,
+    mail: Mailed | None,
+    raw: bytes | None,
+    mentioned: Iterable[str],
+    now: datetime,
+) -> int:
+    """
+    Note what came in; bytes are kept where they are given. Returns its number, the old one for what was noted before.
+
+    Args:
+        digest: the same for the same bytes to the same recipient.
+        mentioned: fingerprints of the addresses in ``raw``.
+    """
+    known = connection.execute("SELECT ordinal FROM received WHERE digest = ?", (digest,)).fetchone()
+    if known:
+        return int(known[0])
+    (ordinal,) = connection.execute(
+        "INSERT INTO received (digest, at, kind, note, mail, person, raw) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " RETURNING ordinal",
+        (digest, text(now), kind, note, mail.ordinal if mail else None, mail.person if mail else None, raw),
+    ).fetchone()
+    if raw is not None:
+        connection.executemany(
+            "INSERT INTO mentions (address, received) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            [(address, ordinal) for address in mentioned],
+        )
+    return int(ordinal)
+
+
+def received(connection: sqlite3.Connection, limit: int, *, unread: bool = False) -> list[ReceivedView]:
+    """What came in, the newest first; ``unread`` for what is kept for a person."""
+    rows = connection.execute(
+        "SELECT r.ordinal, r.at, r.kind, r.note, m.id, r.person, length(r.raw) FROM received r"
+        " LEFT JOIN mails m ON m.ordinal = r.mail WHERE NOT ? OR r.raw IS NOT NULL ORDER BY r.ordinal DESC LIMIT ?",
+        (unread, limit),
+    )
+    names = ReceivedView.model_fields
+    return [ReceivedView.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def received_bytes(connection: sqlite3.Connection, ordinal: int) -> bytes | None:
+    """A mail that came in, as it came; None where its bytes are not kept."""
+    row = connection.execute("SELECT raw FROM received WHERE ordinal = ?", (ordinal,)).fetchone()
+    return bytes(row[0]) if row and row[0] is not None else None
+
+
+def received_about(connection: sqlite3.Connection, person: str, addresses: Iterable[str]) -> list[bytes]:
+    """The kept mails that are about a person or hold one of these addresses (fingerprints), the oldest first."""
+    found = {
+        row[0]
+        for address in addresses
+        for row in connection.execute("SELECT received FROM mentions WHERE address = ?", (address,))
+    }
+    found |= {row[0] for row in connection.execute("SELECT ordinal FROM received WHERE person = ?", (person,))}
+    return [raw for each in sorted(found) if (raw := received_bytes(connection, each)) is not None]
+
+
+def forget_received(connection: sqlite3.Connection, person: str, addresses: Iterable[str]) -> None:
+    """Erase what came back about a person, or holds one of these addresses (fingerprints)."""
+    for address in addresses:
+        connection.execute(
+            "DELETE FROM received WHERE ordinal IN (SELECT received FROM mentions WHERE address = ?)", (address,)
+        )
+        connection.execute("UPDATE bounces SET address = NULL WHERE address = ?", (address,))
+    connection.execute("DELETE FROM received WHERE person = ?", (person,))
+    connection.execute("DELETE FROM answers WHERE person = ?", (person,))
+
+
+def forget_old_received(connection: sqlite3.Connection, before: datetime) -> int:
+    """Forget what came in before a moment, and how often an address bounced by then."""
+    connection.execute("UPDATE bounces SET address = NULL WHERE at < ?", (text(before),))
+    return connection.execute("DELETE FROM received WHERE at < ?", (text(before),)).rowcount

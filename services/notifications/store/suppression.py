@@ -1,0 +1,140 @@
+"""Addresses to which nothing is sent, and who is told so."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from contracts.facts import MailFailed
+from contracts.queries import SuppressionView
+from services.notifications.domain.mails import mail_id
+from services.notifications.store.key import fingerprint, key
+from services.notifications.store.news import News, append
+from services.notifications.store.rows import Outcome, Written, text
+
+Source = Literal["smtp", "bounce", "staff"]
+
+_STATUS = re.compile(r"(?<![\d.])5\.\d{1,3}\.\d{1,3}(?![\d.])")
+
+
+def suppress(
+    connection: sqlite3.Connection,
+    *,
+    address: str,
+    person: str | None,
+    source: Source,
+    reason: str,
+    now: datetime,
+    status: str | None = None,
+) -> bool:
+    """Send nothing more to an address, given as its fingerprint. Returns whether that is new."""
+    return bool(
+        connection.execute(
+            "INSERT INTO suppressed (address, person, since, source, status, reason) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (address) WHERE address IS NOT NULL DO NOTHING",
+            (address, person, text(now), source, status, reason),
+        ).rowcount
+    )
+
+
+def lift(connection: sqlite3.Connection, *, address: str | None = None, person: str | None = None) -> int:
+    """Send to an address, or to all addresses of a person, again. Returns how many were suppressed."""
+    return connection.execute("DELETE FROM suppressed WHERE address = ? OR person = ?", (address, person)).rowcount
+
+
+def suppressions(connection: sqlite3.Connection, person: str | None = None) -> list[SuppressionView]:
+    """All of them, or those of a person, the newest first."""
+    rows = connection.execute(
+        "SELECT person, since, source, reason, status FROM suppressed WHERE ?1 IS NULL OR person = ?1"
+        " ORDER BY since DESC, ordinal DESC",
+        (person,),
+    )
+    names = ("person", "since", "source", "reason", "status")
+    return [SuppressionView.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def hold_back(connection: sqlite3.Connection, written: Sequence[Written], now: datetime) -> set[int]:
+    """
+    Fail the mails that are about to go to a suppressed address, and plan that somebody is told.
+
+    Returns their ordinals. It runs in the transaction that marks the others as under way: nothing comes between.
+    """
+    if not connection.execute("SELECT EXISTS (SELECT 1 FROM suppressed)").fetchone()[0]:
+        return set()
+    secret = key(connection)
+    held, news = set(), []
+    for each in written:
+        address = fingerprint(secret, each.recipient)
+        row = connection.execute(
+            "SELECT s.ordinal, s.reason, m.id, m.purpose, m.person, m.programme, m.enrolment, m.session"
+            " FROM mails m, suppressed s WHERE m.ordinal = ? AND m.status = 'planned' AND (s.address = ?"
+            "  OR (s.address IS NULL AND s.person = m.person AND m.purpose <> 'undeliverable')) LIMIT 1",
+            (each.ordinal, address),
+        ).fetchone()
+        if row is None:
+            continue
+        entry, reason, id_, purpose, person, programme, enrolment, session = row
+        held.add(each.ordinal)
+        connection.execute(
+            "UPDATE mails SET status = 'failed', answer = ? WHERE ordinal = ?",
+            (f"not sent, nothing goes to this address: {reason}", each.ordinal),
+        )
+        if purpose != "undeliverable":
+            # Who has an address that was suppressed by hand is known from now on: erasing the person finds it.
+            connection.execute(
+                "UPDATE suppressed SET person = coalesce(person, ?) WHERE ordinal = ?",
+                (person, entry),
+            )
+        fact = MailFailed(
+            mail=id_, purpose=purpose, person=person, enrolment=enrolment, session=session, cause="refused"
+        )
+        news.append(News(programme, fact))
+        tell(connection, each.ordinal, address, now)
+    append(connection, news, now)
+    return held
+
+
+def refused(connection: sqlite3.Connection, outcome: Outcome, now: datetime) -> None:
+    """Suppress the address that a mail server just said does not exist, and plan that somebody is told."""
+    row = connection.execute(
+        "SELECT a.recipient, m.purpose, m.person FROM mails m JOIN archive a ON a.ordinal = m.ordinal"
+        " WHERE m.ordinal = ?",
+        (outcome.ordinal,),
+    ).fetchone()
+    if row is None:
+        # The person was erased while the mail was under way: nothing may be kept.
+        return
+    recipient, purpose, person = row
+    address = fingerprint(key(connection), recipient)
+    status = _STATUS.search(outcome.answer)
+    suppress(
+        connection,
+        address=address,
+        person=None if purpose == "undeliverable" else person,
+        source="smtp",
+        reason="the mail server refused the address for good",
+        status=status[0] if status else None,
+        now=now,
+    )
+    tell(connection, outcome.ordinal, address, now)
+
+
+def tell(connection: sqlite3.Connection, mail: int, address: str, now: datetime) -> None:
+    """
+    Plan that the programme's contact is told that a mail did not arrive: once for a person, a programme and an address.
+
+    That such a notice itself does not arrive is told to nobody, so that it goes round in no circle.
+    """
+    row = connection.execute("SELECT purpose, person, programme, enrolment FROM mails WHERE ordinal = ?", (mail,))
+    purpose, person, programme, enrolment = row.fetchone()
+    if purpose == "undeliverable" or enrolment is None:
+        return
+    connection.execute(
+        "INSERT INTO mails (id, fact, purpose, person, programme, enrolment, detail, planned_at, due_at)"
+        " SELECT ?1, fact, 'undeliverable', person, programme, enrolment, '{}', ?2, ?2 FROM mails WHERE ordinal = ?3"
+        " ON CONFLICT (id) DO NOTHING",
+        (mail_id(f"{programme}|{address}", "undeliverable", person, None), text(now), mail),
+    )

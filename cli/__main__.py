@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from cli import enrolment, intake, log, mail, organisation, person, programme, report, system, theme
+from cli import broker, enrolment, intake, log, mail, organisation, person, programme, report, system, theme
 
 _SETTING_UP = "Setting up"
 _RUNNING = "Running programmes"
 _LOOKING = "Looking after"
+_OPERATING = "Operating a deployment"
 
 app = typer.Typer(
     name="deelname",
@@ -58,6 +59,7 @@ app.add_typer(mail.app, name="mail", rich_help_panel=_RUNNING)
 app.add_typer(report.app, name="report", rich_help_panel=_LOOKING)
 app.add_typer(log.app, name="log", rich_help_panel=_LOOKING)
 app.add_typer(person.app, name="person", rich_help_panel=_LOOKING)
+app.add_typer(broker.app, name="broker", rich_help_panel=_OPERATING)
 
 
 def main() -> None:

@@ -13,8 +13,9 @@ import nats.errors
 from nats.aio.client import Client
 from pydantic import BaseModel, ValidationError
 
+from cli.encryption import EncryptedClient, abandon, complaint, trusting
 from cli.endpoints import Access
-from cli.failure import REFUSED, UNREACHABLE, Failure
+from cli.failure import REFUSED, UNREACHABLE, USAGE, Failure
 from contracts import subjects
 from contracts.problem import ERROR_CODE_HEADER, Problem, ProblemError
 
@@ -140,14 +141,19 @@ class Connection:
 
     async def _connect(self) -> Client:
         async def remember(error: Exception) -> None:
+            nonlocal distrust
             text = str(error)
             if "permissions violation" in text.lower():
                 self._refusal = text
+            distrust = distrust or complaint(error, self.access.authority)
 
-        client = Client()
+        distrust: str | None = None
+        encrypted = self.access.authority is not None or self.access.url.startswith("tls://")
+        client = EncryptedClient() if encrypted else Client()
+        proof = self._proof()
         try:
             await client.connect(
-                self.access.url,
+                self.access.url.split(","),
                 name=f"deelname ({self.access.identity})",
                 inbox_prefix=self.access.inbox_prefix.encode(),
                 allow_reconnect=False,
@@ -156,12 +162,19 @@ class Connection:
                 connect_timeout=3,
                 pending_size=0,
                 error_cb=remember,
+                **proof,
             )
         except (nats.errors.Error, OSError, TimeoutError) as error:
             # A refused client keeps its socket open until it is told to close.
-            await client.close()
+            await abandon(client)
             if isinstance(error, nats.errors.AuthorizationError) or "authorization" in str(error).lower():
                 raise self._unknown_here() from error
+            if distrust:
+                raise Failure(
+                    f"{self.access.address}: {distrust}.",
+                    "Use the endpoints.json and the ca.pem of this deployment.",
+                    code=UNREACHABLE,
+                ) from error
             raise Failure(
                 f"No broker answers at {self.access.address}.",
                 "Start Deelname with 'deelname up', or name one that runs with --endpoints FILE.",
@@ -169,9 +182,25 @@ class Connection:
             ) from error
         return client
 
+    def _proof(self) -> dict[str, Any]:
+        """What nats-py takes beside the address; raises Failure where a file of it cannot be read."""
+        proof: dict[str, Any] = {}
+        try:
+            if self.access.seed is not None:
+                proof["nkeys_seed_str"] = self.access.seed.read_text(encoding="ascii")
+            if self.access.authority is not None:
+                proof["tls"] = trusting(self.access.authority)
+        except (OSError, ValueError) as error:
+            raise Failure(
+                f"What '{self.access.identity}' proves itself with cannot be read: {error}.",
+                "Keep endpoints.json together with the files that it names.",
+                code=USAGE,
+            ) from None
+        return proof
+
     def _unknown_here(self) -> Failure:
         return Failure(
-            f"The broker at {self.access.address} does not know '{self.access.identity}' by this password.",
+            f"The broker at {self.access.address} does not know '{self.access.identity}' by this password or key.",
             "Use the endpoints.json of the system that runs now: --endpoints FILE.",
             code=UNREACHABLE,
         )

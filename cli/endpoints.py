@@ -17,16 +17,23 @@ USUAL_PLACES = (Path("data/endpoints.json"), Path("demo-data/endpoints.json"))
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One identity at the broker: its URL (with what proves the identity in it) and the prefix of its inboxes."""
+    """
+    One identity at the broker: its URL and the prefix of its inboxes.
+
+    A password in the URL proves the identity, or the nkey in ``seed``, a file. ``authority`` is the file (PEM) of
+    whoever the broker's certificate must be of.
+    """
 
     identity: str
     url: str
     inbox_prefix: str
+    seed: Path | None = None
+    authority: Path | None = None
 
     @property
     def address(self) -> str:
         """Host and port, without the password."""
-        parts = urlsplit(self.url)
+        parts = urlsplit(self.url.split(",")[0])
         return f"{parts.hostname}:{parts.port or 4222}"
 
 
@@ -91,7 +98,13 @@ def read(path: Path) -> Endpoints:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         accesses = {
-            identity: Access(identity, entry["url"], entry["inbox_prefix"])
+            identity: Access(
+                identity,
+                entry["url"],
+                entry["inbox_prefix"],
+                _beside(path, entry.get("nkey_seed_file")),
+                _beside(path, entry.get("ca_file")),
+            )
             for identity, entry in content["nats"].items()
         }
         http, mail = dict(content.get("http", {})), content.get("mail")
@@ -110,7 +123,20 @@ def read(path: Path) -> Endpoints:
     return Endpoints(str(path), accesses, http, mail)
 
 
+def _beside(path: Path, named: str | None) -> Path | None:
+    """A file that the endpoints name, seen from where they are."""
+    return path.parent / named if named else None
+
+
 def _from_url(url: str, identity: str) -> Endpoints:
     user = unquote(urlsplit(url).username or "") or identity
     name = os.environ.get("DEELNAME_NATS_NAME", user)
-    return Endpoints("DEELNAME_NATS_URL", {identity: Access(identity, url, f"_INBOX_{name}")})
+    seed, authority = os.environ.get("DEELNAME_NATS_NKEY_SEED_FILE"), os.environ.get("DEELNAME_NATS_CA_FILE")
+    access = Access(
+        identity,
+        url,
+        f"_INBOX_{name}".replace("-", "_"),
+        Path(seed) if seed else None,
+        Path(authority) if authority else None,
+    )
+    return Endpoints("DEELNAME_NATS_URL", {identity: access})

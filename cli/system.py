@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import typer
 
+from cli import deployment
 from cli.desk import Desk, command
-from cli.failure import REFUSED, USAGE, Failure
+from cli.failure import REFUSED, Failure
 
 PanelName = "The system on this machine"
 PortBase = Annotated[
@@ -46,7 +45,7 @@ def up(
     ] = None,
 ) -> None:
     """Start everything, empty or where it was left, until Ctrl-C."""
-    local = _deploy("deploy.local")
+    local = deployment.module("deploy.local")
     output = desk.output
 
     def ready(system: Any) -> None:
@@ -76,8 +75,8 @@ def demo(
     port_base: PortBase = 4700,
 ) -> None:
     """Run the five sample programmes from 2017 to 2023, with another process that enrols as a partner."""
-    runner = _deploy("deploy.demo.runner")
-    local = _deploy("deploy.local")
+    runner = deployment.module("deploy.demo.runner")
+    local = deployment.module("deploy.local")
     try:
         missed: list[str] = runner.run(data, port_base, once=once, output=desk.output)
     except (local.DidNotStart, runner.DemoFailed) as error:
@@ -107,24 +106,3 @@ def _tell(desk: Desk, endpoints: dict[str, Any], file: Path) -> None:
         f"deelname organisation load organisations.csv --endpoints {file}",
         f"deelname programme publish programme.yaml --endpoints {file}",
     )
-
-
-def _deploy(name: str) -> ModuleType:
-    """
-    A module of the deployment, which the tool alone does not bring.
-
-    Raises:
-        Failure: it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith(("deploy", "services")):
-            missing = f"the package '{error.name}' is not installed"
-        else:
-            missing = "the package deelname-deploy is not installed"
-        raise Failure(
-            f"This starts the whole system, and {missing}.",
-            "Install it beside the tool: pip install deelname-deploy (in a clone of the repository: make install).",
-            code=USAGE,
-        ) from None

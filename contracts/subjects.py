@@ -100,6 +100,13 @@ def intake_stream(source: str) -> str:
     return f"INTAKE_{source.upper().replace('-', '_')}"
 
 
+def source_of(stream: str) -> str | None:
+    """The partner whose requests a stream keeps; None when it is no intake stream."""
+    name = stream.removeprefix("INTAKE_")
+    # A partner's name has no underscore and no capital: this is the way back.
+    return name.lower().replace("_", "-") if name != stream else None
+
+
 def parse_intake_subject(subject: str) -> tuple[str, str]:
     """
     The source and the kind of request (``enrolment.request``) that an intake subject says.

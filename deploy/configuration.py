@@ -21,6 +21,10 @@ from deploy.streams import INTAKE_BYTES, MEBIBYTE, streams_of
 MAX_PAYLOAD = MEBIBYTE
 """The largest message of all, in bytes."""
 
+MAX_CONNECTIONS = 2000
+AUTHENTICATED_WITHIN = 3
+"""Seconds."""
+
 PARTNERS_FORESEEN = 32
 """For so many partners the broker keeps room without being started anew."""
 SPARE_BYTES = 256 * MEBIBYTE
@@ -73,12 +77,21 @@ def keys_in_environment(access: Access) -> dict[str, Credential]:
 
 
 @dataclass(frozen=True, slots=True)
+class Encryption:
+    """Where the broker finds its certificate and the key to it (PEM)."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Broker:
     """
     Where the broker listens and keeps its files; ``monitoring_port`` None opens no monitoring.
 
     Whoever may read the monitoring pages sees every connection: ``monitoring_host`` stays on loopback unless the broker
     has a network of its own, as in a container, whose ports are opened one by one.
+    With ``encryption`` nobody is let in who does not speak TLS.
     """
 
     store: Path
@@ -87,6 +100,7 @@ class Broker:
     monitoring_port: int | None = None
     monitoring_host: str = "127.0.0.1"
     server_name: str = "deelname"
+    encryption: Encryption | None = None
 
 
 class _Bare(str):
@@ -97,15 +111,33 @@ class _Bare(str):
 
 def render(access: Access, credentials: Mapping[str, Credential], broker: Broker) -> str:
     """
-    The text of ``nats.conf``.
+    The text of ``nats.conf``, with everything in it.
 
     Raises:
         InvalidCredential: an identity of the table has no credential.
     """
-    missing = sorted(identity.name for identity in access.identities if identity.name not in credentials)
-    if missing:
-        raise InvalidCredential(f"no credential for {', '.join(missing)}")
-    stores = {account.name: _store(account.name, access) for account in access.accounts if account.streams}
+    return _WRITTEN + _text(_server(access, broker) | _accounts(access, credentials))
+
+
+def render_server(access: Access, broker: Broker, accounts: str) -> str:
+    """The text of ``nats.conf`` without the accounts, which it includes from the file ``accounts`` beside it."""
+    return _WRITTEN + _text(_server(access, broker)) + f"include {json.dumps(accounts)}\n"
+
+
+def render_accounts(access: Access, credentials: Mapping[str, Credential]) -> str:
+    """
+    The text of the accounts alone: the same for every server of a cluster, and for one that others run.
+
+    Raises:
+        InvalidCredential: an identity of the table has no credential.
+    """
+    return _WRITTEN + _text(_accounts(access, credentials))
+
+
+_WRITTEN = "# Written by deploy/configuration.py from deploy/identities.py: change it there.\n"
+
+
+def _server(access: Access, broker: Broker) -> dict[str, object]:
     top: dict[str, object] = {
         "server_name": broker.server_name,
         "host": broker.host,
@@ -113,21 +145,37 @@ def render(access: Access, credentials: Mapping[str, Credential], broker: Broker
         "max_payload": MAX_PAYLOAD,
         "max_control_line": 4096,
         "write_deadline": "10s",
+        "max_connections": MAX_CONNECTIONS,
+        # Whoever connects and says nothing keeps a place no longer than this, in seconds.
+        "authorization": {"timeout": AUTHENTICATED_WITHIN},
     }
+    if broker.encryption is not None:
+        top["tls"] = {
+            "cert_file": str(broker.encryption.certificate),
+            "key_file": str(broker.encryption.key),
+            "min_version": "1.2",
+            "timeout": AUTHENTICATED_WITHIN,
+        }
     if broker.monitoring_port is not None:
         top["http"] = f"{broker.monitoring_host}:{broker.monitoring_port}"
     top["jetstream"] = {
         "store_dir": str(broker.store),
         # Anything laxer loses acknowledged messages when the power fails.
         "sync_interval": _Bare("always"),
-        "max_file": sum(stores.values()),
+        "max_file": sum(_store(account.name, access) for account in access.accounts if account.streams),
         "max_mem": 64 * MEBIBYTE,
     }
-    top["system_account"] = _Bare(SYSTEM)
-    top["accounts"] = {
-        account.name: _account(account, access, credentials, stores.get(account.name)) for account in access.accounts
+    return top
+
+
+def _accounts(access: Access, credentials: Mapping[str, Credential]) -> dict[str, object]:
+    missing = sorted(identity.name for identity in access.identities if identity.name not in credentials)
+    if missing:
+        raise InvalidCredential(f"no credential for {', '.join(missing)}")
+    return {
+        "system_account": _Bare(SYSTEM),
+        "accounts": {account.name: _account(account, access, credentials) for account in access.accounts},
     }
-    return "# Written by deploy/configuration.py from deploy/identities.py: change it there.\n" + _text(top)
 
 
 def _store(account: str, access: Access) -> int:
@@ -137,20 +185,24 @@ def _store(account: str, access: Access) -> int:
     With room for partners to come: a reload can add one, but it cannot raise the server's ``max_file``.
     """
     promised = sum(stream.config.max_bytes or 0 for stream in streams_of(account, access.partners))
-    to_come = max(0, PARTNERS_FORESEEN - len(access.partners)) if account == PARTNERS else 0
-    return promised + to_come * INTAKE_BYTES + SPARE_BYTES
+    return promised + _to_come(account, access) * INTAKE_BYTES + SPARE_BYTES
 
 
-def _account(
-    account: Account, access: Access, credentials: Mapping[str, Credential], store: int | None
-) -> dict[str, object]:
+def _to_come(account: str, access: Access) -> int:
+    """For how many partners more than there are an account keeps room."""
+    return max(0, PARTNERS_FORESEEN - len(access.partners)) if account == PARTNERS else 0
+
+
+def _account(account: Account, access: Access, credentials: Mapping[str, Credential]) -> dict[str, object]:
     lines: dict[str, object] = {}
-    if store is not None:
+    if account.streams:
         lines["jetstream"] = {
-            "max_store": store,
+            "max_store": _store(account.name, access),
             "max_mem": 32 * MEBIBYTE,
+            "max_streams": len(streams_of(account.name, access.partners)) + _to_come(account.name, access) + 1,
             "max_bytes_required": True,
         }
+    lines["limits"] = {"max_connections": account.connections, "max_subscriptions": account.subscriptions}
     lines["users"] = [
         _user(identity, credentials[identity.name])
         for identity in access.identities
@@ -168,7 +220,7 @@ def _account(
 
 def _user(identity: Identity, credential: Credential) -> dict[str, object]:
     permissions: dict[str, object] = {
-        "publish": {"allow": list(identity.publish)},
+        "publish": {"allow": list(identity.publish)} | ({"deny": list(identity.never)} if identity.never else {}),
         "subscribe": {"allow": list(identity.subscribe)},
     }
     match credential:

@@ -32,6 +32,7 @@ REPORTING = "REPORTING"
 PARTNERS = "PARTNERS"
 """What partners sent and were answered; no partner is in it."""
 STAFF = "STAFF"
+MONITORING = "MONITORING"
 SYSTEM = "SYS"
 
 CONTACTS_STREAM = f"KV_{subjects.CONTACTS}"
@@ -42,11 +43,14 @@ REGISTRATION_INTAKE = "registration_intake"
 """Registration's second user, in the partners' account. Its inbox prefix is the one of ``registration``."""
 TOPOLOGY = "topology"
 TOPOLOGY_PARTNERS = "topology_partners"
+MONITOR = "monitor"
+OPERATOR = "operator"
+"""Has the broker read its configuration again, and may do nothing else."""
 
 _PARTNER_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST_PARTNER_NAME = 40
 _RESERVED = frozenset(
-    {*SERVICES, REGISTRATION_INTAKE, TOPOLOGY, TOPOLOGY_PARTNERS, "staff", "web", "monitor", "system"}
+    {*SERVICES, REGISTRATION_INTAKE, TOPOLOGY, TOPOLOGY_PARTNERS, MONITOR, OPERATOR, "staff", "web", "system"}
 )
 
 
@@ -67,6 +71,7 @@ class Identity:
     One user of the broker.
 
     ``publish`` and ``subscribe`` are the subjects that it may use, patterns of NATS; everything else is refused.
+    ``never`` is what a pattern of ``publish`` would let through and must not.
     """
 
     name: str
@@ -74,6 +79,7 @@ class Identity:
     publish: tuple[str, ...]
     subscribe: tuple[str, ...] = ()
     inbox: str = ""
+    never: tuple[str, ...] = ()
 
     @property
     def inbox_prefix(self) -> str:
@@ -102,6 +108,7 @@ class Account:
     A closed space of subjects. ``streams`` says that streams may live in it.
 
     ``hears`` are the subjects on which consumers of the account ``hears_from`` may deliver to this one.
+    ``connections`` are the most at once, so that no one takes the places of all; ``subscriptions`` the most of each.
     """
 
     name: str
@@ -109,6 +116,8 @@ class Account:
     imports: tuple[Import, ...] = ()
     hears: tuple[str, ...] = ()
     hears_from: str = APPLICATION
+    connections: int = 32
+    subscriptions: int = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +163,13 @@ def access(partners: Iterable[str]) -> Access:
             Account(NOTIFICATIONS, imports=_NOTIFICATIONS_IMPORTS, hears=(_own_inbox("notifications"),)),
             Account(REPORTING, imports=_REPORTING_IMPORTS, hears=(_own_inbox("reporting"),)),
             Account(PARTNERS, streams=True),
-            Account(STAFF, imports=_STAFF_IMPORTS),
-            *(Account(partner_account(name), imports=_partner_imports(name)) for name in names),
+            # Each command of the tool is a connection, and many people type at once.
+            Account(STAFF, imports=_STAFF_IMPORTS, connections=256),
+            *(
+                Account(partner_account(name), imports=_partner_imports(name), connections=16, subscriptions=100)
+                for name in names
+            ),
+            Account(MONITORING, imports=_MONITORING_IMPORTS),
             Account(SYSTEM),
         ),
         identities=(
@@ -163,9 +177,11 @@ def access(partners: Iterable[str]) -> Access:
             _NOTIFICATIONS,
             _REPORTING,
             _TOPOLOGY,
-            _registration_intake(names),
+            _REGISTRATION_INTAKE,
             _TOPOLOGY_PARTNERS,
             _STAFF,
+            _MONITOR,
+            _OPERATOR,
             *(_partner(name) for name in names),
         ),
         partners=names,
@@ -298,9 +314,12 @@ _TOPOLOGY_PARTNERS = Identity(
         "$JS.API.CONSUMER.NAMES.*",
         "$JS.API.CONSUMER.INFO.*.*",
         "$JS.API.CONSUMER.CREATE.*.>",
+        # The intake of a partner that leaves. Answers outlive whoever they were for.
+        "$JS.API.STREAM.DELETE.*",
     ),
     subscribe=(_own_inbox(TOPOLOGY),),
     inbox=TOPOLOGY,
+    never=(f"$JS.API.STREAM.DELETE.{subjects.OUTCOMES_STREAM}",),
 )
 
 _READABLE_BY_STAFF = tuple(subjects.log_stream(service) for service in ("registration", "notifications"))
@@ -322,23 +341,43 @@ _STAFF = Identity(
 )
 
 
-def _registration_intake(partners: tuple[str, ...]) -> Identity:
-    reader = subjects.INTAKE_READER
-    streams = tuple(subjects.intake_stream(partner) for partner in partners)
-    return Identity(
-        name=REGISTRATION_INTAKE,
-        account=PARTNERS,
-        publish=(
-            subjects.outcomes(),
-            f"$JS.API.STREAM.INFO.{subjects.OUTCOMES_STREAM}",
-            f"$JS.API.STREAM.MSG.GET.{subjects.OUTCOMES_STREAM}",
-            *(f"$JS.API.CONSUMER.INFO.{stream}.{reader}" for stream in streams),
-            *(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{reader}" for stream in streams),
-            *(f"$JS.ACK.{stream}.{reader}.>" for stream in streams),
-        ),
-        subscribe=(_own_inbox("registration"),),
-        inbox="registration",
-    )
+_REGISTRATION_INTAKE = Identity(
+    name=REGISTRATION_INTAKE,
+    account=PARTNERS,
+    publish=(
+        subjects.outcomes(),
+        f"$JS.API.STREAM.INFO.{subjects.OUTCOMES_STREAM}",
+        f"$JS.API.STREAM.MSG.GET.{subjects.OUTCOMES_STREAM}",
+        # Which partners there are: whoever has an intake. A partner may come and go without a word to registration.
+        "$JS.API.STREAM.NAMES",
+        # Each intake has a consumer of this name, and nothing else may have one: no partner can be called so.
+        f"$JS.API.CONSUMER.INFO.*.{subjects.INTAKE_READER}",
+        f"$JS.API.CONSUMER.MSG.NEXT.*.{subjects.INTAKE_READER}",
+        f"$JS.ACK.*.{subjects.INTAKE_READER}.>",
+    ),
+    subscribe=(_own_inbox("registration"),),
+    inbox="registration",
+)
+
+_MONITORING_IMPORTS = tuple(
+    Import(f"$SYS.REQ.SERVER.PING{page}", SYSTEM, Answers.MANY)
+    for page in ("", ".HEALTHZ", ".VARZ", ".CONNZ", ".JSZ", ".ACCSTATZ")
+)
+"""How each server is, who is connected, and how far every stream and consumer is; of no message what is in it."""
+
+_MONITOR = Identity(
+    name=MONITOR,
+    account=MONITORING,
+    publish=_may_ask(_MONITORING_IMPORTS),
+    subscribe=(_own_inbox(MONITOR),),
+)
+
+_OPERATOR = Identity(
+    name=OPERATOR,
+    account=SYSTEM,
+    publish=("$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.*.RELOAD"),
+    subscribe=(_own_inbox(OPERATOR),),
+)
 
 
 def _partner_imports(partner: str) -> tuple[Import, ...]:

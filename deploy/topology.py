@@ -14,14 +14,17 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import nats
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 from nats.js.manager import JetStreamManager
 
+from cli.encryption import EncryptedClient, abandon, complaint, trusting
 from deploy.identities import APPLICATION, PARTNERS, TOPOLOGY, access
 from deploy.streams import ACK_WAIT, Stream, streams_of
 
@@ -165,17 +168,36 @@ async def _names(connection: Client, subject: str, key: str) -> list[str]:
             return sorted(names)
 
 
-async def connect(url: str, inbox_prefix: str, **options: Any) -> Client:
-    """A connection for declaring: it gives up soon, for whoever started it waits."""
-    failures: list[Exception] = []
+async def connect(
+    url: str, inbox_prefix: str, *, seed: str | Path | None = None, authority: str | Path | None = None
+) -> Client:
+    """
+    A connection for operators: it gives up soon, for whoever started it waits.
+
+    Args:
+        url: one or several, parted by commas; ``tls://`` where plain text will not do.
+        inbox_prefix: of the identity that connects.
+        seed: the file of its nkey, unless the address holds a password.
+        authority: the file (PEM) of whoever the broker's certificate must be of.
+
+    Raises:
+        nats.errors.Error: the broker does not answer, does not let us in, or cannot be believed.
+        OSError: a file cannot be read.
+    """
+    refusals: list[NatsError] = []
 
     async def remember(error: Exception) -> None:
-        failures.append(error)
+        if reason := complaint(error, authority):
+            refusals.append(NatsError(reason))
 
-    connection = Client()
+    encrypted = authority is not None or url.startswith("tls://")
+    options: dict[str, Any] = {"nkeys_seed": str(seed)} if seed else {}
+    if authority is not None:
+        options["tls"] = trusting(authority)
+    connection = EncryptedClient() if encrypted else Client()
     try:
         await connection.connect(
-            url,
+            url.split(","),
             name="deelname topology",
             inbox_prefix=inbox_prefix.encode(),
             allow_reconnect=False,
@@ -186,9 +208,11 @@ async def connect(url: str, inbox_prefix: str, **options: Any) -> Client:
             error_cb=remember,
             **options,
         )
-    except BaseException:
+    except BaseException as error:
         # nats-py leaves the socket of an attempt that failed half way to the garbage collector.
-        await connection.close()
+        await abandon(connection)
+        if refusals and isinstance(error, NatsError | OSError):
+            raise refusals[0] from error
         raise
     return connection
 
@@ -201,6 +225,7 @@ async def declare_at(
     application_seed: str | None = None,
     partners_seed: str | None = None,
     ack_wait: float = ACK_WAIT,
+    authority: str | None = None,
 ) -> Changes:
     """
     Connect to both accounts, declare, and close: what ``python -m deploy.topology`` and the local mode do.
@@ -213,19 +238,15 @@ async def declare_at(
         nats.errors.Error: the broker does not answer, or does not let us in.
     """
     prefix = access(()).identity(TOPOLOGY).inbox_prefix
-    application = await connect(application_url, prefix, **_key(application_seed))
+    application = await connect(application_url, prefix, seed=application_seed, authority=authority)
     try:
-        partners_account = await connect(partners_url, prefix, **_key(partners_seed))
+        partners_account = await connect(partners_url, prefix, seed=partners_seed, authority=authority)
         try:
             return await declare(application, partners_account, partners, ack_wait)
         finally:
             await partners_account.close()
     finally:
         await application.close()
-
-
-def _key(seed: str | None) -> dict[str, Any]:
-    return {"nkeys_seed": seed} if seed else {}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -252,6 +273,11 @@ def main(arguments: list[str] | None = None) -> int:
         help="file with the nkey of topology_partners (default: DEELNAME_PARTNERS_NATS_NKEY_SEED_FILE)",
     )
     parser.add_argument(
+        "--authority",
+        default=os.environ.get("DEELNAME_NATS_CA_FILE"),
+        help="file (PEM) of whoever the broker's certificate is of (default: DEELNAME_NATS_CA_FILE)",
+    )
+    parser.add_argument(
         "--partners",
         default=os.environ.get("DEELNAME_PARTNERS", ""),
         help="comma-separated names (default: DEELNAME_PARTNERS)",
@@ -269,6 +295,7 @@ def main(arguments: list[str] | None = None) -> int:
                 partners,
                 application_seed=given.application_seed,
                 partners_seed=given.partners_seed,
+                authority=given.authority,
             )
         )
     except (TopologyConflict, ValueError, OSError, nats.errors.Error) as error:

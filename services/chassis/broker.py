@@ -28,6 +28,8 @@ from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 
+from services.chassis.encryption import NotEncrypted, abandon, distrust, trusting
+
 Result = TypeVar("Result")
 
 _log = structlog.get_logger("chassis.broker")
@@ -60,6 +62,13 @@ class _Connection(Client):
     """A client that knows whether it was closed on purpose, and that reads the headers of logs and calls quickly."""
 
     closing = False
+    encrypted = False
+    """Whether plain text will not do. nats-py goes on in plain text, whatever it was given, when no TLS is offered."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        if self.encrypted and initial_connection and not info.get("tls_required"):
+            raise NotEncrypted
+        await super()._process_info(info, initial_connection)
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
@@ -92,6 +101,8 @@ async def connect(
     user: str | None = None,
     password: str | None = None,
     nkey_seed_file: Path | str | None = None,
+    *,
+    ca_file: Path | str | None = None,
 ) -> Client:
     """
     A connection that waits for the broker, reconnects for ever, and ends the process when anyone but us closes it.
@@ -100,20 +111,26 @@ async def connect(
     starts the process again is the better cure (crash-only).
 
     Args:
-        url: ``nats://host:port``; several are parted by commas.
+        url: ``nats://host:port``, or ``tls://…`` where plain text will not do; several are parted by commas.
         name: shown in the broker's monitoring; ``_INBOX_<name>`` is the inbox prefix that the permissions know.
         user: with ``password``; or ``nkey_seed_file``, a file that holds the seed; or neither.
+        ca_file: the authority (PEM) that the broker's certificate must be of; plain text will not do then.
 
     Raises:
-        nats.errors.Error: the broker refuses this user.
+        nats.errors.Error: the broker refuses this user, or shows a certificate that cannot be believed.
+        OSError: a file cannot be read.
     """
     connection = _Connection()
+    connection.encrypted = ca_file is not None or url.startswith("tls://")
     established = False
 
     async def failed(error: Exception) -> None:
         # Only while the first connection is made: raised later it would end nats-py's own reconnecting.
-        if not established and "authorization" in str(error).lower():
-            raise error
+        if not established:
+            if "authorization" in str(error).lower():
+                raise error
+            if refusal := distrust(error, ca_file):
+                raise refusal from error
         _log.warning("broker connection error", client=name, error=str(error) or type(error).__name__)
 
     async def disconnected() -> None:
@@ -135,6 +152,8 @@ async def connect(
         credentials["nkeys_seed"] = str(nkey_seed_file)
     elif user is not None:
         credentials |= {"user": user, "password": password}
+    if ca_file is not None:
+        credentials["tls"] = trusting(ca_file)
     try:
         await connection.connect(
             url.split(","),
@@ -156,7 +175,7 @@ async def connect(
         )
     except BaseException:
         # nats-py leaves the socket open when its error callback raises.
-        await connection.close()
+        await abandon(connection)
         raise
     established = True
     return connection
@@ -183,9 +202,14 @@ class _Broker(NatsBroker):
         """See ``NatsBroker.start``."""
         await super().start()
         for subscriber in self.subscribers:
-            subscription = getattr(subscriber, "subscription", None)
-            if isinstance(subscription, JetStreamContext.PullSubscription):
-                subscriber.subscription = GuardedPull(subscription)  # type: ignore[attr-defined]
+            guard(subscriber)
+
+
+def guard(subscriber: Any) -> None:
+    """Have a subscriber of FastStream that was started wait when it cannot fetch, if it is one that fetches."""
+    subscription = getattr(subscriber, "subscription", None)
+    if isinstance(subscription, JetStreamContext.PullSubscription):
+        subscriber.subscription = GuardedPull(subscription)
 
 
 class GuardedPull:
@@ -233,6 +257,8 @@ def faststream_broker(
     user: str | None = None,
     password: str | None = None,
     nkey_seed_file: Path | str | None = None,
+    *,
+    ca_file: Path | str | None = None,
 ) -> NatsBroker:
     """
     A FastStream broker with the connection of ``connect``, for handlers that take raw messages.
@@ -241,7 +267,7 @@ def faststream_broker(
     times the whole rest. Nothing is acknowledged but by a handler.
     """
     return _Broker(
-        lambda: connect(url, name, user, password, nkey_seed_file),
+        lambda: connect(url, name, user, password, nkey_seed_file, ca_file=ca_file),
         url,
         apply_types=False,
         logger=None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from faststream.middlewares import AckPolicy
@@ -18,7 +19,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
-from services.chassis.broker import while_connected
+from services.chassis.broker import guard, while_connected
 
 _log = structlog.get_logger("chassis.intake")
 
@@ -62,7 +63,8 @@ def take_in(
     batch_size: int = 64,
     ack_wait: float = 30.0,
     patience: float = 120.0,
-) -> None:
+    passing: bool = False,
+) -> Any:
     """
     Hand every message of a work queue to ``handler``, ``batch_size`` at a time; starts with ``broker``.
 
@@ -81,6 +83,7 @@ def take_in(
         batch_size: the most messages that are handled at the same time.
         ack_wait: the consumer's, in seconds; the broker is told three times in it that work goes on.
         patience: seconds after which a handler that hangs no longer holds its message.
+        passing: the subscriber lives no longer than whoever holds what is returned (``Queues`` does).
     """
     subscriber = broker.subscriber(
         subject,
@@ -93,12 +96,60 @@ def take_in(
         no_reply=True,
         parser=_parse,
         decoder=_raw,
+        persistent=not passing,
     )
 
     async def receive(raw: Msg) -> None:
         await _handle(raw, handler, ack_wait, patience)
 
     subscriber(receive)
+    return subscriber
+
+
+class Queues:
+    """
+    Work queues that come and go while the service runs: each is taken in from when it appears until it is gone.
+
+    Args:
+        broker: takes messages in; ``look`` does nothing before it is started but what starts with it.
+        present: the queues that there are, by any name.
+        take: makes a subscriber for a name, by ``take_in`` with ``passing``.
+    """
+
+    def __init__(
+        self, broker: NatsBroker, present: Callable[[], Awaitable[Iterable[str]]], take: Callable[[str], Any]
+    ) -> None:
+        self._broker = broker
+        self._present = present
+        self._take = take
+        self._taken: dict[str, Any] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is taken in from."""
+        return tuple(sorted(self._taken))
+
+    async def look(self) -> None:
+        """
+        Start with what is new and let go of what is gone.
+
+        Raises:
+            nats.errors.Error: the broker could not be asked; everything stays as it is.
+        """
+        present = set(await self._present())
+        for name in sorted(present - set(self._taken)):
+            subscriber = self._take(name)
+            if self._broker.running:
+                await subscriber.start()
+                guard(subscriber)
+            self._taken[name] = subscriber
+            _log.info("intake begins", queue=name)
+        for name in sorted(set(self._taken) - present):
+            subscriber = self._taken.pop(name)
+            # Its consumer is gone, and so is what would be fetched: there is nothing to finish.
+            with contextlib.suppress(NatsError):
+                await subscriber.stop()
+            _log.info("intake ends", queue=name)
 
 
 async def finish_taking_in(broker: NatsBroker, patience: float = 10.0) -> None:

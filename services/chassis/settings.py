@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Login(TypedDict):
+    """How to connect to the broker: the arguments of ``broker.connect`` and ``broker.faststream_broker``."""
+
+    url: str
+    name: str
+    user: str | None
+    password: str | None
+    nkey_seed_file: Path | None
+    ca_file: Path | None
 
 
 class CommonSettings(BaseSettings):
@@ -18,6 +29,10 @@ class CommonSettings(BaseSettings):
     nats_user: Annotated[str | None, Field(description="User in the account APP.")] = None
     nats_password: SecretStr | None = None
     nats_nkey_seed_file: Annotated[Path | None, Field(description="Instead of user and password.")] = None
+    nats_ca_file: Annotated[
+        Path | None,
+        Field(description="The authority (PEM) of the broker's certificate; plain text will not do then."),
+    ] = None
     nats_name: Annotated[str, Field(description="Client name; the inbox prefix is _INBOX_<name>.")]
     data: Annotated[Path, Field(description="Directory of the service's database.")]
     http_host: str = "127.0.0.1"
@@ -26,3 +41,15 @@ class CommonSettings(BaseSettings):
         str | None, Field(description="A settable clock: an ISO 8601 instant, or a file that holds one.")
     ] = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def login(self) -> Login:
+        """How to connect to the broker."""
+        return Login(
+            url=self.nats_url,
+            name=self.nats_name,
+            user=self.nats_user,
+            password=self.nats_password.get_secret_value() if self.nats_password else None,
+            nkey_seed_file=self.nats_nkey_seed_file,
+            ca_file=self.nats_ca_file,
+        )

@@ -154,17 +154,15 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     clock = clock_from(settings.now)
     renderer = Renderer(sender_address(settings.sender), settings.public_url)
     transport = parse_transport(settings.transport.get_secret_value())
-    password = settings.nats_password.get_secret_value() if settings.nats_password else None
-    login = (settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file)
     async with AsyncExitStack() as parts:
         database = await Database.open(settings.data / "notifications.db", store.MIGRATIONS)
         parts.push_async_callback(database.close)
-        connection = await connect(*login)
+        connection = await connect(**settings.login)
         parts.push_async_callback(connection.close)
         await refuse_old_database(connection, database)
         await transport.open()
         parts.push_async_callback(transport.close)
-        broker = faststream_broker(*login)
+        broker = faststream_broker(**settings.login)
 
         contacts = Contacts(connection)
         relay = Relay(connection, database, store.LOG, OWN_STREAM)

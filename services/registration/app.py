@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from datetime import timedelta
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from faststream.nats import NatsBroker
+from nats.errors import Error as NatsError
 
 from contracts import commands, queries, subjects
 from contracts.envelope import Envelope
@@ -20,9 +22,10 @@ from services.chassis.clock import Clock, clock_from
 from services.chassis.commands import Route, serve
 from services.chassis.database import Database
 from services.chassis.health import Health
-from services.chassis.intake import take_in
+from services.chassis.intake import Queues, take_in
 from services.chassis.relay import Relay
 from services.chassis.service import periodic, run
+from services.chassis.settings import Login
 from services.chassis.specification import Channel, specification
 from services.chassis.web import application
 from services.registration import pages, store
@@ -32,6 +35,7 @@ from services.registration.domain.retention import Terms
 from services.registration.handlers import Handlers, programmes
 from services.registration.handlers.intake import Intake
 from services.registration.handlers.retention import Retention
+from services.registration.partners import Partners
 from services.registration.settings import MIGRATIONS, Settings
 from services.registration.web import router
 from services.registration.writer import Writer
@@ -43,6 +47,7 @@ SECONDS_BETWEEN_DEADLINE_CHECKS = 2.0
 SECONDS_BETWEEN_FORGETTING = 5.0
 SECONDS_BETWEEN_LOOKS_AT_TERMS = 5.0
 SECONDS_BETWEEN_LOOKS_AT_CONTACTS = 15.0
+SECONDS_BETWEEN_LOOKS_AT_PARTNERS = 2.0
 
 
 def routes(handlers: Handlers) -> list[Route]:
@@ -129,10 +134,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """Run registration until a signal, or ``stop``, ends it."""
     clock = clock_from(settings.now)
     database = await Database.open(settings.data / "registration.db", MIGRATIONS)
-    password = settings.nats_password.get_secret_value() if settings.nats_password else None
-    connection = await connect(
-        settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file
-    )
+    connection = await connect(**settings.login)
     contacts = Contacts(connection, database)
     relay = Relay(connection, database, store.LOG, subjects.log_stream(NAME), before=contacts.copy)
 
@@ -141,9 +143,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         relay.offer(batch.entries)
 
     writer = Writer(database, committed)
-    broker = faststream_broker(
-        settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file
-    )
+    broker = faststream_broker(**settings.login)
     terms = Terms(timedelta(days=settings.keep_people_days), timedelta(days=settings.keep_others_days))
     retention = Retention(writer, clock, terms)
     serve(broker, routes(Handlers(writer, clock, retention, settings.confirm_above)), NAME)
@@ -162,9 +162,12 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     relays = {subjects.log_stream(NAME): relay}
     brokers: list[NatsBroker] = [broker]
     closing = [connection.close]
-    if settings.partners:
-        intake_broker, outcomes, partners_connection = await _partners(settings, database, writer, clock)
+    if settings.partners_login is not None:
+        intake_broker, queues, outcomes, partners_connection = await _partners(
+            settings.partners_login, database, writer, clock
+        )
         tasks["outcomes"] = outcomes.run
+        tasks["partners"] = periodic(SECONDS_BETWEEN_LOOKS_AT_PARTNERS, queues.look)
         relays[subjects.OUTCOMES_STREAM] = outcomes
         brokers.append(intake_broker)
         closing.append(partners_connection.close)
@@ -181,29 +184,27 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
 
 
 async def _partners(
-    settings: Settings, database: Database, writer: Writer, clock: Clock
-) -> tuple[NatsBroker, Relay, Any]:
+    login: Login, database: Database, writer: Writer, clock: Clock
+) -> tuple[NatsBroker, Queues, Relay, Any]:
     """Registration's second foot: in the partners' account it takes in requests and gives outcomes."""
-    assert settings.partners_nats_url is not None  # noqa: S101 - the settings see to it
-    password = settings.partners_nats_password.get_secret_value() if settings.partners_nats_password else None
-    address = (
-        settings.partners_nats_url,
-        settings.partners_nats_name,
-        settings.partners_nats_user,
-        password,
-        settings.partners_nats_nkey_seed_file,
-    )
-    connection = await connect(*address)
+    connection = await connect(**login)
     outcomes = Relay(connection, database, store.OUTCOMES, subjects.OUTCOMES_STREAM, forgets=True)
     intake = Intake(writer, clock, outcomes.wake)
-    broker = faststream_broker(*address)
-    for source in settings.partners:
-        take_in(
+    broker = faststream_broker(**login)
+
+    def take(source: str) -> Any:
+        return take_in(
             broker,
             stream=subjects.intake_stream(source),
             durable=subjects.INTAKE_READER,
             subject=subjects.intake_of(source),
             handler=intake.handle,
-            inbox=inbox_prefix(settings.partners_nats_name),
+            inbox=inbox_prefix(login["name"]),
+            passing=True,
         )
-    return broker, outcomes, connection
+
+    queues = Queues(broker, Partners(connection).present, take)
+    # Whoever is there already is taken in from the start; one who is not is found by the periodic look.
+    with contextlib.suppress(NatsError):
+        await queues.look()
+    return broker, queues, outcomes, connection

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import NoDecode
+from pydantic import Field, SecretStr
 
-from services.chassis.settings import CommonSettings
+from services.chassis.settings import CommonSettings, Login
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -27,34 +26,25 @@ class Settings(CommonSettings):
     confirm_above: Annotated[
         int, Field(ge=0, description="People whom one change of a programme may mail without being confirmed.")
     ] = 25
-    partners: Annotated[
-        tuple[str, ...], NoDecode, Field(description="The partners whose intake is read, parted by commas.")
-    ] = ()
-    partners_nats_url: Annotated[str | None, Field(description="The broker's partners' account; needed if any.")] = None
+    partners_nats_url: Annotated[
+        str | None, Field(description="The broker's partners' account. Without it there are no partners.")
+    ] = None
     partners_nats_user: str | None = None
     partners_nats_password: SecretStr | None = None
-    partners_nats_nkey_seed_file: str | None = None
+    partners_nats_nkey_seed_file: Path | None = None
+    partners_nats_ca_file: Path | None = None
     partners_nats_name: str = "registration"
 
-    @field_validator("partners")
-    @classmethod
-    def _are_no_sources_of_ours(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        # Whoever is called so could touch what the web forms and the staff brought in.
-        if taken := {"staff", "web"} & set(value):
-            raise ValueError(f"no partner can be called {' or '.join(sorted(taken))}: requests of our own are")
-        return value
-
-    @model_validator(mode="after")
-    def _partners_are_met_somewhere(self) -> Self:
-        if self.partners and self.partners_nats_url is None:
-            raise ValueError(
-                "DEELNAME_PARTNERS names partners, so DEELNAME_PARTNERS_NATS_URL must say where they connect"
-            )
-        return self
-
-    @field_validator("partners", mode="before")
-    @classmethod
-    def _parted_by_commas(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(word.strip() for word in value.split(",") if word.strip())
-        return value
+    @property
+    def partners_login(self) -> Login | None:
+        """How to connect to the partners' account."""
+        if self.partners_nats_url is None:
+            return None
+        return Login(
+            url=self.partners_nats_url,
+            name=self.partners_nats_name,
+            user=self.partners_nats_user,
+            password=self.partners_nats_password.get_secret_value() if self.partners_nats_password else None,
+            nkey_seed_file=self.partners_nats_nkey_seed_file,
+            ca_file=self.partners_nats_ca_file,
+        )

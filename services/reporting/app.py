@@ -95,10 +95,8 @@ async def start(settings: Settings) -> None:
     path = settings.data / DATABASE
     discard_leftovers(path)
     projection = await Projection.open(path)
-    password = settings.nats_password.get_secret_value() if settings.nats_password else None
-    credentials = (settings.nats_url, settings.nats_name, settings.nats_user, password, settings.nats_nkey_seed_file)
-    connection = await connect(*credentials)
-    broker = faststream_broker(*credentials)
+    connection = await connect(**settings.login)
+    broker = faststream_broker(**settings.login)
     following = readers(connection, projection)
     reports = Reports(projection)
     serve(broker, routes(Handlers(reports, Rebuild(connection, projection))), NAME)

@@ -104,7 +104,7 @@ def test_the_command_says_what_is_wrong_with_the_keys(tmp_path: Path, capsys: py
     keys = tmp_path / "keys.json"
     keys.write_text(json.dumps({"registration": new_key()[1]}))
     assert configuration.main(["--keys", str(keys), "--partners", "demo"]) == 1
-    assert "no credential for demo, notifications" in capsys.readouterr().err
+    assert "no credential for demo, monitor, notifications" in capsys.readouterr().err
 
 
 async def test_in_production_everybody_comes_in_with_a_seed(tmp_path: Path) -> None:

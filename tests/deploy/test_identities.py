@@ -58,4 +58,4 @@ def test_with_the_streams_live_only_who_declares_them_and_who_takes_intake_in() 
 def test_everybody_else_is_alone_in_an_account() -> None:
     table = access(["demo", "school-x"])
     alone = [identity.account for identity in table.identities if identity.account not in {"APP", "PARTNERS"}]
-    assert len(alone) == len(set(alone)) == 6
+    assert len(alone) == len(set(alone)) == 8

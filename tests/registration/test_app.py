@@ -8,7 +8,6 @@ import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ import pytest
 from contracts.facts import FACTS, SERVICES
 from services.registration import app
 from services.registration.handlers import Handlers
-from services.registration.settings import Settings
 from tests.registration.domain.given import IN_ORDER, programme
 from tests.registration.system import System, event, partner, running_system, wish
 
@@ -194,17 +192,6 @@ def test_every_route_has_words_of_its_own() -> None:
     routes = app.routes(Handlers.__new__(Handlers))
     assert len({route.subject for route in routes}) == len(routes)
     assert all(re.fullmatch(r"(do|ask)\.registration\.[a-z]+\.[a-z]+", route.subject) for route in routes)
-
-
-@pytest.mark.parametrize("name", ["staff", "web"])
-def test_no_partner_has_the_name_of_a_source_of_ours(name: str) -> None:
-    with pytest.raises(ValueError, match="no partner can be called"):
-        Settings(nats_url="nats://127.0.0.1:1", data=Path(), partners=("demo", name))
-
-
-def test_partners_without_an_address_to_meet_them_at_are_refused() -> None:
-    with pytest.raises(ValueError, match="DEELNAME_PARTNERS_NATS_URL"):
-        Settings(nats_url="nats://127.0.0.1:1", data=Path(), partners=("demo",))
 
 
 def test_the_organisers_programme_is_what_they_published(system: System) -> None:

@@ -1,0 +1,146 @@
+"""``deelname broker``: the broker's configuration, keys and certificates for a deployment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import deployment
+from cli.desk import Desk, command, group
+
+app = group("The broker of a deployment: configuration, keys, certificates.")
+
+_Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The deployment's directory.")]
+
+
+@command(
+    app,
+    "configure",
+    examples=[
+        "deelname broker configure production --url tls://nats:4222 --partner biblionet",
+        "deelname broker configure production --url tls://nats:4222 --broker-at /etc/nats --secrets-at /run/secrets",
+        "deelname broker configure production                       again, after an upgrade: keeps keys and choices",
+    ],
+)
+def configure(
+    desk: Desk,
+    directory: _Directory,
+    *,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the services reach the broker; several parted by commas.")
+    ] = None,
+    partners_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where partners reach it. Default: as the services do.")
+    ] = None,
+    operations_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where this tool reaches it. Default: as the services do.")
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help="One more host name or address for the certificate; repeat it.")
+    ] = None,
+    encryption: Annotated[
+        bool | None, typer.Option("--encryption/--no-encryption", help="TLS for everybody. Default: yes.")
+    ] = None,
+    partner: Annotated[list[str] | None, typer.Option(help="Who may send requests; repeat it.")] = None,
+    port: Annotated[int | None, typer.Option(help="Where the broker listens. Default: 4222.")] = None,
+    host: Annotated[str | None, typer.Option(help="On which address it listens. Default: 0.0.0.0.")] = None,
+    monitoring: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Its monitoring pages. Default: 127.0.0.1:8222.")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where the broker keeps the streams. Default: /data.")
+    ] = None,
+    server_name: Annotated[str | None, typer.Option(help="The broker's own name. Default: deelname.")] = None,
+    broker_at: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where the broker sees DIR/broker. Default: where it is.")
+    ] = None,
+    secrets_at: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where services see DIR/secrets. Default: where it is.")
+    ] = None,
+    renew_certificate: Annotated[bool, typer.Option("--renew-certificate", help="Make the certificate anew.")] = False,
+) -> None:
+    """
+    Write the broker's configuration, and what every client of it needs, into DIR.
+
+    DIR/broker/            nats.conf, accounts.conf (public keys only), server.pem, server-key.pem: mount the directory
+
+    DIR/secrets/           NAME.nk, the seed of each service, of topology, topology_partners, staff, monitor, operator
+    (mode 0600); ca.pem, the authority
+
+    DIR/environment/       NAME.env: the settings DEELNAME_… of each service and of the one-shot topology
+
+    DIR/endpoints.json     for deelname --endpoints, as staff or --as monitor
+
+    DIR/partners/NAME/     what is handed to a partner: NAME.nk, ca.pem, endpoints.json
+
+    DIR/authority/         the authority's key: needed to make certificates alone; keep it offline
+
+    DIR/deployment.json    what was chosen, with the public keys; no secret
+
+    Run again it keeps keys, partners and choices; a certificate that lacks a name or ends within 30 days is made anew.
+    """
+    chosen: dict[str, Any] = {
+        "url": url,
+        "partners_url": partners_url,
+        "operations_url": operations_url,
+        "names": name,
+        "encrypted": encryption,
+        "partners": partner,
+        "port": port,
+        "host": host,
+        "store": store,
+        "server_name": server_name,
+        "broker_at": broker_at,
+        "secrets_at": secrets_at,
+    }
+    if monitoring is not None:
+        chosen["monitoring_host"], _, chosen["monitoring_port"] = monitoring.rpartition(":")
+    production = deployment.module("deploy.production.directory")
+    with deployment.failures():
+        written = production.Directory(directory).configure(
+            {key: value for key, value in chosen.items() if value is not None}, renew_certificate=renew_certificate
+        )
+    if desk.output.as_json:
+        desk.output.json(written)
+        return
+    desk.output.say(f"{directory} is configured for {written.url}.", "bold green")
+    desk.output.table(
+        "",
+        ["", "Where"],
+        [
+            ("the broker reads", directory / "broker"),
+            ("seeds, and the authority for clients", directory / "secrets"),
+            ("settings of each service", directory / "environment"),
+            ("for this tool", directory / "endpoints.json"),
+            *((f"to hand to {partner}", directory / "partners" / partner) for partner in written.partners),
+        ],
+    )
+
+
+@command(app, "certificates", examples=["deelname broker certificates relay --name mail.example.org"])
+def certificates(
+    desk: Desk,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the certificates go.")],
+    *,
+    name: Annotated[list[str], typer.Option(help="Host name or address of the server; repeat it.")],
+    renew: Annotated[bool, typer.Option("--renew", help="Make the server's certificate anew.")] = False,
+) -> None:
+    """Make a self-signed authority and a certificate of it for any server: a mail relay, a proxy."""
+    made = deployment.module("deploy.production.certificates")
+    with deployment.failures():
+        files = made.make_certificates(directory, name, renew=renew)
+        until = made.ends(files.server)
+    rows = [
+        ("authority, for clients", files.authority),
+        ("certificate", files.server),
+        ("its key, secret", files.server_key),
+        ("the authority's key, offline", files.authority_key),
+        ("good until", f"{until:%Y-%m-%d}"),
+    ]
+    if desk.output.as_json:
+        desk.output.json({"authority": str(files.authority), "server": str(files.server),
+                          "server_key": str(files.server_key), "until": until.isoformat()})  # fmt: skip
+        return
+    desk.output.table("", ["", "Where"], rows)

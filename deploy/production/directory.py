@@ -1,0 +1,306 @@
+"""
+Everything that the broker and its clients need, written into one directory.
+
+============================  ==========================================================  ==========================
+``deployment.json``           what was chosen: addresses, partners, public keys           no secret
+``broker/nats.conf``          the server's configuration, includes the next               no secret
+``broker/accounts.conf``      accounts, permissions and public keys, same on all servers  no secret
+``broker/server.pem``         the server's certificate                                    no secret
+``broker/server-key.pem``     the key to it                                               the broker's
+``secrets/NAME.nk``           the nkey seed of each identity                              NAME's
+``secrets/ca.pem``            the authority, for every client                             no secret
+``environment/NAME.env``      the settings of each service, and of ``topology``           no secret
+``endpoints.json``            for ``deelname --endpoints``: staff and monitor             no secret
+``partners/NAME/``            to be handed over: seed, authority, ``endpoints.json``      the partner's
+``authority/``                the authority's key: needed here alone, best kept offline   the operator's
+============================  ==========================================================  ==========================
+
+Secrets have mode 0600. The broker is to see the *directory* ``broker/`` (files in it are replaced, not rewritten).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from deploy.broker import write_secretly
+from deploy.configuration import Broker, Credential, Encryption, PublicKey, render_accounts, render_server
+from deploy.identities import (
+    MONITOR,
+    OPERATOR,
+    REGISTRATION_INTAKE,
+    SERVICES,
+    TOPOLOGY,
+    TOPOLOGY_PARTNERS,
+    Access,
+    access,
+)
+from deploy.production.certificates import make_certificates
+from deploy.production.keys import make_seed, public_key_of
+
+DESCRIPTION = "deployment.json"
+_VERSION = 1
+STAFF = "staff"
+NOT_CONFIGURED = "write one with 'deelname broker configure DIR'"
+
+
+class NotADeployment(ValueError):  # noqa: N818 - it reads as what is wrong
+    """The directory does not hold what ``deelname broker configure`` writes; the message says what to do."""
+
+
+class Deployment(BaseModel):
+    """
+    What was chosen for a deployment, as ``deployment.json`` holds it.
+
+    Attributes:
+        url: where the services reach the broker; several parted by commas.
+        partners_url: where partners reach it, from outside.
+        operations_url: where whoever runs ``deelname partner`` and ``deelname broker reload`` reaches it.
+        names: more host names and addresses for the broker's certificate than those URLs have.
+        broker_at: where the broker sees the directory ``broker``.
+        secrets_at: where each service sees the directory ``secrets``, or its own seed and ``ca.pem`` out of it.
+        keys: the public key of each identity, partners included.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = _VERSION
+    url: str = "tls://localhost:4222"
+    partners_url: str = ""
+    operations_url: str = ""
+    names: tuple[str, ...] = ()
+    encrypted: bool = True
+    server_name: str = "deelname"
+    host: str = "0.0.0.0"  # noqa: S104 - in production the broker is there for others
+    port: Annotated[int, Field(ge=1, le=65535)] = 4222
+    monitoring_host: str = "127.0.0.1"
+    monitoring_port: Annotated[int, Field(ge=1, le=65535)] | None = 8222
+    store: str = "/data"
+    broker_at: str = ""
+    secrets_at: str = ""
+    partners: tuple[str, ...] = ()
+    keys: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.version != _VERSION:
+            raise ValueError(f"version {self.version} is not one that this deelname knows: use a newer one")
+        wanted = "tls" if self.encrypted else "nats"
+        for url in ",".join((self.url, self.partners_url, self.operations_url)).split(","):
+            parts = urlsplit(url)
+            if url and (parts.scheme != wanted or not parts.hostname or parts.username or parts.path):
+                raise ValueError(f"{url!r} must look like {wanted}://HOST:PORT, without user and path")
+        return self
+
+    @property
+    def access(self) -> Access:
+        """Who may do what."""
+        return access(self.partners)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Under what names clients reach the broker."""
+        urls = ",".join((self.url, self.partners_url, self.operations_url)).split(",")
+        return tuple(dict.fromkeys([urlsplit(url).hostname or "" for url in urls if url] + list(self.names)))
+
+
+class Directory:
+    """The directory of one deployment."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+
+    @property
+    def description(self) -> Path:
+        """What was chosen."""
+        return self.path / DESCRIPTION
+
+    @property
+    def broker(self) -> Path:
+        """What the broker reads."""
+        return self.path / "broker"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate that clients believe."""
+        return self.path / "secrets" / "ca.pem"
+
+    def seed(self, name: str) -> Path:
+        """The seed of an identity of the system."""
+        return self.path / "secrets" / f"{name}.nk"
+
+    def partner(self, name: str) -> Path:
+        """What a partner is handed."""
+        return self.path / "partners" / name
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other commands away while this one changes the directory."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def read(self) -> Deployment:
+        """
+        What was chosen.
+
+        Raises:
+            NotADeployment: there is none, or it cannot be read.
+        """
+        try:
+            return Deployment.model_validate_json(self.description.read_bytes())
+        except FileNotFoundError:
+            raise NotADeployment(f"{self.path} holds no {DESCRIPTION}: {NOT_CONFIGURED}") from None
+        except ValidationError as error:
+            raise NotADeployment(f"{self.description} cannot be read: {explain(error)}") from None
+        except OSError as error:
+            raise NotADeployment(f"{self.description} cannot be read: {error.strerror}") from None
+
+    def configure(self, chosen: Mapping[str, Any], *, renew_certificate: bool = False) -> Deployment:
+        """
+        Write everything, from what was chosen before and what is chosen now.
+
+        Keys that exist stay, and so do the authority and a certificate that is good for all names and 30 more days.
+
+        Raises:
+            NotADeployment: what was chosen makes no deployment.
+            ValueError: a partner's name cannot be one, or a key or a certificate of before cannot be read.
+            OSError: a file cannot be written.
+        """
+        with self.locked():
+            before = self.read() if self.description.exists() else Deployment()
+            try:
+                deployment = Deployment.model_validate(before.model_dump() | dict(chosen))
+            except ValidationError as error:
+                raise NotADeployment(explain(error)) from None
+            return self.write(self._with_keys(deployment), renew_certificate=renew_certificate)
+
+    def write(self, deployment: Deployment, *, renew_certificate: bool = False) -> Deployment:
+        """Write everything that follows from a deployment whose keys are there; see ``configure``."""
+        table = deployment.access
+        for folder in (self.broker, self.path / "secrets", self.path / "environment", self.path / "partners"):
+            folder.mkdir(parents=True, exist_ok=True)
+        (self.path / "secrets").chmod(0o700)
+        encryption = self._encrypt(deployment, renew_certificate) if deployment.encrypted else None
+        broker = Broker(
+            Path(deployment.store),
+            host=deployment.host,
+            port=deployment.port,
+            monitoring_host=deployment.monitoring_host,
+            monitoring_port=deployment.monitoring_port,
+            server_name=deployment.server_name,
+            encryption=encryption,
+        )
+        keys: dict[str, Credential] = {name: PublicKey(value) for name, value in deployment.keys.items()}
+        _write(self.broker / "accounts.conf", render_accounts(table, keys))
+        _write(self.broker / "nats.conf", render_server(table, broker, "accounts.conf"))
+        for name, settings in _environments(self, deployment).items():
+            text = "".join(f"DEELNAME_{key}={value}\n" for key, value in settings.items())
+            _write(self.path / "environment" / f"{name}.env", text)
+        _write_json(self.path / "endpoints.json", self._endpoints(deployment, (STAFF, MONITOR), "secrets/"))
+        for name in deployment.partners:
+            self._hand_over(name, deployment)
+        _write_json(self.description, deployment.model_dump(mode="json"))
+        return deployment
+
+    def _with_keys(self, deployment: Deployment) -> Deployment:
+        """Every identity has a key: that of its seed if it is here, else the one that is known, else a new one."""
+        keys: dict[str, str] = {}
+        for identity in deployment.access.identities:
+            name = identity.name
+            seed = self.partner(name) / f"{name}.nk" if name in deployment.partners else self.seed(name)
+            if seed.exists():
+                keys[name] = public_key_of(seed).value
+            elif name in deployment.keys:
+                keys[name] = deployment.keys[name]
+            else:
+                keys[name] = make_seed(seed).value
+        return deployment.model_copy(update={"keys": keys})
+
+    def _encrypt(self, deployment: Deployment, renew: bool) -> Encryption:
+        made = make_certificates(self.path / "authority", deployment.hosts, renew=renew)
+        _write(self.authority, made.authority.read_text(encoding="ascii"))
+        _write(self.broker / made.server.name, made.server.read_text(encoding="ascii"))
+        write_secretly(self.broker / made.server_key.name, made.server_key.read_text(encoding="ascii"))
+        seen = Path(deployment.broker_at or self.broker)
+        return Encryption(seen / made.server.name, seen / made.server_key.name)
+
+    def _hand_over(self, name: str, deployment: Deployment) -> None:
+        folder = self.partner(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        if deployment.encrypted:
+            shutil.copyfile(self.authority, folder / "ca.pem")
+        outside = deployment.model_copy(update={"operations_url": deployment.partners_url or deployment.url})
+        _write_json(folder / "endpoints.json", self._endpoints(outside, (name,), ""))
+
+    def _endpoints(self, deployment: Deployment, names: tuple[str, ...], folder: str) -> dict[str, Any]:
+        """Paths in it are seen from the file."""
+        return {
+            "nats": {
+                name: {
+                    "url": deployment.operations_url or deployment.url,
+                    "inbox_prefix": deployment.access.identity(name).inbox_prefix,
+                    "nkey_seed_file": f"{folder}{name}.nk",
+                    **({"ca_file": f"{folder}ca.pem"} if deployment.encrypted else {}),
+                }
+                for name in names
+            }
+        }
+
+
+def _environments(directory: Directory, deployment: Deployment) -> dict[str, dict[str, str]]:
+    """What each process is told; a service adds its own (DEELNAME_DATA, DEELNAME_HTTP_HOST and so on)."""
+    seen = Path(deployment.secrets_at or directory.path / "secrets")
+
+    def settings(name: str, prefix: str = "") -> dict[str, str]:
+        trusted = {f"{prefix}NATS_CA_FILE": str(seen / "ca.pem")} if deployment.encrypted else {}
+        return {
+            f"{prefix}NATS_URL": deployment.url,
+            f"{prefix}NATS_NKEY_SEED_FILE": str(seen / f"{name}.nk"),
+            **trusted,
+        }
+
+    environments = {name: settings(name) | {"NATS_NAME": name} for name in SERVICES}
+    environments["registration"] |= settings(REGISTRATION_INTAKE, "PARTNERS_")
+    environments[TOPOLOGY] = (
+        settings(TOPOLOGY) | settings(TOPOLOGY_PARTNERS, "PARTNERS_") | {"PARTNERS": ",".join(deployment.partners)}
+    )
+    environments[MONITOR] = settings(MONITOR) | {"NATS_NAME": MONITOR}
+    environments[OPERATOR] = settings(OPERATOR) | {"NATS_NAME": OPERATOR}
+    return environments
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong, without what was given where it may be a secret."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc']) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file that anybody may read: readers see the old text or the new, never a half."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.chmod(0o644)
+    beside.replace(path)
+
+
+def _write_json(path: Path, content: object) -> None:
+    _write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

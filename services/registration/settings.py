@@ -18,10 +18,10 @@ class Settings(CommonSettings):
     nats_name: str = "registration"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8101
     keep_people_days: Annotated[
-        int, Field(ge=1, le=3650, description="Days after a programme's end for which who took part is known.")
+        int, Field(ge=1, le=3650, description="Days after a programme's end for which its people are known.")
     ] = 400
     keep_others_days: Annotated[
-        int, Field(ge=1, le=3650, description="Days for which who was refused, withdrew or only waited is known.")
+        int, Field(ge=1, le=3650, description="Days for which who was refused or withdrew is known.")
     ] = 30
     confirm_above: Annotated[
         int, Field(ge=0, description="People whom one change of a programme may mail without being confirmed.")

@@ -22,7 +22,10 @@ AT_ONCE: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How long people are known after a programme's end, where it has no term of its own, and who had no part in it."""
+    """
+    How long who has a place or waits for one is known after a programme's end, where it has no term of its own, and how
+    long others are after they were refused or withdrew.
+    """
 
     people: timedelta
     others: timedelta
@@ -85,10 +88,8 @@ def known_until(appearances: Iterable[Appearance], terms: Terms) -> datetime | N
 def _until(appearance: Appearance, terms: Terms) -> datetime | None:
     ending = appearance.ending
     match appearance.standing:
-        case "confirmed":
+        case "confirmed" | "waiting":
             return None if ending.ends is None else ending.ends + (ending.keep or terms.people)
-        case "waiting":
-            return None if ending.ends is None else ending.ends + terms.others
         case _:
             return appearance.since + terms.others
 

@@ -97,7 +97,8 @@ def forget(batch: Batch, fact: PersonErased, programmes: Iterable[str], now: dat
     """
     Let a person be erased, and what follows from it in the ``programmes`` that name them.
 
-    Who asked for it will not come. Whose term has passed came, or was expected to: what was counted stays counted.
+    Who asked for it will not come. Whose term has passed came, or was expected to: what was counted stays counted, but
+    for who waits for something that may still begin.
     """
     person = fact.person
     for programme in programmes:
@@ -106,7 +107,9 @@ def forget(batch: Batch, fact: PersonErased, programmes: Iterable[str], now: dat
         if enrolment is None:
             continue
         to_come = fact.cause == "asked-for" and not state.withdrawn and not state.has_begun(now)
-        if enrolment.status == "waiting" or to_come:
+        over = state.withdrawn or (state.over_since is not None and state.over_since <= now)
+        in_vain = enrolment.status == "waiting" and (fact.cause == "asked-for" or not over)
+        if in_vain or to_come:
             decision = decide(state, WithdrawParticipant(enrolment.id, person, now, erased=True))
             if not isinstance(decision, Rejected):
                 batch.record(state, decision, now, cause)

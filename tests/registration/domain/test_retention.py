@@ -69,7 +69,7 @@ class TestAProgrammeEnds:
         (appears("confirmed"), END + timedelta(days=400)),
         (appears("confirmed", keep=7), END + timedelta(days=7)),
         (appears("confirmed", ends=None), None),
-        (appears("waiting"), END + timedelta(days=30)),
+        (appears("waiting"), END + timedelta(days=400)),
         (appears("waiting", ends=None), None),
         (appears("withdrawn", ends=None), NOW + timedelta(days=30)),
         (appears("refused", ends=None), NOW + timedelta(days=30)),

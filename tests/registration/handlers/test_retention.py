@@ -65,7 +65,7 @@ async def test_who_took_part_is_let_go_when_the_programmes_term_has_passed(desk:
     assert (await desk.state()).enrolments[answer["enrolment"]].status == "confirmed"
 
 
-async def test_who_was_refused_withdrew_or_waited_in_vain_is_let_go_sooner(desk: Desk, keeping: Retention) -> None:
+async def test_who_was_refused_or_withdrew_is_let_go_sooner(desk: Desk, keeping: Retention) -> None:
     await desk.open(capacity=1, waiting_list=WaitingList())
     await desk.request("noor@x.example")
     _, waits = await desk.request("sam@x.example")
@@ -75,8 +75,20 @@ async def test_who_was_refused_withdrew_or_waited_in_vain_is_let_go_sooner(desk:
 
     await keeping.let_go(NOW + timedelta(days=30))
     assert await known(desk) == {"noor", "sam"}
-    await keeping.let_go(END + timedelta(days=30))
-    assert await known(desk) == {"noor"}
+    await keeping.let_go(END + timedelta(days=400))
+    assert await known(desk) == set()
+    # It is over: how many waited in vain stays as it was.
+    assert (await desk.state()).enrolments[waits["enrolment"]].status == "waiting"
+
+
+async def test_nobody_waits_on_after_having_been_let_go_for_what_may_still_begin(
+    desk: Desk, keeping: Retention
+) -> None:
+    await desk.open(capacity=1, waiting_list=WaitingList(), sessions=(UNDATED,), closes=local("2023-03-10T12:00"))
+    await desk.request("noor@x.example")
+    _, waits = await desk.request("sam@x.example")
+    await keeping.let_go(NOW + timedelta(days=500))
+    assert await known(desk) == set()
     assert (await desk.state()).enrolments[waits["enrolment"]].status == "withdrawn"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -144,3 +145,14 @@ def certificates(
                           "server_key": str(files.server_key), "until": until.isoformat()})  # fmt: skip
         return
     desk.output.table("", ["", "Where"], rows)
+
+
+@command(app, "reload", examples=["deelname broker reload production"])
+def reload(desk: Desk, directory: _Directory) -> None:
+    """Have every server of the broker read its configuration again; connections that are still allowed live on."""
+    place = deployment.module("deploy.production.directory").Directory(directory)
+    with deployment.failures():
+        servers = asyncio.run(deployment.module("deploy.production.reload").reload(place, place.read()))
+    if desk.output.as_json:
+        desk.output.json({"reloaded": servers})
+    desk.output.say(f"Reloaded: {', '.join(servers)}.", "bold green")

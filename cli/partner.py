@@ -1,0 +1,115 @@
+"""``deelname partner``: systems that send requests come, get a new key, and go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import nats.errors
+import typer
+
+from cli import deployment
+from cli.desk import Desk, command, group
+from cli.failure import UNREACHABLE, Failure
+
+Result = TypeVar("Result")
+
+app = group("Systems that send requests: let one in, give it a new key, shut it out. No service is restarted.")
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="Lower-case words joined by hyphens.")]
+_Directory = Annotated[
+    Path,
+    typer.Option(
+        "--deployment",
+        metavar="DIR",
+        envvar="DEELNAME_DEPLOYMENT",
+        help="The directory that 'deelname broker configure' wrote.",
+    ),
+]
+_PublicKey = Annotated[
+    str | None,
+    typer.Option(metavar="U…", help="The partner's own public nkey: then no secret of it is ever here."),
+]
+_HERE = Path("production")
+
+
+@command(
+    app,
+    "add",
+    examples=["deelname partner add biblionet", "deelname partner add schoolweb --public-key UD4…"],
+)
+def add(desk: Desk, name: _Name, *, directory: _Directory = _HERE, public_key: _PublicKey = None) -> None:
+    """Let a partner in: its key, its account and streams, one reload of the broker."""
+    partners, place = _modules(directory)
+    _hand_over(desk, name, _run(partners.add(place, name, public_key)), "is in", public_key)
+
+
+@command(app, "rotate", examples=["deelname partner rotate biblionet"])
+def rotate(desk: Desk, name: _Name, *, directory: _Directory = _HERE, public_key: _PublicKey = None) -> None:
+    """Give a partner a new key; the old one is worth nothing from now on, and who came in with it is cut off."""
+    partners, place = _modules(directory)
+    _hand_over(desk, name, _run(partners.rotate(place, name, public_key)), "has a new key", public_key)
+
+
+@command(app, "remove", examples=["deelname partner remove biblionet --yes"])
+def remove(
+    desk: Desk,
+    name: _Name,
+    *,
+    directory: _Directory = _HERE,
+    force: Annotated[bool, typer.Option("--force", help="Also when requests wait; they are lost.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Shut a partner out. Refused while requests of it wait; its answers are kept as long as anybody's."""
+    partners, place = _modules(directory)
+    desk.confirm(f"Shut {name} out?", yes)
+    _run(partners.remove(place, name, force=force))
+    if desk.output.as_json:
+        desk.output.json({"partner": name, "removed": True})
+    desk.output.say(f"{name} is shut out.", "bold green")
+
+
+@command(app, "list", examples=["deelname partner list", "deelname partner list --json"])
+def list_(desk: Desk, *, directory: _Directory = _HERE) -> None:
+    """Each partner, with the requests and answers of it that wait."""
+    partners, place = _modules(directory)
+    found = _run(partners.waiting(place))
+    if desk.output.as_json:
+        desk.output.json(found)
+        return
+    desk.output.table(
+        "",
+        ["Partner", "Requests waiting", "Answers not fetched"],
+        [(one.name, one.requests, one.answers) for one in found],
+        empty="There are no partners.",
+    )
+
+
+def _hand_over(desk: Desk, name: str, folder: Path, what: str, public_key: str | None) -> None:
+    if desk.output.as_json:
+        desk.output.json({"partner": name, "folder": str(folder)})
+        return
+    desk.output.say(f"{name} {what}.", "bold green")
+    if public_key is None:
+        desk.output.say(f"Hand over {folder}: its seed, the authority, the address. Then delete its seed there.")
+    else:
+        desk.output.say(f"Hand over {folder}: the authority and the address. The seed is with {name} alone.")
+
+
+def _modules(directory: Path) -> tuple[Any, Any]:
+    partners = deployment.module("deploy.production.partners")
+    return partners, deployment.module("deploy.production.directory").Directory(directory)
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    try:
+        with deployment.failures():
+            return asyncio.run(work)
+    except (nats.errors.Error, TimeoutError) as error:
+        raise Failure(
+            f"The broker does not answer: {str(error) or type(error).__name__}.",
+            "Nothing was changed that a repetition would not put right.",
+            code=UNREACHABLE,
+        ) from None

@@ -1,0 +1,202 @@
+"""Partners come, get a new key and go while the broker runs, on a broker as in production."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import nats
+import nkeys  # type: ignore[import-untyped]
+import pytest
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from cli.encryption import trusting
+from deploy.embedded import EmbeddedBroker
+from deploy.identities import TOPOLOGY_PARTNERS
+from deploy.production import partners
+from deploy.production.directory import Directory
+from deploy.production.partners import PartnerError
+from deploy.production.reload import NotReloaded, reload
+from deploy.topology import declare_at
+from tests.deploy.test_production import configured
+
+
+@pytest.fixture
+def production(tmp_path: Path) -> Iterator[Directory]:
+    """A broker of the test's own with the partners demo and school-x."""
+    directory = configured(tmp_path / "production")
+    server = EmbeddedBroker(directory.broker / "nats.conf", directory.read().port, directory.path / "nats.log")
+    server.start()
+    try:
+        url = directory.read().url
+        asyncio.run(
+            declare_at(
+                url,
+                url,
+                directory.read().partners,
+                application_seed=str(directory.seed("topology")),
+                partners_seed=str(directory.seed(TOPOLOGY_PARTNERS)),
+                authority=str(directory.authority),
+            )
+        )
+        yield directory
+    finally:
+        server.stop()
+
+
+@asynccontextmanager
+async def connected(directory: Directory, name: str, folder: Path | None = None) -> AsyncIterator[Client]:
+    """As an identity of the system, or as a partner with what it was handed over."""
+    if folder is not None:
+        handed = json.loads((folder / "endpoints.json").read_text())["nats"][name]
+        seed, authority = folder / handed["nkey_seed_file"], folder / handed["ca_file"]
+    else:
+        seed, authority = directory.seed(name), directory.authority
+    connection = await nats.connect(
+        directory.read().url,
+        nkeys_seed=str(seed),
+        tls=trusting(authority),
+        inbox_prefix=directory.read().access.identity(name).inbox_prefix.encode(),
+        allow_reconnect=False,
+        max_reconnect_attempts=1,
+        error_cb=_ignore,
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _ignore(_: Exception) -> None: ...
+
+
+async def until_closed(connection: Client) -> None:
+    async with asyncio.timeout(10):
+        while not connection.is_closed:  # noqa: ASYNC110 - nats-py offers no event
+            await asyncio.sleep(0.02)
+
+
+async def test_a_partner_is_added_by_one_step_and_everybody_else_stays_connected(production: Directory) -> None:
+    async with (
+        connected(production, "demo", production.partner("demo")) as demo,
+        connected(production, "registration_intake") as registration,
+        connected(production, "staff") as staff,
+    ):
+        queue = await registration.jetstream().pull_subscribe_bind("registration", stream="INTAKE_DEMO")
+
+        folder = await partners.add(production, "newcomer")
+
+        async with connected(production, "newcomer", folder) as newcomer:
+            sent = await newcomer.jetstream().publish("intake.newcomer.enrolment.request", b"{}")
+            assert sent.stream == "INTAKE_NEWCOMER"
+        theirs = await registration.jetstream().pull_subscribe_bind("registration", stream="INTAKE_NEWCOMER")
+        assert [message.data for message in await theirs.fetch(1, timeout=5)] == [b"{}"]
+        await demo.jetstream().publish("intake.demo.enrolment.request", b"1")
+        assert [message.data for message in await queue.fetch(1, timeout=5)] == [b"1"]
+        await staff.flush()
+        assert {connection.stats["reconnects"] for connection in (demo, registration, staff)} == {0}
+
+
+async def test_a_new_key_shuts_the_old_one_out_at_once_and_touches_nobody_else(
+    production: Directory, tmp_path: Path
+) -> None:
+    folder = production.partner("demo")
+    old = tmp_path / "old"
+    folder.rename(old)
+    folder.mkdir()
+    (folder / "demo.nk").write_bytes((old / "demo.nk").read_bytes())
+    async with (
+        connected(production, "demo", old) as before,
+        connected(production, "school-x", production.partner("school-x")) as other,
+    ):
+        await partners.rotate(production, "demo")
+
+        await until_closed(before)
+        assert (await other.jetstream().publish("intake.school-x.enrolment.request", b"{}")).stream
+    with pytest.raises(NatsError, match=r"(?i)authorization"):
+        async with connected(production, "demo", old):
+            pass
+    async with connected(production, "demo", folder) as after:
+        assert (await after.jetstream().publish("intake.demo.enrolment.request", b"{}")).stream == "INTAKE_DEMO"
+
+
+async def test_a_partner_that_is_removed_is_cut_off_and_its_answers_are_kept(production: Directory) -> None:
+    async with (
+        connected(production, "demo", production.partner("demo")) as leaver,
+        connected(production, "school-x", production.partner("school-x")) as other,
+        connected(production, "registration_intake") as registration,
+        connected(production, TOPOLOGY_PARTNERS) as owner,
+    ):
+        await registration.jetstream().publish("outcome.demo.accepted", b"{}")
+
+        await partners.remove(production, "demo")
+
+        await until_closed(leaver)
+        assert (await other.jetstream().publish("intake.school-x.enrolment.request", b"{}")).stream
+        reply = await owner.request("$JS.API.STREAM.NAMES", b"{}")
+        assert json.loads(reply.data)["streams"] == ["INTAKE_SCHOOL_X", "OUTCOMES"]
+        assert (await owner.jsm().stream_info("OUTCOMES")).state.messages == 1
+    assert not production.partner("demo").exists()
+    with pytest.raises(PartnerError, match="there are: school-x"):
+        await partners.remove(production, "demo")
+
+
+async def test_a_partner_whose_requests_wait_is_removed_by_force_alone(production: Directory) -> None:
+    async with connected(production, "demo", production.partner("demo")) as partner:
+        await partner.jetstream().publish("intake.demo.enrolment.request", b"{}")
+
+        with pytest.raises(PartnerError, match=r"1 requests of demo wait.*--force"):
+            await partners.remove(production, "demo")
+
+        await partner.jetstream().publish("intake.demo.enrolment.request", b"{}")
+        found = {one.name: one.requests for one in await partners.waiting(production)}
+        assert found == {"demo": 2, "school-x": 0}
+        await partners.remove(production, "demo", force=True)
+    assert [one.name for one in await partners.waiting(production)] == ["school-x"]
+
+
+async def test_a_partner_may_keep_its_seed_to_itself(production: Directory, tmp_path: Path) -> None:
+    seed = nkeys.encode_seed(b"7" * 32, nkeys.PREFIX_BYTE_USER)
+    folder = await partners.add(production, "newcomer", nkeys.from_seed(seed).public_key.decode())
+    assert {file.name for file in folder.iterdir()} == {"ca.pem", "endpoints.json"}
+    (folder / "newcomer.nk").write_bytes(seed)
+    async with connected(production, "newcomer", folder) as newcomer:
+        await newcomer.jetstream().publish("intake.newcomer.enrolment.request", b"{}")
+
+
+async def test_what_the_broker_refuses_is_taken_back(production: Directory) -> None:
+    """A file of the broker's that is broken: nobody comes in, and nothing is written that was not in force."""
+    key = production.broker / "server-key.pem"
+    whole, before = key.read_text(), production.read()
+    kept = production.path / "authority" / "server-key.pem"
+    for path in (key, kept):
+        path.write_text("no key")
+
+    with pytest.raises(NotReloaded, match="refuses its configuration"):
+        await partners.add(production, "newcomer")
+
+    assert production.read() == before
+    assert not production.partner("newcomer").exists()
+    for path in (key, kept):
+        path.write_text(whole)
+    assert await reload(production, before) == ("deelname",)
+
+
+async def test_two_of_one_name_and_impossible_names_are_refused(production: Directory) -> None:
+    with pytest.raises(PartnerError, match="partner rotate demo"):
+        await partners.add(production, "demo")
+    with pytest.raises(ValueError, match="cannot name a partner"):
+        await partners.add(production, "monitor")
+    with pytest.raises(ValueError, match="not the public key"):
+        await partners.add(production, "newcomer", "SUAAVWRZG6M5FA5VRRGWSCIHKTOJC7EWNIT4JV3FTOIPO4OBFR5WA7X5TE")
+    assert production.read().partners == ("demo", "school-x")
+
+
+async def test_a_broker_that_is_not_there_is_named(tmp_path: Path) -> None:
+    directory = configured(tmp_path / "production")
+    with pytest.raises(NotReloaded, match=r"no broker at tls://localhost"):
+        await reload(directory, directory.read())

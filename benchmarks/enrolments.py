@@ -4,8 +4,9 @@ Enrolments per second to a committed reply, at 1, 64 and 256 in flight, beside a
 The probe is the least that could promise as much: one nats-py subscription, the request read by the same model, the
 rows that an enrolment leaves (fact, person, enrolment) in a group commit with ``synchronous=FULL`` in one hop to the
 database's thread, the reply after the commit, and the fact on its way to a stream in atomic batches. It decides
-nothing, looks nobody up, keeps no state and has no framework. Both are processes of their own behind the same broker
-with the permissions of production, asked by the same client, in turn. ``of CPU`` compares the processor time of the
+nothing, looks nobody up, keeps no state, copies no contacts and has no framework; database, relay and connection are
+the services' own, so that it gains by what they gain. Both are processes of their own behind the same broker with the
+permissions of production, asked by the same client, in turn. ``of CPU`` compares the processor time of the
 two servers a request, which a busy machine disturbs less than rates.
 
     python -m benchmarks.enrolments [--seconds 3] [--rounds 3] [--profile]

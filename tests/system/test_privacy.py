@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,8 +180,11 @@ async def test_no_byte_of_who_was_erased_is_left_in_a_services_files(quiet: Quie
 async def test_the_contacts_hold_no_word_of_who_was_erased(quiet: Quiet) -> None:
     (who,) = [fact["data"]["person"] for fact in await quiet.world.staff.facts() if fact["type"] == "person.erased.v1"]
     async with quiet.world.connected("notifications") as reader:
-        left = await reader.jetstream(timeout=10).get_last_msg("KV_contacts", f"$KV.contacts.{who}", direct=True)
-    assert (left.data or b"", (left.headers or {})["KV-Operation"]) == (b"", "PURGE")
+        answers = await reader.subscribe(inbox := reader.new_inbox())
+        question = json.dumps({"multi_last": [f"$KV.contacts.{who}"]}).encode()
+        await reader.publish("$JS.API.DIRECT.GET.KV_contacts", question, reply=inbox)
+        left = await answers.next_msg(timeout=10)
+    assert (left.data, (left.headers or {})["KV-Operation"]) == (b"", "PURGE")
 
 
 async def test_who_was_not_erased_is_still_known(quiet: Quiet) -> None:

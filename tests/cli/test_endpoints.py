@@ -12,6 +12,9 @@ from tests.cli.conftest import Deelname, invoke
 from tests.conftest import Broker
 from tests.ports import free_ports
 
+# One system for all of them, not one for each worker.
+pytestmark = pytest.mark.xdist_group("cli")
+
 
 def write(path: Path, url: str, identity: str = "staff") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,9 @@ from cli.failure import Failure
 from cli.people import read_participant
 from tests.cli.conftest import Deelname, until
 
+# One system for all of them, not one for each worker.
+pytestmark = pytest.mark.xdist_group("cli")
+
 
 def enrol(deelname: Deelname, programme: str, name: str, organisation: str = "bibliotheek-zeist") -> str:
     address = f"{name.lower()}@{programme}.example"

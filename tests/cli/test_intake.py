@@ -12,6 +12,9 @@ from cli.intake_files import IntakeMessage, judge, read_messages
 from contracts.intake import LARGEST
 from tests.cli.conftest import Deelname, invoke
 
+# One system for all of them, not one for each worker.
+pytestmark = pytest.mark.xdist_group("cli")
+
 
 def message(id_: str, programme: str = "gesprek", name: str = "Anna", **changes: Any) -> dict[str, Any]:
     found = {

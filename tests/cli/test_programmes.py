@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import SAMPLES, Deelname, definition, invoke
+
+# One system for all of them, not one for each worker.
+pytestmark = pytest.mark.xdist_group("cli")
 
 
 def test_publishing_again_tells_only_what_changed(deelname: Deelname, programme: str, tmp_path: Path) -> None:

@@ -28,11 +28,17 @@ from deploy.topology import Changes, declare_at
 class Server(Protocol):
     """The nats-server behind a broker, however it runs: ``EmbeddedBroker``, or the tests' one in a container."""
 
+    listens_on: ClassVar[str]
+    """The address that its configuration names; clients come by 127.0.0.1 whatever it is."""
+
     configuration: Path
     port: int
     log: Path
     starts: int
     """How often it has been started."""
+
+    def __init__(self, configuration: Path, port: int, log: Path, monitoring_port: int | None = None) -> None:
+        """A server that does not run yet."""
 
     @property
     def runs(self) -> bool:
@@ -51,14 +57,7 @@ class Server(Protocol):
         """End it as a power cut would. Harmless when it does not run."""
 
 
-class ServerKind(Protocol):
-    """What makes a server for a configuration file; the class ``EmbeddedBroker`` is one."""
-
-    listens_on: ClassVar[str]
-    """The address that its configuration names; clients come by 127.0.0.1 whatever it is."""
-
-    def __call__(self, configuration: Path, port: int, log: Path, monitoring_port: int | None) -> Server:
-        """A server that does not run yet."""
+ServerKind = type[Server]
 
 
 @dataclass

@@ -110,7 +110,8 @@ class TestRunning:
         common = {"NATS_URL", "NATS_USER", "NATS_PASSWORD", "NATS_NAME", "DATA", "HTTP_HOST", "HTTP_PORT", "LOG_LEVEL"}
 
         assert told(data, "reporting").keys() == common
-        assert told(data, "notifications").keys() == common | {"TRANSPORT", "SENDER", "PUBLIC_URL"}
+        own = {"TRANSPORT", "SENDER", "PUBLIC_URL", "HOLD", "MAILS_A_MINUTE_AND_DOMAIN", "MAILS_A_PROGRAMME_AND_HOUR"}
+        assert told(data, "notifications").keys() == common | own
         assert told(data, "notifications")["TRANSPORT"] == f"maildir:{data / 'mail'}"
         assert told(data, "registration")["PARTNERS"] == "demo"
         assert told(data, "registration")["HTTP_PORT"] == str(port_base + 2)

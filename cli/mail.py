@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +12,30 @@ import typer
 
 from cli.desk import Desk, Speech, command, group
 from cli.failure import USAGE, Failure
-from contracts.commands import RetriedMail, RetryMail
-from contracts.queries import MailList, MailPreview, MailPreviewQuestion, MailsQuestion
+from contracts.commands import (
+    LARGEST_RAW,
+    AddSuppression,
+    LiftSuppression,
+    ReceivedMail,
+    ReceiveMail,
+    RetriedMail,
+    RetryMail,
+    Suppressed,
+)
+from contracts.queries import (
+    Everything,
+    MailList,
+    MailPreview,
+    MailPreviewQuestion,
+    MailsQuestion,
+    ReceivedList,
+    ReceivedMailQuestion,
+    ReceivedMessage,
+    ReceivedQuestion,
+    SuppressionList,
+)
 
-app = group("Mails: list them with their fate, preview one without sending it, retry what failed.")
+app = group("Mails: list them with their fate, preview one without sending it, retry what failed, see what came back.")
 
 
 class Fate(StrEnum):
@@ -123,6 +145,135 @@ def retry(
     if desk.output.as_json:
         desk.output.json(result)
     desk.output.say(f"✓ {result.mail} is due again")
+
+
+@command(
+    app,
+    "receive",
+    examples=["deelname mail receive bounce.eml", "deelname mail receive - --recipient bounce@example.org"],
+)
+def receive(
+    desk: Desk,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="The mail as it came (RFC 5322); - reads it here.")],
+    *,
+    recipient: Annotated[
+        str | None, typer.Option(help="To whom the envelope addressed it. Default: what its headers say.")
+    ] = None,
+) -> None:
+    """Hand a mail over that came back: a bounce, or an answer to an invitation."""
+    raw = _read(file)
+    if len(raw) > LARGEST_RAW:
+        raise Failure(
+            f"The mail has {len(raw)} octets; {LARGEST_RAW} fit into a message of the broker.",
+            "Let the mail server hand it over by LMTP (DEELNAME_INBOX).",
+            code=USAGE,
+        )
+    handed = ReceiveMail.model_validate({"raw": base64.b64encode(raw).decode(), "recipient": recipient})
+    with desk.connect() as connection:
+        result = connection.do("notifications", "mail", "receive", handed, ReceivedMail)
+    if desk.output.as_json:
+        desk.output.json(result)
+    desk.output.say(f"✓ {result.kind}: {result.note}" + (f" (mail {result.mail})" if result.mail else ""))
+
+
+@command(app, "received", examples=["deelname mail received --unread", "deelname mail received 12 --raw mail.eml"])
+def received(
+    desk: Desk,
+    number: Annotated[int | None, typer.Argument(metavar="NUMBER", help="One of them, to write it out.")] = None,
+    *,
+    unread: Annotated[bool, typer.Option("--unread", help="Only what waits for a person.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
+    raw: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the mail here (.eml), not to the screen.")
+    ] = None,
+) -> None:
+    """What came back by mail and what was made of it, the newest first."""
+    if number is not None:
+        with desk.connect() as connection:
+            found = connection.ask(
+                "notifications", "received", "get", ReceivedMailQuestion(received=number), ReceivedMessage
+            )
+        text = base64.b64decode(found.raw).decode("utf-8", "backslashreplace")
+        if raw:
+            _write(raw, text)
+            desk.output.note(f"wrote {raw}")
+        elif desk.output.as_json:
+            desk.output.json(found)
+        else:
+            # A stranger's control characters must not reach the terminal.
+            desk.output.say("".join(each if each.isprintable() or each == "\n" else " " for each in text))
+        return
+    with desk.connect() as connection:
+        answer = connection.ask(
+            "notifications", "received", "list", ReceivedQuestion(unread=unread, limit=limit), ReceivedList
+        )
+    if desk.output.as_json:
+        desk.output.json(answer)
+        return
+    desk.output.table(
+        f"Received ({len(answer.received)})",
+        ["Number", "At", "Kind", "What was made of it", "Mail", "Person", "Octets kept"],
+        [(r.received, r.at, r.kind, r.note, r.mail, r.person, r.size) for r in answer.received],
+        empty="Nothing came back.",
+    )
+
+
+@command(app, "suppressed", examples=["deelname mail suppressed"])
+def suppressed(desk: Desk) -> None:
+    """Addresses to which nothing is sent, by whose they are, the newest first."""
+    with desk.connect() as connection:
+        answer = connection.ask("notifications", "suppression", "list", Everything(), SuppressionList)
+    if desk.output.as_json:
+        desk.output.json(answer)
+        return
+    desk.output.table(
+        f"Suppressed ({len(answer.suppressed)})",
+        ["Person", "Since", "By", "Code", "Reason"],
+        [(s.person, s.since, s.source, s.status, s.reason) for s in answer.suppressed],
+        empty="Every address is mailed.",
+    )
+
+
+@command(app, "suppress", examples=['deelname mail suppress 0198… --reason "asked by telephone"'])
+def suppress(
+    desk: Desk,
+    whom: Annotated[str, typer.Argument(metavar="PERSON|ADDRESS", help="A person's id, or an address.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for colleagues. No personal data.")],
+) -> None:
+    """Send nothing more to an address, until somebody lifts that."""
+    asked = AddSuppression.model_validate({**_whose(whom), "reason": reason})
+    with desk.connect() as connection:
+        result = connection.do("notifications", "suppression", "add", asked, Suppressed)
+    if desk.output.as_json:
+        desk.output.json(result)
+    desk.output.say("✓ suppressed" if result.changed else "✓ it was suppressed already")
+
+
+@command(app, "lift", examples=["deelname mail lift 0198…", "deelname mail lift noor@bibliotheek.example"])
+def lift(
+    desk: Desk,
+    whom: Annotated[str, typer.Argument(metavar="PERSON|ADDRESS", help="A person's id, or an address.")],
+) -> None:
+    """Send to an address again; 'deelname mail retry' sends what failed meanwhile."""
+    with desk.connect() as connection:
+        result = connection.do(
+            "notifications", "suppression", "lift", LiftSuppression.model_validate(_whose(whom)), Suppressed
+        )
+    if desk.output.as_json:
+        desk.output.json(result)
+    desk.output.say(f"✓ lifted ({result.changed})" if result.changed else "✓ nothing was suppressed")
+
+
+def _whose(whom: str) -> dict[str, str]:
+    return {"email" if "@" in whom else "person": whom}
+
+
+def _read(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise Failure(f"{file} cannot be read: {error.strerror}.", "Choose another file.", code=USAGE) from None
 
 
 def _write(path: Path, text: str) -> None:

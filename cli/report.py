@@ -52,10 +52,17 @@ def programmes(desk: Desk, as_csv: AsCsv = False) -> None:
         desk.output.json(answer)
         return
     rows = [
-        (row.programme, getattr(row.title, desk.language), *_counts(row.counts), row.mails_sent, row.mails_failed)
+        (
+            row.programme,
+            getattr(row.title, desk.language),
+            *_counts(row.counts),
+            row.mails_sent,
+            row.mails_failed,
+            row.mails_bounced,
+        )
         for row in answer.programmes
     ]
-    columns = ("Programme", "Title", *_COUNTS, "Mails", "Failed")
+    columns = ("Programme", "Title", *_COUNTS, "Mails", "Failed", "Came back")
     _show(
         desk,
         "Programmes, in units (a place, or a team) and people with a place",
@@ -88,6 +95,11 @@ def programme(
         rows += [("province", row.key, _name(desk, row), *_counts(row.counts)) for row in found.provinces]
         rows += [
             ("role", row.key, _name(desk, row), "", "", "", "", row.counts.people_confirmed) for row in found.roles
+        ]
+        rows += [
+            ("answer", row.session, answer, "", "", "", "", getattr(row, answer))
+            for row in found.answers
+            for answer in ("invited", "accepted", "tentative", "declined", "unanswered")
         ]
         rows += [
             ("seat", row.seat, _title(desk, row.title, row.seat), "", "", "", "", row.people) for row in found.seats
@@ -133,10 +145,26 @@ def programme(
         [(d.day, d.requested, d.confirmed, d.waiting, d.refused, d.promoted, d.withdrawn) for d in found.days],
         empty="No enrolments yet.",
     )
+    if found.answers:
+        output.table(
+            "Answers to invitations",
+            ["Session", "Invited", "Accepted", "Tentative", "Declined", "No answer"],
+            [
+                (
+                    _title(desk, row.title, row.session),
+                    row.invited,
+                    row.accepted,
+                    row.tentative,
+                    row.declined,
+                    row.unanswered,
+                )
+                for row in found.answers
+            ],
+        )
     output.table(
-        f"Mails: {found.mails_sent} sent, {found.mails_failed} failed",
-        ["Purpose", "Sent", "Failed"],
-        [(row.purpose, row.sent, row.failed) for row in found.mails],
+        f"Mails: {found.mails_sent} sent, {found.mails_failed} failed, {found.mails_bounced} came back",
+        ["Purpose", "Sent", "Failed", "Came back"],
+        [(row.purpose, row.sent, row.failed, row.bounced) for row in found.mails],
         empty="No mails yet.",
     )
 

@@ -126,6 +126,7 @@ def environment(
             "MAILS_A_PROGRAMME_AND_HOUR": os.environ.get("DEELNAME_MAILS_A_PROGRAMME_AND_HOUR", "0"),
             "MAILS_A_MINUTE_AND_DOMAIN": os.environ.get("DEELNAME_MAILS_A_MINUTE_AND_DOMAIN", "0"),
             "PUBLIC_URL": f"http://127.0.0.1:{ports.http('registration')}",
+            "INBOX": os.environ.get("DEELNAME_INBOX", "off"),
         }
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("DEELNAME_")}
     return inherited | {"PYTHONUNBUFFERED": "1"} | {f"DEELNAME_{key}": value for key, value in settings.items()}

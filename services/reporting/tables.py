@@ -58,7 +58,7 @@ def programme_list_csv(report: ProgrammeReportList) -> bytes:
     """One row a programme."""
     columns = ("programme", "title_nl", "title_en", "kind", "withdrawn", "capacity", *_COUNTS)
     return csv_document(
-        (*columns, "mails_sent", "mails_failed"),
+        (*columns, "mails_sent", "mails_failed", "mails_bounced"),
         (
             {
                 "programme": row.programme,
@@ -70,6 +70,7 @@ def programme_list_csv(report: ProgrammeReportList) -> bytes:
                 **row.counts.model_dump(),
                 "mails_sent": row.mails_sent,
                 "mails_failed": row.mails_failed,
+                "mails_bounced": row.mails_bounced,
             }
             for row in report.programmes
         ),
@@ -80,9 +81,12 @@ def programme_csv(report: ProgrammeReport) -> bytes:
     """All tables of the report under each other; ``section`` tells them apart."""
     columns = ("section", "key", "name_nl", "name_en", *_COUNTS, "refusals", "units", "people", "hours")
     days = tuple(f"enrolments_{each}" for each in _DAY_COLUMNS)
-    return csv_document((*columns, *days, "mails_sent", "mails_failed"), _programme_rows(report))
+    return csv_document(
+        (*columns, *days, "mails_sent", "mails_failed", "mails_bounced", *_ANSWERS), _programme_rows(report)
+    )
 
 
+_ANSWERS: Final = ("invited", "accepted", "tentative", "declined", "unanswered")
 _DAY_COLUMNS: Final = ("requested", "confirmed", "waiting", "refused", "promoted", "withdrawn")
 
 
@@ -94,6 +98,7 @@ def _programme_rows(report: ProgrammeReport) -> Iterable[Row]:
         **report.counts.model_dump(),
         "mails_sent": report.mails_sent,
         "mails_failed": report.mails_failed,
+        "mails_bounced": report.mails_bounced,
     }
     for section, rows in (
         ("organisation", report.organisations),
@@ -119,7 +124,20 @@ def _programme_rows(report: ProgrammeReport) -> Iterable[Row]:
             **{f"enrolments_{each}": getattr(day, each) for each in _DAY_COLUMNS},
         }
     for mails in report.mails:
-        yield {"section": "mail", "key": mails.purpose, "mails_sent": mails.sent, "mails_failed": mails.failed}
+        yield {
+            "section": "mail",
+            "key": mails.purpose,
+            "mails_sent": mails.sent,
+            "mails_failed": mails.failed,
+            "mails_bounced": mails.bounced,
+        }
+    for answers in report.answers:
+        yield {
+            "section": "session",
+            "key": answers.session,
+            **_names(answers.session, answers.title),
+            **{name: getattr(answers, name) for name in _ANSWERS},
+        }
 
 
 def _counted(section: str, row: CountRow) -> dict[str, Cell]:

@@ -13,9 +13,11 @@ from contracts.queries import Counts
 from contracts.theme import Theme
 from services.chassis.state import State
 from services.reporting.domain.state import (
+    ANSWER,
     ENROLMENT,
     MAILS,
     REFUSALS,
+    AnswerEntry,
     EnrolmentEntry,
     MailsEntry,
     ProgrammeEntry,
@@ -135,6 +137,8 @@ class ProgrammeCount:
         reached: the person ids that have a place, by organisation's id.
         roles, seats: people only; None for people without one.
         days: by ISO 8601 date.
+        seated: the person ids that have a place, by seat.
+        answers: what was answered to invitations, by session and person.
     """
 
     id: str
@@ -147,6 +151,8 @@ class ProgrammeCount:
     days: dict[str, Day] = field(default_factory=dict)
     refusals: dict[str, RefusalsEntry] = field(default_factory=dict)
     mails: dict[str, MailsEntry] = field(default_factory=dict)
+    seated: dict[str | None, set[str]] = field(default_factory=dict)
+    answers: dict[tuple[str, str], AnswerEntry] = field(default_factory=dict)
 
     def count(self, entry: EnrolmentEntry) -> None:
         """Count one enrolment under every heading."""
@@ -156,6 +162,8 @@ class ProgrammeCount:
         tally.count(entry)
         if entry.status == "confirmed":
             self.reached.setdefault(entry.organisation, set()).update(each.person for each in entry.participants)
+            for each in entry.participants:
+                self.seated.setdefault(each.seat, set()).add(each.person)
         self._count_people(entry.participants, _COLUMN[entry.status])
         if entry.left:
             self._count_people(entry.left, _WITHDRAWN)
@@ -208,6 +216,9 @@ def count(state: State, id_: str) -> ProgrammeCount | None:
             counted.refusals[key.removeprefix(REFUSALS)] = entity
         elif key.startswith(MAILS):
             counted.mails[key.removeprefix(MAILS)] = entity
+        elif key.startswith(ANSWER):
+            session, _, person = key.removeprefix(ANSWER).partition("/")
+            counted.answers[session, person] = entity
     for tally in counted.organisations.values():
         counted.total.add(tally)
     return counted

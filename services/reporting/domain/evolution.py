@@ -16,9 +16,10 @@ from contracts import facts
 from contracts.base import Message
 from contracts.enrolment import Enrolled, EnrolmentStatus
 from contracts.facts import NO_PROGRAMME, Fact
-from contracts.programme import AMSTERDAM
+from contracts.programme import AMSTERDAM, Session
 from services.chassis.state import State
 from services.reporting.domain.state import (
+    BOUNCED,
     ENROLMENT,
     FAILED,
     MAILS,
@@ -26,11 +27,15 @@ from services.reporting.domain.state import (
     PROGRAMME,
     REFUSALS,
     THEME,
+    AnswerEntry,
+    BouncedMailEntry,
     EnrolmentEntry,
     FailedMailEntry,
     MailsEntry,
     ProgrammeEntry,
     RefusalsEntry,
+    SessionEntry,
+    answer_key,
 )
 
 Rule = Callable[[State, str, Any, datetime], State]
@@ -92,6 +97,7 @@ def _published(state: State, programme: str, data: facts.ProgrammePublished, _: 
             rules=definition.enrolment,
             capacity=definition.enrolment.capacity,
             seats=definition.team.seats if definition.team else (),
+            sessions=tuple(_session(each) for each in definition.sessions),
         ),
     )
 
@@ -137,6 +143,48 @@ def _team_rule_changed(state: State, programme: str, data: facts.ProgrammeTeamRu
 @_on(facts.ProgrammeWithdrawn)
 def _programme_withdrawn(state: State, programme: str, _: facts.ProgrammeWithdrawn, __: datetime) -> State:
     return _change_programme(state, programme, withdrawn=True)
+
+
+def _session(session: Session) -> SessionEntry:
+    return SessionEntry(session.id, session.title, session.start is not None)
+
+
+def _change_sessions(
+    state: State, programme: str, change: Callable[[tuple[SessionEntry, ...]], tuple[SessionEntry, ...]]
+) -> State:
+    before = state.get(programme, PROGRAMME)
+    return (
+        state if before is None else state.put(programme, PROGRAMME, replace(before, sessions=change(before.sessions)))
+    )
+
+
+@_on(facts.SessionAdded)
+def _session_added(state: State, programme: str, data: facts.SessionAdded, _: datetime) -> State:
+    return _change_sessions(state, programme, lambda before: (*before, _session(data.session)))
+
+
+@_on(facts.SessionMoved)
+def _session_moved(state: State, programme: str, data: facts.SessionMoved, _: datetime) -> State:
+    dated = data.after.start is not None
+    return _change_sessions(
+        state,
+        programme,
+        lambda before: tuple(replace(each, dated=dated) if each.id == data.session else each for each in before),
+    )
+
+
+@_on(facts.SessionDescribed)
+def _session_described(state: State, programme: str, data: facts.SessionDescribed, _: datetime) -> State:
+    return _change_sessions(
+        state,
+        programme,
+        lambda before: tuple(replace(each, title=data.title) if each.id == data.session else each for each in before),
+    )
+
+
+@_on(facts.SessionCancelled)
+def _session_cancelled(state: State, programme: str, data: facts.SessionCancelled, _: datetime) -> State:
+    return _change_sessions(state, programme, lambda before: tuple(each for each in before if each.id != data.session))
 
 
 # Enrolments ----------------------------------------------------------------------------------------------------------
@@ -270,9 +318,13 @@ def _theme(state: State, _: str, data: facts.ThemePublished, __: datetime) -> St
 def _mail_sent(state: State, programme: str, data: facts.MailSent, _: datetime) -> State:
     mails = state.get(programme, MAILS + data.purpose) or MailsEntry()
     failed = state.get(programme, FAILED + data.mail) is not None
+    bounced = state.get(programme, BOUNCED + data.mail) is not None
     if failed:
         state = state.remove(programme, FAILED + data.mail)
-    return state.put(programme, MAILS + data.purpose, MailsEntry(mails.sent + 1, mails.failed - failed))
+    if bounced:
+        state = state.remove(programme, BOUNCED + data.mail)
+    after = MailsEntry(mails.sent + (not bounced), mails.failed - failed, mails.bounced - bounced)
+    return state.put(programme, MAILS + data.purpose, after)
 
 
 @_on(facts.MailFailed)
@@ -281,4 +333,23 @@ def _mail_failed(state: State, programme: str, data: facts.MailFailed, _: dateti
         return state
     mails = state.get(programme, MAILS + data.purpose) or MailsEntry()
     state = state.put(programme, FAILED + data.mail, FailedMailEntry(data.purpose))
-    return state.put(programme, MAILS + data.purpose, MailsEntry(mails.sent, mails.failed + 1))
+    return state.put(programme, MAILS + data.purpose, replace(mails, failed=mails.failed + 1))
+
+
+@_on(facts.MailBounced)
+def _mail_bounced(state: State, programme: str, data: facts.MailBounced, _: datetime) -> State:
+    if state.get(programme, BOUNCED + data.mail) is not None:
+        return state
+    mails = state.get(programme, MAILS + data.purpose) or MailsEntry()
+    # What comes back was sent, also where nobody could know that until now.
+    failed = state.get(programme, FAILED + data.mail) is not None
+    if failed:
+        state = state.remove(programme, FAILED + data.mail)
+    state = state.put(programme, BOUNCED + data.mail, BouncedMailEntry(data.purpose))
+    after = MailsEntry(mails.sent + failed, mails.failed - failed, mails.bounced + 1)
+    return state.put(programme, MAILS + data.purpose, after)
+
+
+@_on(facts.InvitationAnswered)
+def _answered(state: State, programme: str, data: facts.InvitationAnswered, _: datetime) -> State:
+    return state.put(programme, answer_key(data.session, data.person), AnswerEntry(data.answer))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from contracts.base import Title
 from contracts.organisation import Organisation
 from contracts.queries import (
+    AnswerRow,
     CountRow,
     DayRow,
     MailRow,
@@ -60,6 +63,7 @@ def _in_short(counted: ProgrammeCount) -> ProgrammeReportRow:
         counts=counted.total.counts(),
         mails_sent=sum(mails.sent for mails in counted.mails.values()),
         mails_failed=sum(mails.failed for mails in counted.mails.values()),
+        mails_bounced=sum(mails.bounced for mails in counted.mails.values()),
     )
 
 
@@ -95,11 +99,13 @@ def programme_reported(counted: ProgrammeCount, registry: dict[str, Organisation
             for date, day in sorted(counted.days.items())
         ),
         mails=tuple(
-            MailRow(purpose=purpose, sent=mails.sent, failed=mails.failed)
+            MailRow(purpose=purpose, sent=mails.sent, failed=mails.failed, bounced=mails.bounced)
             for purpose, mails in sorted(counted.mails.items())
         ),
         mails_sent=short.mails_sent,
         mails_failed=short.mails_failed,
+        mails_bounced=short.mails_bounced,
+        answers=_answers(counted),
     )
 
 
@@ -163,6 +169,35 @@ def _seats(counted: ProgrammeCount) -> tuple[SeatRow, ...]:
                 people=tally.people_confirmed,
                 hours=None if hours is None else hours * tally.people_confirmed,
                 counts=tally.counts(),
+            )
+        )
+    return tuple(rows)
+
+
+def _answers(counted: ProgrammeCount) -> tuple[AnswerRow, ...]:
+    """Each session that has a date, in the programme's order, with the answers of those who are invited to it now."""
+    only = {seat.id: seat.sessions for seat in counted.entry.seats}
+    rows = []
+    for session in counted.entry.sessions:
+        if not session.dated:
+            continue
+        invited: set[str] = set()
+        for seat, people in counted.seated.items():
+            attended = only.get(seat) if seat is not None else None
+            if attended is None or session.id in attended:
+                invited |= people
+        tally = Counter(
+            answer.answer for person in invited if (answer := counted.answers.get((session.id, person))) is not None
+        )
+        rows.append(
+            AnswerRow(
+                session=session.id,
+                title=session.title,
+                invited=len(invited),
+                accepted=tally["accepted"],
+                tentative=tally["tentative"],
+                declined=tally["declined"],
+                unanswered=len(invited) - tally.total(),
             )
         )
     return tuple(rows)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from contracts.base import Title
 from contracts.enrolment import EnrolmentStatus, Participant
-from contracts.facts import NO_PROGRAMME
+from contracts.facts import NO_PROGRAMME, InvitationAnswer
 from contracts.organisation import Organisation
 from contracts.programme import EnrolmentRules, ProgrammeKind, Seat
 from contracts.theme import Theme, ThemeReference
@@ -24,8 +24,19 @@ ENROLMENT = "enrolment/"
 REFUSALS = "refusals/"
 MAILS = "mails/"
 FAILED = "failed/"
+BOUNCED = "bounced/"
+ANSWER = "answer/"
 ORGANISATION = "organisation/"
 THEME = "theme/"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEntry:
+    """A session, as far as reports speak of it; nobody is invited to one without a date."""
+
+    id: str
+    title: Title
+    dated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class ProgrammeEntry:
     capacity: int | None
     seats: tuple[Seat, ...]
     withdrawn: bool = False
+    sessions: tuple[SessionEntry, ...] = ()
 
 
 class EnrolmentEntry(NamedTuple):
@@ -78,10 +90,11 @@ class RefusalsEntry:
 
 @dataclass(frozen=True, slots=True)
 class MailsEntry:
-    """How many mails of one purpose were sent, and how many failed and were not sent since."""
+    """How many mails of one purpose were sent, how many failed or came back and were not sent since."""
 
     sent: int = 0
     failed: int = 0
+    bounced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +104,37 @@ class FailedMailEntry:
     purpose: str
 
 
+@dataclass(frozen=True, slots=True)
+class BouncedMailEntry:
+    """A mail that came back. It is forgotten when the mail is sent again, which counts it once only."""
+
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEntry:
+    """What one person last answered to the invitation to one session."""
+
+    answer: InvitationAnswer
+
+
 CODECS: Mapping[str, type[Any]] = {
     "programme": ProgrammeEntry,
     "enrolment": EnrolmentEntry,
     "refusals": RefusalsEntry,
     "mails": MailsEntry,
     "failed-mail": FailedMailEntry,
+    "bounced-mail": BouncedMailEntry,
+    "answer": AnswerEntry,
     "organisation": Organisation,
     "theme": Theme,
 }
 """The names under which entities are stored; never renamed."""
+
+
+def answer_key(session: str, person: str) -> str:
+    """Where a person's answer about a session stands in its programme's partition."""
+    return f"{ANSWER}{session}/{person}"
 
 
 def ids_of_programmes(state: State) -> list[str]:

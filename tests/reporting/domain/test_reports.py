@@ -271,6 +271,62 @@ def test_mails_are_counted_by_purpose_and_a_retried_one_failed_no_longer() -> No
     assert (report.mails_sent, report.mails_failed) == (2, 1)
 
 
+def test_a_mail_that_comes_back_stays_sent_and_counts_once_whatever_is_tried_again() -> None:
+    mail = {"mail": "m1", "purpose": "invite", "person": "p"}
+    sent, failed, bounced = (
+        facts.MailSent(**mail),
+        facts.MailFailed(**mail, cause="uncertain"),
+        facts.MailBounced(**mail),
+    )
+
+    def row(*told: Message) -> tuple[int, int, int]:
+        (row,) = report_of(given_facts(published(), *told)).mails
+        return row.sent, row.failed, row.bounced
+
+    assert row(sent, bounced) == row(sent, bounced, bounced) == (1, 0, 1)
+    assert row(failed, bounced) == (1, 0, 1), "what comes back was sent"
+    assert row(sent, bounced, sent) == row(failed, bounced, sent) == (1, 0, 0)
+    assert row(sent, bounced, sent, bounced) == (1, 0, 1)
+    assert report_of(given_facts(published(), sent, bounced)).mails_bounced == 1
+
+
+def test_answers_are_counted_of_those_who_are_invited_now() -> None:
+    session = next(each for each in team_track().sessions if each.start)
+    undated = session.model_copy(update={"id": "later", "start": None, "end": None})
+
+    def answered(person: str, answer: Any) -> facts.InvitationAnswered:
+        return facts.InvitationAnswered(enrolment="e1", session=session.id, person=person, answer=answer)
+
+    state = given_facts(
+        published(),
+        facts.SessionAdded(session=session),
+        facts.SessionAdded(session=undated),
+        confirmed("e1", people("noor", "sam", "eva")),
+        confirmed("e2", people("kim")),
+        waitlisted("e3", people("jan")),
+        answered("noor", "accepted"),
+        answered("sam", "tentative"),
+        answered("sam", "declined"),
+        answered("kim", "accepted"),
+        withdrawn("e2"),
+    )
+    (row,) = report_of(state).answers
+    assert (row.invited, row.accepted, row.tentative, row.declined, row.unanswered) == (3, 1, 0, 1, 1)
+    state = given_facts(facts.SessionCancelled(session=session.id), state=state)
+    assert session.id not in [each.session for each in report_of(state).answers]
+
+
+def test_a_seat_that_does_not_attend_a_session_is_not_asked_about_it() -> None:
+    track = team_track()
+    assert track.team is not None
+    state = given_facts(published(track), programme=TEAMS)
+    for number, seat in enumerate(track.team.seats):
+        state = given_facts(confirmed(f"e{number}", people(f"p{number}", seat=seat.id)), programme=TEAMS, state=state)
+    for row in report_of(state, TEAMS).answers:
+        attending = [seat for seat in track.team.seats if seat.sessions is None or row.session in seat.sessions]
+        assert (row.invited, row.unanswered) == (len(attending), len(attending))
+
+
 # Who took part -------------------------------------------------------------------------------------------------------
 
 REGISTRY = (

@@ -14,7 +14,7 @@ from contracts.base import Message, OrganisationKind, Province, Title
 from contracts.enrolment import Enrolled, Participant, Reason
 from contracts.facts import NO_PROGRAMME
 from contracts.organisation import Organisation
-from contracts.programme import Eligibility
+from contracts.programme import Eligibility, Online, Session
 from contracts.queries import Counts, DayRow, MailRow, ProgrammeReport, Reached
 from contracts.theme import ThemeReference
 from services.chassis.state import State
@@ -290,9 +290,22 @@ def test_a_mail_that_comes_back_stays_sent_and_counts_once_whatever_is_tried_aga
     assert report_of(given_facts(published(), sent, bounced)).mails_bounced == 1
 
 
+def kick_off() -> Session:
+    day = datetime(2023, 6, 20)  # noqa: DTZ001  (sessions are told in Amsterdam's time)
+    return Session(
+        id="kick-off",
+        title=Title(nl="Aftrap", en="Kick-off"),
+        start=day.replace(hour=10),
+        end=day.replace(hour=12),
+        online=Online(),
+    )
+
+
 def test_answers_are_counted_of_those_who_are_invited_now() -> None:
-    session = next(each for each in team_track().sessions if each.start)
-    undated = session.model_copy(update={"id": "later", "start": None, "end": None})
+    session = kick_off()
+    undated = session.model_copy(
+        update={"id": "later", "start": None, "end": None, "period": Title(nl="januari", en="January")}
+    )
 
     def answered(person: str, answer: Any) -> facts.InvitationAnswered:
         return facts.InvitationAnswered(enrolment="e1", session=session.id, person=person, answer=answer)
@@ -319,12 +332,18 @@ def test_answers_are_counted_of_those_who_are_invited_now() -> None:
 def test_a_seat_that_does_not_attend_a_session_is_not_asked_about_it() -> None:
     track = team_track()
     assert track.team is not None
-    state = given_facts(published(track), programme=TEAMS)
-    for number, seat in enumerate(track.team.seats):
-        state = given_facts(confirmed(f"e{number}", people(f"p{number}", seat=seat.id)), programme=TEAMS, state=state)
-    for row in report_of(state, TEAMS).answers:
-        attending = [seat for seat in track.team.seats if seat.sessions is None or row.session in seat.sessions]
-        assert (row.invited, row.unanswered) == (len(attending), len(attending))
+    first, second, *_ = track.team.seats
+    absent = second.model_copy(update={"sessions": ()})
+    rule = track.team.model_copy(update={"seats": (first.model_copy(update={"sessions": None}), absent)})
+    state = given_facts(
+        published(track),
+        facts.ProgrammeTeamRuleChanged(team=rule),
+        facts.SessionAdded(session=kick_off()),
+        confirmed("e1", (*people("noor", seat=first.id), *people("sam", seat=second.id))),
+        programme=TEAMS,
+    )
+    (row,) = [each for each in report_of(state, TEAMS).answers if each.session == "kick-off"]
+    assert (row.invited, row.unanswered) == (1, 1)
 
 
 # Who took part -------------------------------------------------------------------------------------------------------

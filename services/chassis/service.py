@@ -25,6 +25,7 @@ Endless = Callable[[], Coroutine[Any, Any, None]]
 
 _SWITCH_INTERVAL = 0.0005
 _COLLECT_AFTER = 20_000
+_BETWEEN_CANCELLATIONS = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -82,8 +83,7 @@ async def run(
                 await finish()
             if serving is not None:
                 await serving
-            for task in running:
-                task.cancel()
+            await _cancel(running)
     finally:
         for each in _SIGNALS:
             loop.remove_signal_handler(each)
@@ -139,6 +139,20 @@ async def _endless(name: str, task: Endless) -> None:
         _log.critical("task failed", task=name, exc_info=True)
         raise
     raise TaskEnded(f"the task {name} ended, it should run for ever")
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """
+    Cancel until they have ended.
+
+    Once is not enough: ``asyncio.wait_for``, which nats-py's requests wait with, loses a cancellation that comes
+    together with the answer (bpo-37658), and work that is repeated for ever then goes on.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_BETWEEN_CANCELLATIONS)
 
 
 async def _quietly(what: str, close: Callable[[], Awaitable[object]]) -> None:

@@ -174,3 +174,20 @@ def test_signals_are_ours_again_after_a_run() -> None:
     stop.set()
     asyncio.run(run(None, stop=stop))
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+async def test_work_that_loses_its_cancellation_does_not_keep_a_service_from_stopping() -> None:
+    stop = asyncio.Event()
+    lost = []
+
+    async def ask() -> None:
+        stop.set()
+        try:
+            await asyncio.Future()
+        except asyncio.CancelledError:
+            # As asyncio.wait_for does when the answer comes together with the cancellation.
+            lost.append(True)
+
+    async with asyncio.timeout(10):
+        await run(None, tasks={"ask": periodic(3600, ask)}, stop=stop)
+    assert lost == [True]

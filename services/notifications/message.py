@@ -109,7 +109,6 @@ def _checked_id(identifier: str) -> str:
     return identifier
 
 
-@lru_cache(maxsize=8)
 def _date(date: datetime) -> str:
     if date.utcoffset() is None:
         raise ValueError("the date of a mail needs a time zone")

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from email import message_from_bytes, policy
 from pathlib import Path
+from smtplib import LMTP
 from subprocess import DEVNULL, PIPE, STDOUT, Popen
 from sys import executable
 from typing import Any
@@ -24,6 +25,7 @@ from contracts.enrolment import Person
 from deploy.broker import RunningBroker, start_broker_async
 from deploy.embedded import free_port
 from services.chassis.broker import connect
+from tests.notifications.inbox import returned
 from tests.notifications.lives import Life, confirmed, messages, occasion, session, withdrawn
 from tests.notifications.test_sender import MailServer, until
 
@@ -41,6 +43,7 @@ class System:
         self.life = Life(session("kick-off", JUNE), session("slot"))
         self.published = 0
         self.port = free_port()
+        self.inbox = free_port()
         self.process: Popen[bytes] | None = None
 
     async def happens(self, *data: Message, subject: str = "gezinsaanpak-2023") -> None:
@@ -70,6 +73,7 @@ class System:
                     "DEELNAME_TRANSPORT": transport or f"maildir:{self.mail}",
                     "DEELNAME_SENDER": "Deelname <deelname@deelname.example>",
                     "DEELNAME_PUBLIC_URL": "https://deelname.example",
+                    "DEELNAME_INBOX": f"lmtp://127.0.0.1:{self.inbox}",
                 },
                 stdout=journal,
                 stderr=STDOUT,
@@ -161,6 +165,34 @@ async def test_the_log_of_mails_reaches_its_stream_and_names_nobody(system: Syst
     assert b"mail.sent.v1" in stored
     assert b"de Wit" not in stored
     assert b"bibliotheek.example" not in stored
+
+
+async def test_a_bounce_that_a_mail_server_hands_over_is_a_fact_in_the_stream(system: System) -> None:
+    await system.knows("noor")
+    system.start()
+    await system.happens(confirmed("e1", "noor"))
+    await until(system.is_ready)
+    await until(system.both_relayed)
+    paths = [message_from_bytes(each.read_bytes())["Return-Path"].strip("<>") for each in system.delivered()]
+    assert len(set(paths)) == 2
+
+    def hand_over() -> None:
+        with LMTP("127.0.0.1", system.inbox, timeout=10) as server:
+            server.sendmail("", [paths[0]], returned.postfix(paths[0], "noor@bibliotheek.example"))
+
+    await asyncio.to_thread(hand_over)
+    stream = system.reporting.jetstream()
+
+    async def told() -> bool:
+        return (await stream.stream_info("LOG_NOTIFICATIONS")).state.last_seq >= 3
+
+    await until(told)
+    (suppressed,) = (await system.asks("ask.notifications.suppression.list"))["suppressed"]
+    assert (suppressed["person"], suppressed["source"], suppressed["status"]) == ("noor", "bounce", "5.1.1")
+    (received,) = (await system.asks("ask.notifications.received.list"))["received"]
+    assert received["kind"] == "bounce"
+    assert "bibliotheek.example" not in system.journal
+    assert "bibliotheek.example" not in json.dumps([suppressed, received])
 
 
 async def test_after_a_kill_in_the_middle_of_sending_the_mail_is_uncertain_and_sent_again_on_demand(

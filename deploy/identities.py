@@ -361,7 +361,7 @@ _REGISTRATION_INTAKE = Identity(
 
 _MONITORING_IMPORTS = tuple(
     Import(f"$SYS.REQ.SERVER.PING{page}", SYSTEM, Answers.MANY)
-    for page in ("", ".HEALTHZ", ".VARZ", ".CONNZ", ".JSZ", ".ACCSTATZ")
+    for page in ("", ".HEALTHZ", ".VARZ", ".CONNZ", ".JSZ", ".ROUTEZ")
 )
 """How each server is, who is connected, and how far every stream and consumer is; of no message what is in it."""
 

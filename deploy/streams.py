@@ -26,6 +26,8 @@ LARGEST_INTAKE_MESSAGE = 768 * 1024
 """In bytes. Larger than registration accepts, so that it is registration that refuses, with an outcome to read."""
 INTAKE_BYTES = 128 * MEBIBYTE
 """What one partner may have waiting; then the broker refuses its requests until some are answered."""
+INTAKE_MESSAGES = 200_000
+"""Likewise, for many small ones: each costs the broker memory, however little it says."""
 INTAKE_BATCH = 64
 """How many messages registration fetches at once: more are not handed out, so none grows old while it waits."""
 ACK_WAIT = 30.0
@@ -107,6 +109,7 @@ def _intake(partner: str, ack_wait: float) -> Stream:
             # The newest request is refused to its sender's face rather than the oldest dropped behind its back.
             discard=DiscardPolicy.NEW,
             max_bytes=INTAKE_BYTES,
+            max_msgs=INTAKE_MESSAGES,
             max_msg_size=LARGEST_INTAKE_MESSAGE,
             max_consumers=1,
             duplicate_window=120.0,

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import nats
 import nkeys  # type: ignore[import-untyped]
 import pytest
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeout
 
 from cli.encryption import trusting
 from deploy.embedded import EmbeddedBroker
@@ -23,6 +31,7 @@ from deploy.production.partners import PartnerError
 from deploy.production.reload import NotReloaded, reload
 from deploy.topology import declare_at
 from tests.deploy.test_production import configured
+from tests.ports import free_ports
 
 
 @pytest.fixture
@@ -200,3 +209,99 @@ async def test_a_broker_that_is_not_there_is_named(tmp_path: Path) -> None:
     directory = configured(tmp_path / "production")
     with pytest.raises(NotReloaded, match=r"no broker at tls://localhost"):
         await reload(directory, directory.read())
+
+
+@pytest.fixture
+def registration(production: Directory, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Registration as a process, with the file of settings that was written for it; ready."""
+    port = free_ports(1)
+    lines = (production.path / "environment" / "registration.env").read_text().splitlines()
+    own = {"DEELNAME_DATA": str(tmp_path / "data"), "DEELNAME_HTTP_PORT": str(port)}
+    with (tmp_path / "registration.log").open("wb") as journal:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.registration"],
+            env={**os.environ, **dict(line.split("=", 1) for line in lines), **own},
+            stdout=journal,
+            stderr=journal,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while not _is_ready(port):
+            assert process.poll() is None, (tmp_path / "registration.log").read_text()
+            assert time.monotonic() < deadline, (tmp_path / "registration.log").read_text()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+async def outcomes(connection: Client, name: str, number: int) -> list[dict[str, Any]]:
+    reading = await connection.jetstream().pull_subscribe_bind(name, stream="OUTCOMES")
+    found: list[dict[str, Any]] = []
+    async with asyncio.timeout(20):
+        while len(found) < number:
+            with contextlib.suppress(NatsTimeout):
+                for message in await reading.fetch(number, timeout=1):
+                    await message.ack_sync()
+                    found.append({"subject": message.subject, **json.loads(message.data)})
+    return found
+
+
+async def test_registration_answers_a_partner_that_came_while_it_ran_and_outlives_its_going(
+    production: Directory, registration: subprocess.Popen[bytes]
+) -> None:
+    folder = await partners.add(production, "newcomer")
+    async with connected(production, "newcomer", folder) as newcomer:
+        await newcomer.jetstream().publish("intake.newcomer.enrolment.request", b"not understood")
+        assert [one["subject"] for one in await outcomes(newcomer, "newcomer", 1)] == ["outcome.newcomer.refused"]
+
+    await partners.remove(production, "newcomer")
+
+    async with connected(production, "demo", production.partner("demo")) as demo:
+        await demo.jetstream().publish("intake.demo.enrolment.request", b"not understood")
+        assert await outcomes(demo, "demo", 1)
+    again = await partners.add(production, "newcomer")
+    async with connected(production, "newcomer", again) as newcomer:
+        await newcomer.jetstream().publish("intake.newcomer.enrolment.request", b"not understood either")
+        assert await outcomes(newcomer, "newcomer", 1)
+    assert registration.poll() is None
+
+
+async def test_headers_and_words_of_a_partner_lead_no_answer_elsewhere(
+    production: Directory, registration: subprocess.Popen[bytes]
+) -> None:
+    """It claims to be another, in each place that says who speaks and where the answer is to go."""
+    elsewhere = "outcome.school-x.accepted"
+    headers = {
+        "reply_to": elsewhere,
+        "reply-to": elsewhere,
+        "Nats-Reply": elsewhere,
+        "ce-source": "school-x",
+        "ce-id": "theirs",
+        "correlation_id": "theirs",
+    }
+    event = {"specversion": "1.0", "id": "theirs", "source": "school-x", "type": "enrolment.request.v1"}
+    body = json.dumps(event | {"time": "2023-03-02T09:14:00Z", "data": {}, "reply_to": elsewhere}).encode()
+    async with (
+        connected(production, "demo", production.partner("demo")) as demo,
+        connected(production, TOPOLOGY_PARTNERS) as owner,
+        connected(production, "topology") as application,
+    ):
+        await demo.jetstream().publish("intake.demo.enrolment.request", body, headers=headers)
+        await demo.publish("intake.demo.enrolment.request", body, reply=elsewhere, headers=headers)
+        answers = await outcomes(demo, "demo", 2)
+        assert {answer["subject"] for answer in answers} == {"outcome.demo.refused"}
+        assert (await owner.jsm().stream_info("OUTCOMES")).state.messages == 2
+        theirs = await owner.jsm().consumer_info("OUTCOMES", "school-x")
+        assert theirs.num_pending == 0
+        assert (await application.jsm().stream_info("LOG_REGISTRATION")).state.messages == 0

@@ -15,6 +15,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import TimeoutError as NatsTimeout
 from nats.js.api import AckPolicy
 from nats.js.errors import APIError
 
@@ -586,3 +587,161 @@ async def test_nobody_comes_in_without_a_password(closed_broker: RunningBroker) 
     writer.close()
     await writer.wait_closed()
     assert b"-ERR 'Authorization Violation'" in answer
+
+
+class TestMonitor:
+    """Sees how the broker is; sees no message, and changes nothing."""
+
+    @pytest.fixture
+    async def monitor(self, closed_broker: RunningBroker) -> AsyncIterator[Visitor]:
+        async with visit(closed_broker, "monitor") as visitor:
+            yield visitor
+
+    @pytest.mark.parametrize("page", ["", ".HEALTHZ", ".VARZ", ".CONNZ", ".JSZ", ".ROUTEZ"])
+    async def test_reads_how_each_server_is(self, monitor: Visitor, page: str) -> None:
+        reply = await monitor.connection.request(f"$SYS.REQ.SERVER.PING{page}", b"", timeout=5)
+        assert json.loads(reply.data)["server"]["name"] == "deelname"
+
+    async def test_reads_how_far_every_stream_and_consumer_is(self, monitor: Visitor) -> None:
+        ask = json.dumps({"accounts": True, "streams": True, "consumer": True}).encode()
+        page = json.loads((await monitor.connection.request("$SYS.REQ.SERVER.PING.JSZ", ask, timeout=5)).data)["data"]
+        streams = {stream["name"]: stream for account in page["account_details"] for stream in account["stream_detail"]}
+        assert {"LOG_REGISTRATION", "LOG_NOTIFICATIONS", "KV_contacts", "INTAKE_DEMO", "OUTCOMES"} <= set(streams)
+        assert "messages" in streams["INTAKE_DEMO"]["state"]
+        assert [one["name"] for one in streams["INTAKE_DEMO"]["consumer_detail"]] == ["registration"]
+
+    @pytest.mark.parametrize(
+        "subject",
+        [
+            "$SYS.REQ.SERVER.someone.RELOAD",
+            "$SYS.REQ.SERVER.PING.KICK",
+            "$SYS.REQ.SERVER.someone.KICK",
+            "$SYS.REQ.SERVER.someone.LDM",
+            "$SYS.REQ.SERVER.PING.SUBSZ",
+            "$SYS.REQ.ACCOUNT.APP.CONNZ",
+            "$SYS.REQ.CLAIMS.UPDATE",
+            "$SYS.REQ.CLAIMS.DELETE",
+            "$JS.API.STREAM.LIST",
+            "$JS.API.STREAM.INFO.KV_contacts",
+            "$JS.API.STREAM.MSG.GET.KV_contacts",
+            "$JS.API.STREAM.DELETE.KV_contacts",
+            "$JS.API.ACCOUNT.PURGE.APP",
+            "log.registration.p.enrolment.confirmed",
+            "do.registration.person.erase",
+        ],
+    )
+    async def test_may_not_publish(self, monitor: Visitor, subject: str) -> None:
+        assert await monitor.is_refused(subject)
+
+    @pytest.mark.parametrize("subject", [">", "$SYS.>", "$SYS.ACCOUNT.*.CONNECT", "log.>", "_INBOX_staff.>"])
+    async def test_may_not_listen(self, monitor: Visitor, subject: str) -> None:
+        assert await monitor.is_deaf_to(subject)
+
+    @pytest.mark.parametrize(
+        ("forged", "stream"),
+        [("log.registration.p.enrolment.confirmed", "LOG_REGISTRATION"), ("outcome.demo.accepted", "OUTCOMES")],
+    )
+    async def test_cannot_have_the_broker_forge_a_message_through_the_reply_subject(
+        self, monitor: Visitor, state_of: StateOf, forged: str, stream: str
+    ) -> None:
+        before = (await state_of(stream)).last_seq
+        for page in ("", ".JSZ", ".CONNZ"):
+            await monitor.connection.publish(f"$SYS.REQ.SERVER.PING{page}", b"", reply=forged)
+        await monitor.connection.request("$SYS.REQ.SERVER.PING.JSZ", b"", timeout=5)
+        assert (await state_of(stream)).last_seq == before
+
+
+class TestOperator:
+    @pytest.fixture
+    async def operator(self, closed_broker: RunningBroker) -> AsyncIterator[Visitor]:
+        async with visit(closed_broker, "operator") as visitor:
+            yield visitor
+
+    @pytest.mark.parametrize(
+        "subject",
+        [
+            "$SYS.REQ.SERVER.someone.KICK",
+            "$SYS.REQ.SERVER.someone.LDM",
+            "$SYS.REQ.SERVER.PING.CONNZ",
+            "$SYS.REQ.ACCOUNT.APP.INFO",
+            "$SYS.REQ.CLAIMS.UPDATE",
+            "$JS.API.STREAM.DELETE.KV_contacts",
+            "log.registration.p.enrolment.confirmed",
+            "do.registration.person.erase",
+        ],
+    )
+    async def test_may_not_publish(self, operator: Visitor, subject: str) -> None:
+        assert await operator.is_refused(subject)
+
+    @pytest.mark.parametrize("subject", [">", "$SYS.>", "log.>"])
+    async def test_may_not_listen(self, operator: Visitor, subject: str) -> None:
+        assert await operator.is_deaf_to(subject)
+
+
+class TestWhoDeclaresStreams:
+    @pytest.mark.parametrize(
+        ("name", "subject"),
+        [
+            ("topology", "$JS.API.STREAM.DELETE.LOG_REGISTRATION"),
+            ("topology", "$JS.API.STREAM.PURGE.LOG_REGISTRATION"),
+            ("topology", "$JS.API.STREAM.MSG.GET.KV_contacts"),
+            ("topology", "$JS.API.DIRECT.GET.KV_contacts.$KV.contacts.someone"),
+            ("topology", "$JS.API.CONSUMER.CREATE.KV_contacts"),
+            ("topology", "$KV.contacts.someone"),
+            ("topology_partners", "$JS.API.STREAM.DELETE.OUTCOMES"),
+            ("topology_partners", "$JS.API.STREAM.PURGE.INTAKE_DEMO"),
+            ("topology_partners", "$JS.API.STREAM.MSG.GET.INTAKE_DEMO"),
+            ("topology_partners", "$JS.API.CONSUMER.MSG.NEXT.INTAKE_DEMO.registration"),
+            ("topology_partners", "intake.demo.enrolment.request"),
+            ("topology_partners", "outcome.demo.accepted"),
+        ],
+    )
+    async def test_reads_and_writes_nothing_in_them(
+        self, closed_broker: RunningBroker, name: str, subject: str
+    ) -> None:
+        async with visit(closed_broker, name) as visitor:
+            assert await visitor.is_refused(subject)
+
+
+class TestPersonalData:
+    """What everybody but registration and notifications can get out of the broker holds nothing about a person."""
+
+    @pytest.mark.parametrize("name", ["reporting", "staff", "monitor", "operator", "demo", "registration_intake"])
+    @pytest.mark.parametrize(
+        "subject",
+        [
+            "$JS.API.DIRECT.GET.KV_contacts",
+            "$JS.API.DIRECT.GET.KV_contacts.$KV.contacts.person-9",
+            "$JS.API.STREAM.MSG.GET.KV_contacts",
+            "$JS.API.STREAM.INFO.KV_contacts",
+            "$JS.API.STREAM.SNAPSHOT.KV_contacts",
+            "$JS.API.CONSUMER.CREATE.KV_contacts",
+            "$JS.API.CONSUMER.CREATE.KV_contacts.watch.$KV.contacts.>",
+            "$JS.API.CONSUMER.DURABLE.CREATE.KV_contacts.watch",
+            "$JS.API.CONSUMER.MSG.NEXT.KV_contacts.watch",
+            "$JS.API.STREAM.MSG.GET.INTAKE_DEMO",
+            "$JS.API.DIRECT.GET.INTAKE_DEMO",
+            "$JS.API.CONSUMER.CREATE.INTAKE_DEMO",
+            "application.stream.info.kv_contacts",
+            "application.consumer.create.kv_contacts",
+        ],
+    )
+    async def test_is_denied_by_every_way_to_it(self, closed_broker: RunningBroker, name: str, subject: str) -> None:
+        async with visit(closed_broker, name) as visitor:
+            assert await visitor.is_refused(subject)
+
+    async def test_is_not_given_out_by_the_clients_own_ways(
+        self, closed_broker: RunningBroker, reporting: Visitor, registration: Visitor
+    ) -> None:
+        """With the calls of the library, as a program that was broken into would make them."""
+        contacts = await registration.connection.jetstream().key_value("contacts")
+        await contacts.put("person-9", b'{"name":"Noor"}')
+        stream = reporting.connection.jetstream(timeout=0.5)
+        with pytest.raises(NatsTimeout):
+            await stream.key_value("contacts")
+        with pytest.raises(NatsTimeout):
+            await stream.subscribe("$KV.contacts.>", stream="KV_contacts", ordered_consumer=True)
+        with pytest.raises(NatsTimeout):
+            await reporting.connection.jsm(timeout=0.5).get_last_msg(
+                "KV_contacts", "$KV.contacts.person-9", direct=True
+            )

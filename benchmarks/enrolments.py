@@ -167,7 +167,6 @@ def _registration(broker: RunningBroker, directory: Path, profile: Path | None) 
         "NATS_PASSWORD": broker.passwords["registration"],
         "DATA": str(directory / "registration"),
         "HTTP_PORT": str(port),
-        "PARTNERS": "demo",
         "PARTNERS_NATS_URL": broker.address,
         "PARTNERS_NATS_USER": REGISTRATION_INTAKE,
         "PARTNERS_NATS_PASSWORD": broker.passwords[REGISTRATION_INTAKE],

@@ -140,6 +140,8 @@ class Connection:
         )
 
     async def _connect(self) -> Client:
+        distrust: str | None = None
+
         async def remember(error: Exception) -> None:
             nonlocal distrust
             text = str(error)
@@ -147,7 +149,6 @@ class Connection:
                 self._refusal = text
             distrust = distrust or complaint(error, self.access.authority)
 
-        distrust: str | None = None
         encrypted = self.access.authority is not None or self.access.url.startswith("tls://")
         client = EncryptedClient() if encrypted else Client()
         proof = self._proof()

@@ -114,6 +114,7 @@ def environment(
             "PARTNERS_NATS_URL": broker.address,
             "PARTNERS_NATS_USER": REGISTRATION_INTAKE,
             "PARTNERS_NATS_PASSWORD": broker.passwords[REGISTRATION_INTAKE],
+            # Registration asks the broker; one of an earlier release is told.
             "PARTNERS": ",".join(partners),
         }
     if service == "notifications":

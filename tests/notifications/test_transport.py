@@ -20,6 +20,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.production.certificates import make_certificates
 from services.notifications.hygiene import UnusableAddress
 from services.notifications.transport import (
     GIVE_UP_AFTER,
@@ -405,6 +406,19 @@ async def test_smtps_speaks_tls_from_the_first_octet(start: Start, certificate: 
     server = start(tls="always", certificate=certificate)
 
     assert isinstance(await deliver(parse_transport(f"smtps://127.0.0.1:{server.port}?ca={trusted}")), Sent)
+    assert [mail["tls"] for mail in server.taken] == [True]
+
+
+async def test_a_relay_with_a_certificate_of_deelnames_own_authority_is_believed(start: Start, tmp_path: Path) -> None:
+    """What ``deelname broker certificates`` makes; and what another such authority made is not believed."""
+    made, stranger = (make_certificates(tmp_path / name, ["127.0.0.1"]) for name in ("ours", "stranger"))
+    both = tmp_path / "both.pem"
+    both.write_bytes(made.server_key.read_bytes() + made.server.read_bytes())
+    server = start(tls="always", certificate=str(both))
+
+    address = f"smtps://127.0.0.1:{server.port}?ca="
+    assert isinstance(await deliver(parse_transport(f"{address}{made.authority}")), Sent)
+    assert isinstance(await deliver(parse_transport(f"{address}{stranger.authority}")), Fault)
     assert [mail["tls"] for mail in server.taken] == [True]
 
 

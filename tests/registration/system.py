@@ -67,7 +67,6 @@ class System:
             "NATS_PASSWORD": self.broker.passwords["registration"],
             "DATA": str(self.directory / "data"),
             "HTTP_PORT": str(self.port),
-            "PARTNERS": ",".join(PARTNERS),
             "PARTNERS_NATS_URL": self.broker.address,
             "PARTNERS_NATS_USER": REGISTRATION_INTAKE,
             "PARTNERS_NATS_PASSWORD": self.broker.passwords[REGISTRATION_INTAKE],

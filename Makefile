@@ -115,3 +115,4 @@ lock: $(UV) ## resolve the dependencies anew into requirements/*.txt; UPGRADE=1 
 	$(CONSTRAINED) --output-file requirements/notifications.txt services/notifications/pyproject.toml
 	$(CONSTRAINED) --output-file requirements/reporting.txt services/reporting/pyproject.toml
 	$(CONSTRAINED) --output-file requirements/catcher.txt deploy/catcher/pyproject.toml
+	printf 'cryptography\n' | $(CONSTRAINED) --output-file requirements/tools.txt cli/pyproject.toml -

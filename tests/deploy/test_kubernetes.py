@@ -1,0 +1,215 @@
+"""The manifests hold against Kubernetes' own schemas, and against what the services are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+from ruamel.yaml import YAML
+
+from deploy.identities import REGISTRATION_INTAKE, SERVICES, TOPOLOGY, TOPOLOGY_PARTNERS
+from services.chassis.settings import CommonSettings
+from services.notifications.settings import Settings as NotificationsSettings
+from services.registration.settings import Settings as RegistrationSettings
+from services.reporting.settings import Settings as ReportingSettings
+from tests.workspace.members import ROOT
+
+FOLDER = ROOT / "deploy" / "kubernetes"
+VERSIONS = ("1.31", "1.34", "1.37")
+SETTINGS: dict[str, type[CommonSettings]] = {
+    "registration": RegistrationSettings,
+    "notifications": NotificationsSettings,
+    "reporting": ReportingSettings,
+}
+SEEDS = {
+    "registration": {"registration", REGISTRATION_INTAKE},
+    "notifications": {"notifications"},
+    "reporting": {"reporting"},
+    "topology": {TOPOLOGY, TOPOLOGY_PARTNERS},
+}
+Json = dict[str, Any]
+
+
+def documents(path: Path) -> Iterator[Json]:
+    yield from YAML(typ="safe", pure=True).load_all(path.read_text(encoding="utf-8"))
+
+
+RESOURCES: list[Json] = [
+    document
+    for path in sorted(FOLDER.glob("*.yaml"))
+    if path.name != "kustomization.yaml"
+    for document in documents(path)
+]
+WORKLOADS: dict[str, Json] = {
+    each["metadata"]["name"]: each for each in RESOURCES if each["kind"] in {"StatefulSet", "Job"}
+}
+
+
+def label(resource: Json) -> str:
+    return f"{resource['kind']}-{resource['metadata']['name']}"
+
+
+def named(kind: str, name: str) -> Json:
+    (found,) = (each for each in RESOURCES if each["kind"] == kind and each["metadata"]["name"] == name)
+    return found
+
+
+def pod(name: str) -> Json:
+    found: Json = WORKLOADS[name]["spec"]["template"]
+    return found
+
+
+def container(name: str) -> Json:
+    (found,) = pod(name)["spec"]["containers"]
+    return dict(found)
+
+
+def told(name: str) -> dict[str, str]:
+    """What the container's environment holds, with the name of the secret's key for what is secret."""
+    settings: dict[str, str] = {}
+    for source in container(name)["envFrom"]:
+        settings |= named("ConfigMap", source["configMapRef"]["name"])["data"]
+    for entry in container(name).get("env", ()):
+        settings[entry["name"]] = entry["valueFrom"]["secretKeyRef"]["key"]
+    return settings
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("resource", RESOURCES, ids=label)
+def test_a_manifest_is_what_kubernetes_takes(resource: Json, version: str) -> None:
+    """Strictly: a field that it would ignore is a mistake."""
+    kubernetes_validate.validate(resource, version, strict=True)
+
+
+def test_the_schemas_refuse_a_field_that_does_not_exist() -> None:
+    wrong = named("StatefulSet", "reporting") | {"spec": named("StatefulSet", "reporting")["spec"] | {"replica": 1}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
+
+
+def test_kustomize_is_told_of_every_file() -> None:
+    (listed,) = documents(FOLDER / "kustomization.yaml")
+    files = {path.name for path in FOLDER.glob("*.yaml")} - {"kustomization.yaml"}
+    assert sorted(listed["resources"]) == sorted(files)
+
+
+def test_every_service_and_the_one_that_declares_streams_is_there() -> None:
+    assert set(WORKLOADS) == {*SERVICES, "topology"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_runs_once_on_a_volume_of_its_own(name: str) -> None:
+    stateful = named("StatefulSet", name)["spec"]
+    assert stateful["replicas"] == 1
+    (claim,) = stateful["volumeClaimTemplates"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(name)["volumeMounts"]}
+    assert mounts[claim["metadata"]["name"]] == "/data"
+    assert claim["spec"]["accessModes"] == ["ReadWriteOncePod"]
+    assert stateful["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    assert mounts["tmp"] == "/tmp"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_asked_whether_it_lives_and_whether_it_is_ready(name: str) -> None:
+    probed = container(name)
+    paths = {kind: probed[kind]["httpGet"]["path"] for kind in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert paths == {
+        "startupProbe": "/health/live",
+        "livenessProbe": "/health/live",
+        "readinessProbe": "/health/ready",
+    }
+    (port,) = probed["ports"]
+    assert {probed[kind]["httpGet"]["port"] for kind in paths} == {port["name"]}
+    assert named("Service", name)["spec"]["ports"][0]["targetPort"] == port["name"]
+    assert f"DEELNAME_HTTP_PORT={port['containerPort']}" in dockerfile()
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_container_may_do_as_little_as_it_can(name: str) -> None:
+    spec = pod(name)["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    context = spec["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert f"USER {context['runAsUser']}:{context['runAsGroup']}" in dockerfile()
+    assert context["fsGroup"] == context["runAsGroup"]
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(name)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "memory" in container(name)["resources"]["limits"]
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_told_what_its_settings_know(name: str) -> None:
+    """A misspelt setting would be ignored; a missing one ends the service."""
+    given = {key.removeprefix("DEELNAME_").lower(): value for key, value in told(name).items()}
+    image = {"data": "/data", "http_host": "0.0.0.0", "http_port": "8080"}
+    known = SETTINGS[name].model_fields
+    assert set(given) <= set(known)
+    needed = {field for field, about in known.items() if about.is_required()}
+    assert needed <= set(given) | set(image) | {"nats_name"}
+    for key, value in image.items():
+        assert f"DEELNAME_{key.upper()}={value}" in dockerfile()
+    if name == "notifications":
+        given["transport"] = "smtps://user:password@relay.example"
+    SETTINGS[name].model_validate(given | image)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_container_is_given_its_own_seeds_and_no_others(name: str) -> None:
+    (volume,) = (each for each in pod(name)["spec"]["volumes"] if "secret" in each)
+    (mount,) = (each for each in container(name)["volumeMounts"] if each["name"] == volume["name"])
+    assert mount["readOnly"] is True
+    assert volume["secret"]["secretName"] == f"deelname-{name}"
+    files = {item["path"] for item in volume["secret"]["items"]}
+    assert files == {f"{seed}.nk" for seed in SEEDS[name]} | {"ca.pem"}
+    named_files = {value for value in told(name).values() if value.startswith("/run/")}
+    assert named_files == {f"{mount['mountPath']}/{file}" for file in files}
+    assert volume["secret"]["defaultMode"] == 0o440
+
+
+def test_no_secret_stands_in_the_open() -> None:
+    assert not [each for each in RESOURCES if each["kind"] == "Secret"]
+    for each in RESOURCES:
+        if each["kind"] == "ConfigMap":
+            assert not [key for key in each["data"] if re.search("PASSWORD|TRANSPORT|TOKEN|SEED$", key)]
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_container_reaches_the_broker_and_little_else(name: str) -> None:
+    policy = named("NetworkPolicy", name)["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["podSelector"]["matchLabels"] == pod(name)["metadata"]["labels"]
+    out = {(port["protocol"], port["port"]) for rule in policy["egress"] for port in rule["ports"]}
+    mail = {("TCP", 465), ("TCP", 587)} if name == "notifications" else set()
+    assert out == {("TCP", 4222), ("UDP", 53), ("TCP", 53)} | mail
+    into = {port["port"] for rule in policy.get("ingress", ()) for port in rule["ports"]}
+    assert into == (set() if name == "topology" else {8080})
+    assert all(rule["to"] for rule in policy["egress"]), "a rule without a peer is open to everybody"
+    assert all(rule["from"] for rule in policy.get("ingress", ()))
+
+
+def test_whoever_has_no_policy_speaks_to_nobody() -> None:
+    nobody = named("NetworkPolicy", "nobody")["spec"]
+    assert nobody == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_an_image_is_one_that_the_dockerfile_makes(name: str) -> None:
+    image, _, version = container(name)["image"].partition(":")
+    service = "tools" if name == "topology" else name
+    assert image == f"deelname-{service}", "no registry: an overlay names it"
+    assert re.search(rf"^FROM \w+ AS {service}$", dockerfile(), re.MULTILINE)
+    member = ROOT / ("cli" if service == "tools" else f"services/{service}") / "pyproject.toml"
+    assert f'version = "{version}"' in member.read_text(encoding="utf-8")
+
+
+def dockerfile() -> str:
+    return (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")

@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import json
 from collections import Counter
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 
 from cli.connection import Connection
 from cli.document import read
-from cli.endpoints import Access
+from cli.endpoints import Endpoints
 from cli.organisation import read_csv
 from contracts import subjects
 from contracts.commands import (
@@ -43,10 +42,9 @@ _ALL = 1000
 class StaffDesk:
     """Staff of the organisers, at the broker as ``staff``."""
 
-    def __init__(self, endpoints: Mapping[str, Any]) -> None:
-        access = endpoints["nats"]["staff"]
-        self._connection = Connection(Access("staff", access["url"], access["inbox_prefix"]))
-        self._http: Mapping[str, str] = endpoints["http"]
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._connection = Connection(endpoints.access("staff"))
+        self._http = endpoints.http
 
     async def close(self) -> None:
         """Leave the broker."""

@@ -12,6 +12,7 @@ the stream OUTCOMES.
 
 import asyncio
 import json
+import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,9 +65,20 @@ def tell(**words: object) -> None:
     print(json.dumps(words, ensure_ascii=False), flush=True)
 
 
-async def main(access: dict[str, str], partner: str, paths: Sequence[str], *, step: bool) -> None:
+def options(endpoints: Path, partner: str) -> dict[str, Any]:
+    """Where to connect, and where the address holds no password, what proves who we are and whom we believe."""
+    access = json.loads(endpoints.read_text(encoding="utf-8"))["nats"][partner]
+    found = {"servers": access["url"], "inbox_prefix": access["inbox_prefix"].encode(), "name": partner}
+    if "nkey_seed_file" in access:
+        found["nkeys_seed"] = str(endpoints.parent / access["nkey_seed_file"])
+    if "ca_file" in access:
+        found["tls"] = ssl.create_default_context(cafile=endpoints.parent / access["ca_file"])
+    return found
+
+
+async def main(access: dict[str, Any], partner: str, paths: Sequence[str], *, step: bool) -> None:
     """Send all messages in the order of their times, each after the answer to the one before."""
-    connection = await nats.connect(access["url"], inbox_prefix=access["inbox_prefix"].encode(), name=partner)
+    connection = await nats.connect(**access)
     stream = connection.jetstream(timeout=5)
     outcomes = await stream.pull_subscribe_bind(partner, "OUTCOMES")
     for moment, path, number, content, text in messages(paths):
@@ -84,5 +96,4 @@ if __name__ == "__main__":
     words = [word for word in sys.argv[1:] if word != "--step"]
     if len(words) < 3:
         sys.exit(__doc__)
-    endpoints = json.loads(Path(words[0]).read_text(encoding="utf-8"))
-    asyncio.run(main(endpoints["nats"][words[1]], words[1], words[2:], step="--step" in sys.argv))
+    asyncio.run(main(options(Path(words[0]), words[1]), words[1], words[2:], step="--step" in sys.argv))

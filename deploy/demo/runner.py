@@ -24,6 +24,7 @@ from typing import Any
 
 from rich.progress import Progress, TaskID
 
+from cli.endpoints import read
 from cli.output import Output
 from deploy.demo import summary
 from deploy.demo.checking import Result, answer_in_words, missed
@@ -57,6 +58,38 @@ def run(data: Path, port_base: int, *, once: bool, output: Output) -> list[str]:
     return asyncio.run(_run(data.absolute(), port_base, once=once, output=output))
 
 
+def beginning() -> datetime:
+    """The instant at which the clock of whoever is told the samples starts."""
+    return samples()[0].begins - timedelta(days=1)
+
+
+def tell(endpoints: Path, clock: Path) -> list[str]:
+    """
+    Tell the samples to a system that runs already, empty, on the clock in this file.
+
+    Returns:
+        What did not happen as expected, as ``run`` does.
+
+    Raises:
+        DemoFailed: a service or the partner stopped answering.
+    """
+    return asyncio.run(_tell(endpoints, clock, Output(as_json=False, language="en")))
+
+
+async def _tell(endpoints: Path, clock: Path, output: Output) -> list[str]:
+    desk = StaffDesk(read(endpoints))
+    try:
+        results = await _Story(samples(), desk, Clock(clock), endpoints, output).tell()
+    finally:
+        with contextlib.suppress(Exception):
+            await desk.close()
+    return _missed(results)
+
+
+def _missed(results: list[Result]) -> list[str]:
+    return [f"{result.sample.programme}: {line}" for result in results for line in missed(result)]
+
+
 async def _run(data: Path, port_base: int, *, once: bool, output: Output) -> list[str]:
     asked, told = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -85,19 +118,19 @@ async def _demo(
     everything = samples()
     _clear(data)
     begun = time.monotonic()
-    clock = _Clock(data / "now")
-    clock.set(everything[0].begins - timedelta(days=1))
+    clock = Clock(data / "now")
+    clock.set(beginning())
     system = LocalSystem(data, port_base, now=str(clock.path), partners=(PARTNER,), say=output.note)
     with output.notes.status("Starting the broker and the services…"):
         await system.start()
     try:
-        desk = StaffDesk(system.endpoints)
+        desk = StaffDesk(read(system.layout.endpoints))
         try:
             results = await _Story(everything, desk, clock, system.layout.endpoints, output).tell()
         finally:
             with contextlib.suppress(Exception):
                 await desk.close()
-        failures = [f"{result.sample.programme}: {line}" for result in results for line in missed(result)]
+        failures = _missed(results)
         summary.show(
             output,
             results,
@@ -118,7 +151,7 @@ async def _demo(
             await system.stop()
 
 
-class _Clock:
+class Clock:
     """The file that tells the services what time it is; it never goes back."""
 
     def __init__(self, path: Path) -> None:
@@ -126,6 +159,7 @@ class _Clock:
         self.moment = datetime.min.replace(tzinfo=UTC)
 
     def set(self, moment: datetime) -> None:
+        """Put the clock to this moment, unless it is past it."""
         self.moment = max(moment, self.moment)
         new = self.path.with_name(self.path.name + ".new")
         new.write_text(f"{self.moment.isoformat()}\n", encoding="utf-8")
@@ -136,7 +170,7 @@ class _Story:
     """What happens, in the order in which it happened."""
 
     def __init__(
-        self, everything: tuple[Sample, ...], desk: StaffDesk, clock: _Clock, endpoints: Path, output: Output
+        self, everything: tuple[Sample, ...], desk: StaffDesk, clock: Clock, endpoints: Path, output: Output
     ) -> None:
         self._samples = everything
         self._desk = desk

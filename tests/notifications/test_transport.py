@@ -439,11 +439,13 @@ async def test_certificates_that_cannot_be_read_stop_the_start(tmp_path: Path) -
 async def test_connections_are_few_and_used_again(start: Start, pipelining: bool) -> None:
     server = start(pipelining=pipelining)
     async with opened(relay(server, connections=3)) as transport:
-        outcomes = await asyncio.gather(*(transport.deliver(SENDER, NOOR, RAW, ID) for _ in range(40)))
+        outcomes = await asyncio.gather(*(transport.deliver(SENDER, "few@x.example", RAW, ID) for _ in range(40)))
 
     assert all(isinstance(outcome, Sent) for outcome in outcomes)
-    assert len(server.taken) == 40
-    assert 1 <= len({tuple(mail["peer"]) for mail in server.taken}) <= 3
+    # The server may only now come to a mail of an earlier test that waited for no answer.
+    taken = [mail for mail in server.taken if mail["to"] == ["few@x.example"]]
+    assert len(taken) == 40
+    assert 1 <= len({tuple(mail["peer"]) for mail in taken}) <= 3
 
 
 async def test_a_connection_carries_a_hundred_mails_at_most(start: Start) -> None:

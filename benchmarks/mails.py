@@ -43,6 +43,7 @@ from services.notifications.contacts import Contacts
 from services.notifications.handlers import Planner
 from services.notifications.letters import Address
 from services.notifications.rendering import Renderer
+from services.notifications.return_path import ReturnPaths
 from services.notifications.sender import BATCH, BATCHES_UNDER_WAY, Sender
 from services.notifications.transport import Sent, Transport, parse_transport
 from tests.notifications.lives import Life, confirmed, messages, occasion, session
@@ -128,7 +129,7 @@ class _Stopwatch:
 class _Service:
     """The service without its HTTP face, from the reader to the relay."""
 
-    def __init__(self, connection: Client, database: Database, transport: Transport) -> None:
+    def __init__(self, connection: Client, database: Database, transport: Transport, return_paths: ReturnPaths) -> None:
         self.database = database
         self.life = Life(session("kick-off", occasion("2023-06-20", venue="Bibliotheek Gouda")))
         self.published = 0
@@ -140,6 +141,7 @@ class _Service:
             renderer=Renderer(SENDER, "https://deelname.example"),
             clock=self._clock,
             state=lambda: self.planner.state,
+            envelope_from=return_paths.of,
             appended=self.relay.wake,
         )
         self.planner = Planner(database, self._clock, self.sender.wake)
@@ -147,7 +149,9 @@ class _Service:
 
     @classmethod
     async def open(cls, connection: Client, path: Path, transport: Transport) -> _Service:
-        service = cls(connection, await Database.open(path, store.MIGRATIONS), transport)
+        database = await Database.open(path, store.MIGRATIONS)
+        return_paths = ReturnPaths(SENDER.mailbox, await database.run(store.key))
+        service = cls(connection, database, transport, return_paths)
         await service.planner.load()
         return service
 

@@ -22,7 +22,7 @@ _Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The deployment'
     examples=[
         "deelname broker configure production --url tls://nats:4222 --partner biblionet",
         "deelname broker configure production --url tls://nats:4222 --broker-at /etc/nats --secrets-at /run/secrets",
-        "deelname broker configure production                       again, after an upgrade: keeps keys and choices",
+        "deelname broker configure production",
     ],
 )
 def configure(

@@ -22,9 +22,10 @@ from services.chassis.database import Database
 from services.notifications import store
 from services.notifications.handlers import Planner
 from services.notifications.rendering import Renderer
+from services.notifications.return_path import ReturnPaths
 from services.notifications.sender import Sender
 from services.notifications.transport import Failed, Fault, Outcome, Reply, Retry, Sent, Uncertain
-from tests.notifications.conftest import SENDER, AddressBook, Service, SetClock
+from tests.notifications.conftest import BOUNCES, SENDER, AddressBook, Service, SetClock
 from tests.notifications.lives import START, UNDATED, confirmed, messages
 from tests.notifications.plausible import Pick, Seats, World
 
@@ -148,7 +149,8 @@ class AnyInterleaving(RuleBasedStateMachine):
         clock = SetClock()
         planner = Planner(database, clock, hold=HOLD)
         await planner.load()
-        self.service = Service(database, clock, AddressBook(), planner, RENDERER)
+        return_paths = ReturnPaths(BOUNCES, await database.run(store.key))
+        self.service = Service(database, clock, AddressBook(), planner, RENDERER, return_paths)
         self.post = Post(clock)
         self.world = Ahead()
         self.world.happens(confirmed("e0", ("a", "maker"), ("b", "manager")))

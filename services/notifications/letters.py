@@ -205,16 +205,20 @@ class SessionMoved:
 class SessionCancelled:
     """A session does not take place, for nobody. `postponed`: a new date is being sought.
 
-    `session` holds the time and place that were last sent.
+    `session` holds the time and place that were last sent. Without a `calendar` item it is in words alone: nothing was
+    sent yet, because the session had no date.
     """
 
     purpose: ClassVar[Purpose] = "session-cancelled"
     session: Session
-    calendar: Calendar
+    calendar: Calendar | None = None
     postponed: bool = False
 
     def __post_init__(self) -> None:
-        _needs_date(self.session)
+        if self.calendar is not None:
+            _needs_date(self.session)
+        elif self.postponed:
+            raise ValueError("a session without a date cannot lose it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ class Renderer:
         recipient, occasion = letter.recipient, letter.occasion
         labels = self._labels[recipient.language]
         invited = False
-        if isinstance(occasion, CalendarOccasion):
+        if isinstance(occasion, CalendarOccasion) and occasion.calendar is not None:
             invited = mailbox(recipient.mailbox).lower() != self.sender.mailbox.lower()
             common = _Common(letter.programme, replace(occasion, calendar=_NOBODYS), recipient.language, invited)
         else:
@@ -305,6 +305,7 @@ class Renderer:
         session, slot = view["session"], occasion.session.slot
         assert slot.start is not None  # noqa: S101  (letters refuses a calendar occasion without a date)
         assert slot.end is not None  # noqa: S101
+        assert occasion.calendar is not None  # noqa: S101  (what has none is not invited to)
         cancelled = isinstance(occasion, SessionCancelled | WithdrawnInvite)
         title = session["title"]
         return invitation.Invitation(

@@ -79,6 +79,8 @@ def of_session(
     slot = session.slot
     time = _when(slot, language)
     undated = f"{line(slot.period)}, {labels['date_follows']}" if slot.period else labels["no_date"]
+    if struck:
+        undated = line(slot.period or "")
     where = _where(slot.place, labels["online"], labels["online_later"])
     join, clickable = ("", False) if struck or brief else _join(slot.place)
     was_when = _when(before, language) if before else ""
@@ -87,7 +89,8 @@ def of_session(
     rows = []
     if moved:
         rows.append(_row(labels["was_when"], was_when, struck=True))
-    rows.append(_row(labels["now_when" if moved else "when"], time or undated, struck=struck))
+    if time or undated:
+        rows.append(_row(labels["now_when" if moved else "when"], time or undated, struck=struck))
     if elsewhere:
         rows.append(_row(labels["was_where"], was_where, struck=True))
     if where:

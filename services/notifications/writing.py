@@ -125,8 +125,10 @@ def _occasion(
 
 def _calendar(course: Course, mail: Planned, language: Language) -> letters.CalendarOccasion:
     appointment = mail.detail.appointment
-    if appointment is None or mail.session is None:
+    if mail.session is None:
         raise NothingToSay("the mail is about no session")
+    if appointment is None:
+        return letters.SessionCancelled(_undated(course, mail, language))
     session = _told(course, mail.session, appointment.occasion, language)
     calendar = _item(appointment)
     match mail.purpose:
@@ -156,6 +158,14 @@ def _coming(
         for session in entities.attended(course, participant)
         if not entities.is_over(session, now)
     )
+
+
+def _undated(course: Course, mail: Planned, language: Language) -> letters.Session:
+    """A session that stands in nobody's calendar: as it was when only the month, or nothing, was known of its date."""
+    session = course.session(mail.session or "")
+    if session is None or mail.purpose != "session-cancelled":
+        raise NothingToSay("the mail is about no session")
+    return _session(session, session.model_copy(update={"start": None, "end": None}), language)
 
 
 def _told(course: Course, id_: str, occasion: Occasion, language: Language) -> letters.Session:

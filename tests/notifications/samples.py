@@ -58,6 +58,10 @@ WORK_1 = Session("werksessie-1", "Werksessie 1 – Interne samenwerking", slot(6
 WORK_1_MOVED = Session("werksessie-1", "Werksessie 1 – Interne samenwerking", slot(6, 27, 12, 14, TEAMS))
 WORK_2 = Session("werksessie-2", "Werksessie 2 – Externe samenwerking", slot(9, 19, 8, 11), lunch=True)
 WRAP_UP = Session("wrap-up", "Digitale wrap-up", Slot(place=Online()))
+WRAP_UP_IN_JANUARY: dict[Language, Session] = {
+    "nl": replace(WRAP_UP, slot=Slot(place=Online(), period="januari 2024")),
+    "en": replace(WRAP_UP, slot=Slot(place=Online(), period="January 2024")),
+}
 SESSIONS = (KICK_OFF, WORK_1, WORK_2, WRAP_UP)
 PROGRAMME = Programme(
     id="gezinsaanpak-2023",
@@ -98,6 +102,7 @@ def occasions(language: Language) -> Iterator[tuple[Occasion, datetime]]:
     yield TeamIncomplete(("Manager",) if language == "nl" else ("Manager", "Basic skills"), at(5, 8, 15)), first
     yield ProgrammeCancelled((WORK_2,), "Te weinig bibliotheken doen mee." if language == "nl" else None), first
     yield Undeliverable("Noor de Wit"), first + timedelta(days=3)
+    yield SessionCancelled(WRAP_UP_IN_JANUARY[language]), first + timedelta(days=60)
 
 
 @cache

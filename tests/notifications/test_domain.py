@@ -10,7 +10,7 @@ from contracts import facts
 from contracts.enrolment import Participant
 from contracts.programme import TeamRule
 from services.chassis.state import State
-from services.notifications.domain import evolve, invitation_of, obstacle, plan
+from services.notifications.domain import NOTHING, Planned, evolve, invitation_of, obstacle, plan, settle
 from services.notifications.domain.mails import CANCELS, REQUESTS
 from tests.notifications.lives import (
     PROGRAMME,
@@ -122,6 +122,27 @@ def test_a_cancelled_session_is_taken_out_of_every_agenda() -> None:
     mails = life.happens(facts.SessionCancelled(session="kick-off"))
     assert told(mails) == [("session-cancelled", "noor", "kick-off")]
     assert [sequence for _, sequence in sequences(mails)] == [1]
+
+
+def test_who_attends_a_session_without_a_date_is_told_that_it_is_cancelled() -> None:
+    life = Life(session("kick-off", JUNE), session("slot"), team=TEAM)
+    life.happens(confirmed("e1", ("noor", "maker"), ("eva", "manager")))
+    life.happens(waitlisted("e2", ("sam", "maker")))
+    mails = life.happens(facts.SessionCancelled(session="slot"))
+    assert told(mails) == [("session-cancelled", "noor", "slot")], "the manager's seat does not attend it"
+    assert (mails[0].enrolment, mails[0].detail.appointment) == ("e1", None)
+    assert life.happens(facts.SessionCancelled(session="slot")) == []
+
+
+def test_a_session_whose_date_was_never_told_is_still_called_off_in_words() -> None:
+    life = two_sessions()
+    life.happens(confirmed("e1", "noor"))
+    life.moves("slot", LATER)
+    (cancel,) = life.happens(facts.SessionCancelled(session="slot"))
+    item = invitation_of(life.state, PROGRAMME, "noor", "slot")
+    settled = settle(item, cancel, NOTHING, life.time)
+    assert isinstance(settled, Planned)
+    assert (settled.purpose, settled.detail.appointment) == ("session-cancelled", None)
 
 
 def test_a_session_that_loses_its_date_is_postponed_and_a_new_date_is_a_new_item() -> None:
@@ -401,6 +422,14 @@ class TestTheLastLook:
         assert obstacle(life.state, mail, deadline) == "the team's deadline is over"
         life.happens(facts.EnrolmentCompleted(enrolment="e1"))
         assert obstacle(life.state, mail, life.time) == "the team is complete"
+
+    def test_who_left_meanwhile_is_not_told_of_a_session_without_a_date(self) -> None:
+        life = two_sessions()
+        life.happens(confirmed("e1", "noor"))
+        (cancel,) = life.happens(facts.SessionCancelled(session="slot"))
+        assert obstacle(life.state, cancel, life.time) is None
+        life.happens(withdrawn("e1"))
+        assert obstacle(life.state, cancel, life.time) == "the person is not enrolled any more"
 
     def test_a_withdrawn_programme_stops_every_welcome(self) -> None:
         life = two_sessions()

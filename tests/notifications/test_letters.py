@@ -41,6 +41,12 @@ def test_no_calendar_message_is_about_a_session_without_a_date(kind: type[Invite
         kind(WRAP_UP, CALENDAR)
 
 
+def test_a_session_without_a_date_is_cancelled_without_a_calendar_and_cannot_be_postponed() -> None:
+    assert SessionCancelled(WRAP_UP).calendar is None
+    with pytest.raises(ValueError, match="cannot lose it"):
+        SessionCancelled(WRAP_UP, postponed=True)
+
+
 def test_a_session_is_not_moved_to_no_date() -> None:
     with pytest.raises(ValueError, match="has a date"):
         SessionMoved(WRAP_UP, WORK_1.slot, CALENDAR)

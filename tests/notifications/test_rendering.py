@@ -49,6 +49,7 @@ from tests.notifications.samples import (
     WORK_1,
     WORK_1_MOVED,
     WRAP_UP,
+    WRAP_UP_IN_JANUARY,
     at,
     letter,
     life_cycle,
@@ -354,6 +355,19 @@ def test_cancelled_sessions_show_no_way_in() -> None:
     assert "nieuwe datum" in render(SessionCancelled(KICK_OFF, CALENDAR, postponed=True)).text
 
 
+def test_a_session_without_a_date_is_called_off_in_words_alone() -> None:
+    for language, month, subject in (
+        ("nl", "januari 2024", "Gaat niet door: Digitale wrap-up"),
+        ("en", "January 2024", "Cancelled: Digitale wrap-up"),
+    ):
+        rendered = render(SessionCancelled(WRAP_UP_IN_JANUARY[language]), language)  # type: ignore[index,arg-type]
+        assert (rendered.subject, rendered.calendar) == (subject, None)
+        assert month in rendered.text
+        assert f"<s>{month}</s>" in rendered.html
+        assert not re.search("agenda|calendar|datum volgt|date follows", rendered.text)
+    assert "Wanneer" not in render(SessionCancelled(WRAP_UP)).text, "of a date nothing was ever known"
+
+
 @pytest.mark.parametrize("name", sorted(MAILS))
 def test_only_the_four_calendar_purposes_carry_a_calendar(name: str) -> None:
     sample, rendered = MAILS[name]
@@ -364,7 +378,8 @@ def test_only_the_four_calendar_purposes_carry_a_calendar(name: str) -> None:
         "withdrawn-invite": "CANCEL",
     }
 
-    assert rendered.method == methods.get(sample.purpose)
+    in_words = sample.occasion == SessionCancelled(WRAP_UP_IN_JANUARY[sample.recipient.language])
+    assert rendered.method == (None if in_words else methods.get(sample.purpose))
     assert (rendered.calendar is not None) == (rendered.method is not None)
 
 

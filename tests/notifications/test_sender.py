@@ -290,6 +290,24 @@ async def test_moved_and_then_cancelled_is_only_the_cancellation_and_that_at_onc
     assert "20230620T100000" in calendar_of(cancel), "it takes away what the person was told"
 
 
+async def test_a_session_without_a_date_is_called_off_in_words_under_the_confirmation(
+    held: Service, mail_server: MailServer
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    async with opened(mail_server.url) as transport:
+        sender = held.sender(transport)
+        await held.reads(life)
+        await sender.send_due()
+        life.happens(facts.SessionCancelled(session="slot"))
+        await held.reads(life)
+        await sender.send_due()
+    confirmation, *_, cancel = mail_server.taken
+    assert cancel["Subject"] == "Gaat niet door: slot (nl)"
+    assert calendars([cancel]) == []
+    assert cancel["In-Reply-To"] == confirmation["Message-ID"]
+    assert (await held.statuses())[-1] == ("session-cancelled", "slot", "sent")
+
+
 async def test_who_withdraws_reads_the_time_that_was_told_and_not_one_that_was_held(
     held: Service, mail_server: MailServer
 ) -> None:

@@ -54,7 +54,8 @@ class Invitation:
     ``uid`` is made once and kept. ``number`` counts the items that this person had for this session: who comes back
     after a cancellation gets a new one, because calendars ignore a second life of the same UID. ``sequence`` and
     ``stamp`` rise with every change; several changes may be told as one, so a calendar may have seen fewer of them
-    (:mod:`services.notifications.domain.saying`). ``standing`` is False once it was cancelled.
+    (:mod:`services.notifications.domain.saying`). ``standing`` is False once it was cancelled. ``announced``: the
+    person knew of the session before it had a date.
     """
 
     session: str
@@ -66,6 +67,7 @@ class Invitation:
     created: datetime
     enrolment: str
     standing: bool = True
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ class Appointment:
     What a calendar message says about one item: the identity and the time and place at that SEQUENCE.
 
     In a planned mail this is the item after the fact; what is told of it is settled when the mail is written, and then
-    ``change`` says up to which of the item's changes that goes.
+    ``change`` says up to which of the item's changes that goes. ``announced``: the person knew of the session before it
+    had a date, and so before anything was said of the item.
     """
 
     uid: str
@@ -33,6 +34,7 @@ class Appointment:
     before: Occasion | None = None
     postponed: bool = False
     change: int | None = None
+    announced: bool = False
 
     @property
     def covers(self) -> int:

@@ -80,6 +80,9 @@ def settle(item: Invitation | None, mail: Planned, history: History, now: dateti
         if own is not None:
             return _saying(mail, own.purpose, own.appointment)
         if told is None:
+            if planned.announced and mail.purpose == "session-cancelled" and not planned.postponed:
+                # The person waits for a date: there is something to say, and nothing to take out of a calendar.
+                return dataclasses.replace(mail, detail=dataclasses.replace(mail.detail, appointment=None))
             return Pointless("the invitation that this takes back never went out")
         if told.purpose in CANCELS:
             return Pointless("an earlier mail took the session out of the agenda already")

@@ -46,6 +46,8 @@ def obstacle(state: State, mail: Planned, now: datetime) -> str | None:
             return "the person has a newer invitation" if invitation.uid != appointment.uid else None
         case "undeliverable":
             return "the programme is over" if entities.all_over(course, now) else None
+        case "session-cancelled" if appointment is None:
+            return _not_coming(course, enrolment, mail.person, now)
         case "refusal" | "session-cancelled" | "programme-cancelled" | "withdrawn" | "withdrawn-invite":
             return None
 

@@ -2,8 +2,8 @@
 Whom a change of a programme would be mailed to, so that nobody mails hundreds of people by a slip.
 
 Mails are planned by notifications, which knows them exactly. This counts whom they could go to, by the same rules: who
-has a place in a session whose date or place changes, who is in what does not take place, who gets a place, whose team
-lacks somebody.
+has a place in a session whose date or place changes or that is cancelled, who is in what does not take place, who gets
+a place, whose team lacks somebody.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _hearing(state: ProgrammeState, fact: RegistrationFact, now: datetime) -> se
             after, now
         ):
             return _attending(state, definition, id_)
-        case SessionCancelled(session=id_) if (gone := definition.session(id_)) and _is_to_come(gone, now):
+        case SessionCancelled(session=id_) if (gone := definition.session(id_)) and not _is_over(gone, now):
             return _attending(state, definition, id_)
         case ProgrammeTeamRuleChanged(team=team):
             changed = definition.model_copy(update={"team": team})
@@ -85,6 +85,10 @@ def _hearing(state: ProgrammeState, fact: RegistrationFact, now: datetime) -> se
 
 def _is_to_come(occasion: Occasion, now: datetime) -> bool:
     return occasion.finishes is not None and occasion.finishes > now
+
+
+def _is_over(occasion: Occasion, now: datetime) -> bool:
+    return occasion.finishes is not None and occasion.finishes <= now
 
 
 def _confirmed(state: ProgrammeState) -> Iterable[Enrolment]:

@@ -75,6 +75,14 @@ def test_a_session_without_a_date_is_in_no_agenda() -> None:
     assert of(STATE, offered(SESSION, LATER)) == {}
 
 
+def test_who_has_a_place_hears_that_a_session_without_a_date_will_never_have_one_or_has_one_now() -> None:
+    both = published(sessions=(SESSION, LATER), capacity=2, waiting_list=IN_ORDER)
+    state = fold([both, confirmed("a", 2), waitlisted("b")])
+    assert of(state, offered(SESSION)) == {"SessionCancelled": {"a-1", "a-2"}}
+    dated = moved(SESSION, 7).model_copy(update={"id": LATER.id})
+    assert of(state, offered(SESSION, dated)) == {"SessionMoved": {"a-1", "a-2"}}
+
+
 def test_of_words_and_rules_nobody_hears() -> None:
     assert of(STATE, offered(SESSION).model_copy(update={"page": "https://x.example/"})) == {}
 

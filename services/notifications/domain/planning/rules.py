@@ -10,7 +10,7 @@ from contracts import facts
 from contracts.base import Message
 from contracts.enrolment import Enrolled, Participant
 from contracts.facts import NO_PROGRAMME
-from contracts.programme import Occasion
+from contracts.programme import Occasion, Session
 from services.notifications.domain import entities
 from services.notifications.domain.entities import Course, Enrolment, Institution
 from services.notifications.domain.mails import Detail
@@ -105,9 +105,19 @@ def _session_cancelled(work: Work, data: facts.SessionCancelled) -> None:
     gone = course.definition.session(data.session) if course else None
     if course is None or gone is None:
         return
+    expected = _who_expects(work, gone) if gone.start is None else {}
     definition = course.definition.without(gone.id)
     work.put_course(dataclasses.replace(course, definition=definition, former=(*course.former, gone)))
+    # Without a date it stands in no agenda, but the confirmation names it.
+    for person, enrolment in expected.items():
+        work.mail("session-cancelled", person, enrolment=enrolment, session=gone.id)
     _reconcile_all(work)
+
+
+def _who_expects(work: Work, session: Session) -> dict[str, str]:
+    """The people who attend a session, each with the enrolment that it comes from."""
+    attending = {person: work.attending(person).get(session.id) for person in work.people()}
+    return {person: found[1] for person, found in attending.items() if found}
 
 
 def _enrolled(data: Enrolled, status: Any, **more: Any) -> Enrolment:

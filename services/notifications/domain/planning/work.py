@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.enrolment import Participant
-from contracts.facts import NO_PROGRAMME, Fact
+from contracts.facts import NO_PROGRAMME, Fact, SessionMoved
 from contracts.programme import Occasion, Session
 from services.chassis.state import State
 from services.notifications.domain import entities
@@ -169,19 +169,26 @@ class Work:
 
     def wanted(self, person: str) -> dict[str, tuple[Session, str]]:
         """The sessions that should stand in a person's agenda, each with the enrolment that it comes from."""
+        return {
+            id_: (session, enrolment)
+            for id_, (session, enrolment) in self.attending(person).items()
+            if session.start is not None and not entities.is_over(session, self.time)
+        }
+
+    def attending(self, person: str) -> dict[str, tuple[Session, str]]:
+        """The sessions that a person attends, also without a date or over, each with the enrolment it comes from."""
         course = self.course
         if course is None or course.withdrawn:
             return {}
-        wanted: dict[str, tuple[Session, str]] = {}
+        attending: dict[str, tuple[Session, str]] = {}
         for id_ in self.agenda(person).enrolments:
             enrolment = self.enrolment(id_)
             participant = enrolment.participant(person) if enrolment and enrolment.status == "confirmed" else None
             if participant is None:
                 continue
             for session in entities.attended(course, participant):
-                if session.start is not None and not entities.is_over(session, self.time):
-                    wanted.setdefault(session.id, (session, id_))
-        return wanted
+                attending.setdefault(session.id, (session, id_))
+        return attending
 
     def ordered(self, sessions: Iterable[str]) -> list[str]:
         """Session ids in the programme's order, those that it no longer has at the end."""
@@ -219,6 +226,7 @@ class Work:
                 stamp=stamp,
                 created=stamp,
                 enrolment=enrolment,
+                announced=isinstance(self.fact.data, SessionMoved) and self.fact.data.before.start is None,
             )
             self.mail(
                 "invite",
@@ -282,4 +290,5 @@ def _appointment(invitation: Invitation) -> Appointment:
         stamp=invitation.stamp,
         created=invitation.created,
         occasion=invitation.occasion,
+        announced=invitation.announced,
     )

@@ -194,6 +194,18 @@ class EnrolmentResult(Message):
     facts: tuple[str, ...] = ()
 
 
+class EnrolmentReceipt(Message):
+    """
+    What the public is told of a request: that it has come in, and what becomes of it if none of these people takes part
+    already. Whether somebody does is nobody else's business; what became of it comes by mail, to those who are named.
+    """
+
+    programme: Slug
+    expected: Literal["confirmed", "waiting"]
+    place: int | None = Field(default=None, description="The place in the waiting list to expect, from 1.")
+    missing: tuple[MissingSeat, ...] = Field(default=(), description="The seats of the team that are empty.")
+
+
 class PersonResult(Message):
     """Whom a command about a person was about."""
 

@@ -64,6 +64,7 @@ ANSWERS: Final[tuple[type[Message], ...]] = (
     commands.Published,
     commands.OrganisationsRegistered,
     commands.EnrolmentResult,
+    commands.EnrolmentReceipt,
     commands.PersonResult,
     commands.RetriedMail,
     commands.ReceivedMail,

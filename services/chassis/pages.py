@@ -14,7 +14,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from contracts.base import Language
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
-_POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 _OTHER: Final[Mapping[Language, Language]] = {"nl": "en", "en": "nl"}
 
 
@@ -105,5 +104,5 @@ class Pages:
             other=_OTHER[lang],
             other_language=f"{at}?{urlencode(query)}",
         )
-        headers = {"Content-Security-Policy": _POLICY, "Content-Language": lang, "Vary": "Accept-Language"}
+        headers = {"Content-Language": lang, "Vary": "Accept-Language"}
         return HTMLResponse(page, status, headers)

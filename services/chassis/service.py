@@ -176,6 +176,8 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # Its own reading of X-Forwarded-For believes whoever is on this machine; access.py reads our settings.
+                proxy_headers=False,
                 timeout_graceful_shutdown=5,
                 lifespan="off",
             )

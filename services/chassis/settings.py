@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.chassis.access import Caller, Gate, Proxy
+from services.chassis.guard import Guard
 
 
 class Login(TypedDict):
@@ -37,10 +41,41 @@ class CommonSettings(BaseSettings):
     data: Annotated[Path, Field(description="Directory of the service's database.")]
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)]
+    public_a_minute: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Requests a minute from one address without credentials; a change counts for 5, 0 is no limit.",
+        ),
+    ] = 240
+    proxies: Annotated[
+        str,
+        Field(description="Addresses or networks of the proxy in front, parted by commas: nobody else is believed."),
+    ] = ""
+    proxy_subject_header: Annotated[
+        str | None,
+        Field(description="The header in which the proxy says who has signed in, such as X-Auth-Request-User."),
+    ] = None
+    proxy_groups_header: Annotated[
+        str | None, Field(description="The header with their groups, parted by commas, such as X-Auth-Request-Groups.")
+    ] = None
+    proxy_groups: Annotated[
+        str, Field(description="What groups may: 'staff=viewer,zeist=organiser:bieb-zeist+spn,ict=admin'.")
+    ] = ""
     now: Annotated[
         str | None, Field(description="A settable clock: an ISO 8601 instant, or a file that holds one.")
     ] = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def guard(self, verify: Callable[[str], Caller | None] = lambda _text: None) -> Guard:
+        """
+        What stands before the HTTP face; ``verify`` knows tokens.
+
+        Raises:
+            InvalidProxy: the settings of the proxy can't be read.
+        """
+        proxy = Proxy.read(self.proxies, self.proxy_subject_header, self.proxy_groups_header, self.proxy_groups)
+        return Guard.of(Gate(verify, proxy), self.public_a_minute)
 
     @property
     def login(self) -> Login:

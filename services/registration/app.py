@@ -21,6 +21,7 @@ from services.chassis.broker import connect, faststream_broker, inbox_prefix
 from services.chassis.clock import Clock, clock_from
 from services.chassis.commands import Route, serve
 from services.chassis.database import Database
+from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.intake import Queues, take_in
 from services.chassis.relay import Relay
@@ -122,9 +123,9 @@ def document() -> dict[str, Any]:
     return specification(TITLE, version("deelname-registration"), DESCRIPTION, routes(unbound), channels())
 
 
-def web(writer: Writer, clock: Clock, health: Health) -> FastAPI:
+def web(writer: Writer, clock: Clock, health: Health, guard: Guard) -> FastAPI:
     """The HTTP face."""
-    face = application(TITLE, version("deelname-registration"), DESCRIPTION, health)
+    face = application(TITLE, version("deelname-registration"), DESCRIPTION, health, guard)
     face.include_router(router(writer, clock))
     face.include_router(pages.router(writer, clock))
     return face
@@ -172,7 +173,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         brokers.append(intake_broker)
         closing.append(partners_connection.close)
     await run(
-        web(writer, clock, Health(database, relays=relays)),
+        web(writer, clock, Health(database, relays=relays), settings.guard()),
         host=settings.http_host,
         port=settings.http_port,
         brokers=brokers,

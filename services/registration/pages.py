@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from contracts.base import Language
-from contracts.commands import EnrolmentResult
+from contracts.commands import EnrolmentReceipt
 from contracts.enrolment import EnrolmentRequest
 from contracts.problem import Problem, ProblemError, problem_type
 from services.chassis.clock import Clock
@@ -115,8 +115,8 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
             problem = Problem.model_validate_json(answer.body)
             after = await look(id_, typed) or seen
             return pages.about("enrol.html", request, lang, problem.status, after, problem=problem)
-        result = EnrolmentResult.model_validate_json(answer.body)
-        return pages.about("enrolled.html", request, lang, 201, seen, result=result)
+        receipt = EnrolmentReceipt.model_validate_json(answer.body)
+        return pages.about("enrolled.html", request, lang, 202, seen, receipt=receipt)
 
     async def ask(asked: EnrolmentRequest, key: str | None) -> Answer:
         work = enrolments.request(asked, Arrival(clock(), "web", WEB, key, new_id))
@@ -149,7 +149,7 @@ class _Pages(Pages):
         *,
         problem: Problem | None = None,
         faults: Mapping[str, str] | None = None,
-        result: EnrolmentResult | None = None,
+        receipt: EnrolmentReceipt | None = None,
     ) -> Response:
         """
         A page with the form.
@@ -173,7 +173,7 @@ class _Pages(Pages):
             key=(None if decided else seen.form.key) or secrets.token_hex(16),
             faults=faults or {},
             reasons=_reasons(problem, lang),
-            result=result,
+            receipt=receipt,
         )
 
     def nothing(self, request: Request, lang: Language, status: int, what: str, at: str = "") -> Response:

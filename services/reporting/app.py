@@ -13,6 +13,7 @@ from contracts import commands, queries, subjects
 from contracts.facts import FACTS, SERVICES, variant
 from services.chassis.broker import connect, faststream_broker
 from services.chassis.commands import Route, serve
+from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.reader import Message, Reader
 from services.chassis.service import run
@@ -68,9 +69,9 @@ def document() -> dict[str, Any]:
     return specification(TITLE, version("deelname-reporting"), DESCRIPTION, routes(unbound), channels())
 
 
-def web(reports: Reports, health: Health) -> FastAPI:
+def web(reports: Reports, health: Health, guard: Guard | None = None) -> FastAPI:
     """The HTTP face."""
-    face = application(TITLE, version("deelname-reporting"), DESCRIPTION, health)
+    face = application(TITLE, version("deelname-reporting"), DESCRIPTION, health, guard)
     face.include_router(router(reports))
     return face
 
@@ -101,7 +102,7 @@ async def start(settings: Settings) -> None:
     reports = Reports(projection)
     serve(broker, routes(Handlers(reports, Rebuild(connection, projection))), NAME)
     await run(
-        web(reports, Health(projection, readers=following)),
+        web(reports, Health(projection, readers=following), settings.guard()),
         host=settings.http_host,
         port=settings.http_port,
         brokers=[broker],

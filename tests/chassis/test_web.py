@@ -185,7 +185,8 @@ async def test_every_answer_keeps_browsers_careful(client: Browser, path: str) -
     headers = (await client.get(path)).headers
     assert "default-src 'none'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
+    assert "unsafe" not in headers["content-security-policy"]
 
 
 async def test_a_service_is_ready_when_all_its_parts_are(client: Browser) -> None:

@@ -71,6 +71,7 @@ class System:
             "PARTNERS_NATS_USER": REGISTRATION_INTAKE,
             "PARTNERS_NATS_PASSWORD": self.broker.passwords[REGISTRATION_INTAKE],
             "NOW": NOW,
+            "PUBLIC_A_MINUTE": "0",
         }
         environment = os.environ | {f"DEELNAME_{name}": value for name, value in settings.items()}
         with self.journal.open("ab") as journal:

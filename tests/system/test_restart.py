@@ -57,7 +57,7 @@ async def test_a_second_start_finds_everything_and_goes_on(tmp_path: Path, serve
         await world.partner.enrol("anna", asked("anna"))
         await world.partner.enrol("bram", asked("bram"))
         await world.partner.answer("bram")
-        assert (await world.web.enrol(asked("carla"), key="carla-1")).body["status"] == "waiting"
+        assert (await world.web.enrol(asked("carla"), key="carla-1")).body["expected"] == "waiting"
         before = await everything(world)
         outcomes = list(world.partner.outcomes)
         assert len(outcomes) == 2
@@ -84,7 +84,7 @@ async def test_a_second_start_finds_everything_and_goes_on(tmp_path: Path, serve
 
         # The same requests again are answered as the first time; the ids are remembered.
         again = await world.web.enrol(asked("carla"), key="carla-1")
-        assert (again.body["status"], again.body["place"]) == ("waiting", 1)
+        assert (again.body["expected"], again.body["place"]) == ("waiting", 1)
         # A partner that is new today has its own ids, and no say in what another asked for.
         newcomer = world.partners["newcomer"]
         for number, (_, enrolled) in enumerate(sorted((view["source"], view["enrolment"]) for view in before[1])):
@@ -149,7 +149,7 @@ async def test_a_system_whose_starter_is_killed_leaves_nothing_behind_that_hinde
         await world.settled()
         assert [fact["position"] for fact in await world.staff.facts()] == list(range(1, head + 1))
         assert len(await world.staff.enrolments(ID)) == 2
-        assert (await world.web.enrol(asked("carla"))).body["status"] == "waiting"
+        assert (await world.web.enrol(asked("carla"))).body["expected"] == "waiting"
         await world.settled()
         assert sorted(mail.to for mail in world.mails()) == sorted(
             f"{name}@people.example" for name in ("anna", "anna", "bram", "bram", "carla")

@@ -135,7 +135,7 @@ async def test_everybody_is_told_at_once_how_they_stand(story: Story) -> None:
         "confirmed",
     )
     assert story.answers["bram"].body["status"] == "confirmed"
-    assert (story.answers["carla"].body["status"], story.answers["carla"].body["place"]) == ("waiting", 1)
+    assert (story.answers["carla"].body["expected"], story.answers["carla"].body["place"]) == ("waiting", 1)
     assert (story.outcomes["daan"]["data"]["status"], story.outcomes["daan"]["data"]["place"]) == ("waiting", 2)
     refusal = story.outcomes["els"]
     assert refusal["type"] == "outcome.refused.v1"

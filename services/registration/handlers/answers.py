@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from contracts.base import Message
-from contracts.commands import EnrolmentResult
+from contracts.commands import EnrolmentReceipt, EnrolmentResult
 from contracts.enrolment import Reason
-from contracts.facts import NAMES, RegistrationFact
+from contracts.facts import NAMES, EnrolmentConfirmed, EnrolmentWaitlisted, RegistrationFact
 from contracts.problem import MOST_FAULTS, Fault, Problem, enrolment_instance, problem_type
 from services.registration.domain import ProgrammeState, Rejected
 from services.registration.domain.telling import Told
@@ -100,6 +100,18 @@ def enrolment_result(
             facts=names(facts),
         )
     )
+
+
+def receipt(programme: str, expected: EnrolmentConfirmed | EnrolmentWaitlisted) -> Answer:
+    """What the public is told of a request that came in."""
+    waits = isinstance(expected, EnrolmentWaitlisted)
+    told = EnrolmentReceipt(
+        programme=programme,
+        expected="waiting" if waits else "confirmed",
+        place=expected.place if waits else None,
+        missing=expected.missing,
+    )
+    return Answer(202, told.model_dump_json(exclude_none=True).encode())
 
 
 def _faults(reasons: Sequence[Reason]) -> tuple[Fault, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from contracts.base import same_address
 from contracts.commands import EnrolmentCommand
 from contracts.enrolment import EnrolmentRequest, Participant, ParticipantRequest, Person
-from contracts.facts import EnrolmentRefused, EnrolmentWaitlisted
+from contracts.facts import EnrolmentConfirmed, EnrolmentRefused, EnrolmentWaitlisted, RegistrationFact
 from contracts.intake import EnrolmentReference
 from contracts.problem import Problem, not_found, problem_type
 from services.registration import store
@@ -35,7 +35,7 @@ class Arrival:
     new_id: Callable[[], str]
 
     def may_touch(self, source: str) -> bool:
-        """Partners touch what they brought in; staff, and web forms that know an enrolment's id, anything."""
+        """Partners touch what they brought in; staff anything."""
         return self.channel != "intake" or source == self.source
 
 
@@ -51,31 +51,53 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
         state = batch.programme(body.programme)
         participants, newcomers = _participants(batch, body.participants, people, candidates)
         organisation = batch.registry.organisations.get(body.organisation) if body.organisation else None
-        decision = decide(
-            state,
-            domain.RequestEnrolment(
-                enrolment=enrolment,
-                organisation_id=body.organisation,
-                organisation=organisation,
-                participants=participants,
-                channel=arrival.channel,
-                source=arrival.source,
-                now=arrival.now,
-            ),
+        asked = domain.RequestEnrolment(
+            enrolment=enrolment,
+            organisation_id=body.organisation,
+            organisation=organisation,
+            participants=participants,
+            channel=arrival.channel,
+            source=arrival.source,
+            now=arrival.now,
         )
+        decision = decide(state, asked)
         if isinstance(decision, Rejected):
             return answers.rejected(decision)
+        public = _told_in_public(state, asked, decision) if arrival.channel == "web" else None
         batch.add_people(newcomers, arrival.now)
         batch.add_enrolment(enrolment, state.id, arrival.source, arrival.request)
         state = batch.record(state, decision, arrival.now, arrival.request)
         made = decision[-1]
         if isinstance(made, EnrolmentRefused):
-            return answers.refused(enrolment, made.reasons)
+            return public or answers.refused(enrolment, made.reasons)
         _note_diets(batch, state, body.participants, participants)
+        if public:
+            return public
         place = made.place if isinstance(made, EnrolmentWaitlisted) else None
         return answers.enrolment_result(state, enrolment, decision, place)
 
     return work
+
+
+def _told_in_public(
+    state: ProgrammeState, asked: domain.RequestEnrolment, decision: Sequence[RegistrationFact]
+) -> Answer:
+    """
+    What would be answered if nobody in the request took part: anybody can type anybody's address into a form.
+
+    Computed for every request, so that time does not tell either. The facts are those of the decision all the same, and
+    so are the mails.
+    """
+    strangers = {one.person: f"stranger-{number}" for number, one in enumerate(asked.participants)}
+    people = tuple(one.model_copy(update={"person": strangers[one.person]}) for one in asked.participants)
+    expected = decide(state, replace(asked, participants=people))
+    match expected[-1] if not isinstance(expected, Rejected) else decision[-1]:
+        case EnrolmentRefused(reasons=reasons):
+            return answers.refused(asked.enrolment, reasons)
+        case (EnrolmentConfirmed() | EnrolmentWaitlisted()) as made:
+            return answers.receipt(state.id, made)
+        case other:
+            raise TypeError(f"a request made {type(other).__name__}")
 
 
 def withdraw(body: EnrolmentReference | EnrolmentCommand, arrival: Arrival) -> Work:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,8 @@ _Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The deployment'
     examples=[
         "deelname broker configure production --url tls://nats:4222 --partner biblionet",
         "deelname broker configure production --url tls://nats:4222 --broker-at /etc/nats --secrets-at /run/secrets",
+        "deelname broker configure production --node a=nats-a.example.org --node b=nats-b.example.org"
+        " --node c=nats-c.example.org",
         "deelname broker configure production",
     ],
 )
@@ -53,6 +56,14 @@ def configure(
     store: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the broker keeps the streams. Default: /data.")
     ] = None,
+    node: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=HOST:PORT:ROUTES_PORT", help="One server of three or five; repeat it."),
+    ] = None,
+    alone: Annotated[bool, typer.Option("--alone", help="One server again, after there were several.")] = False,
+    replicas: Annotated[
+        int | None, typer.Option(help="How many servers keep each stream. Default: 3, or 1 where there is one.")
+    ] = None,
     server_name: Annotated[str | None, typer.Option(help="The broker's own name. Default: deelname.")] = None,
     broker_at: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the broker sees DIR/broker. Default: where it is.")
@@ -66,6 +77,9 @@ def configure(
     Write the broker's configuration, and what every client of it needs, into DIR.
 
     DIR/broker/            nats.conf, accounts.conf (public keys only), server.pem, server-key.pem: mount the directory
+
+    of three or five servers (--node): nats-NAME.conf for each in place of nats.conf, routes.conf (secret), ca.pem; the
+    ports are 4222 for clients and 6222 for the other servers unless given
 
     DIR/secrets/           NAME.nk, the seed of each service, of topology, topology_partners, staff, monitor, operator
     (mode 0600); ca.pem, the authority
@@ -93,6 +107,7 @@ def configure(
         "host": host,
         "store": store,
         "server_name": server_name,
+        "replicas": replicas,
         "broker_at": broker_at,
         "secrets_at": secrets_at,
     }
@@ -100,9 +115,12 @@ def configure(
         chosen["monitoring_host"], _, chosen["monitoring_port"] = monitoring.rpartition(":")
     production = deployment.module("deploy.production.directory")
     with deployment.failures():
-        written = production.Directory(directory).configure(
-            {key: value for key, value in chosen.items() if value is not None}, renew_certificate=renew_certificate
-        )
+        chosen = {key: value for key, value in chosen.items() if value is not None}
+        if node:
+            chosen["nodes"] = tuple(production.Node.parse(text) for text in node)
+        elif alone:
+            chosen |= {"nodes": (), "replicas": replicas}
+        written = production.Directory(directory).configure(chosen, renew_certificate=renew_certificate)
     if desk.output.as_json:
         desk.output.json(written)
         return
@@ -156,3 +174,63 @@ def reload(desk: Desk, directory: _Directory) -> None:
     if desk.output.as_json:
         desk.output.json({"reloaded": servers})
     desk.output.say(f"Reloaded: {', '.join(servers)}.", "bold green")
+
+
+_Wait = Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for all servers to have everything.")]
+
+
+@command(app, "declare", examples=["deelname broker declare production", "deelname broker declare production --wait 0"])
+def declare(desk: Desk, directory: _Directory, *, wait: _Wait = 120.0) -> None:
+    """
+    Declare streams, bucket and consumers as DIR says, on as many servers as it says; wait until they have everything.
+
+    Safe to repeat at any time, also while everything runs. Nothing is ever deleted.
+    """
+    place, copies = _place(directory)
+    with deployment.failures():
+        changes = asyncio.run(copies.declare_all(place))
+        if wait:
+            asyncio.run(copies.until_whole(place, wait))
+    if desk.output.as_json:
+        desk.output.json({word: list(getattr(changes, word)) for word in _CHANGES})
+        return
+    for word in _CHANGES:
+        if names := getattr(changes, word):
+            desk.output.say(f"{word}: {', '.join(names)}")
+    desk.output.say("Declared." if not wait else "Declared, and whole on every server.", "bold green")
+
+
+_CHANGES = ("created", "updated", "unchanged", "undeclared")
+
+
+@command(
+    app, "streams", examples=["deelname broker streams production", "deelname broker streams production --wait 60"]
+)
+def streams(desk: Desk, directory: _Directory, *, wait: _Wait = 0.0) -> None:
+    """Which servers keep each stream, and whether they have all of it; exit code 1 if --wait was not enough."""
+    place, copies = _place(directory)
+    with deployment.failures():
+        kept = asyncio.run(copies.until_whole(place, wait) if wait else copies.look(place))
+    if desk.output.as_json:
+        desk.output.json([{**dataclasses.asdict(stream), "whole": stream.whole} for stream in kept])
+        return
+    desk.output.table(
+        "",
+        ["Stream", "Messages", "Leader", "Has everything", "Lags"],
+        [
+            (
+                stream.name,
+                f"{stream.messages:,}",
+                stream.leader or "",
+                f"{len(stream.current)} of {stream.wanted}"
+                + (f": {', '.join(stream.current)}" if stream.leader else ""),
+                ", ".join(f"{name} by {messages:,}" for name, messages in stream.lagging),
+            )
+            for stream in kept
+        ],
+    )
+
+
+def _place(directory: Path) -> tuple[Any, Any]:
+    copies = deployment.module("deploy.production.copies")
+    return deployment.module("deploy.production.directory").Directory(directory), copies

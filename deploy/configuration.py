@@ -11,11 +11,12 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.identities import PARTNERS, SYSTEM, Access, Account, Identity, Import, access
+from deploy.notation import Bare, Included, text
 from deploy.streams import INTAKE_BYTES, MEBIBYTE, streams_of
 
 MAX_PAYLOAD = MEBIBYTE
@@ -24,6 +25,9 @@ MAX_PAYLOAD = MEBIBYTE
 MAX_CONNECTIONS = 2000
 AUTHENTICATED_WITHIN = 3
 """Seconds."""
+
+_ROUTE = "deelname"
+"""The user as which servers of a cluster come to one another."""
 
 PARTNERS_FORESEEN = 32
 """For so many partners the broker keeps room without being started anew."""
@@ -85,6 +89,27 @@ class Encryption:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """
+    A server's place in a cluster.
+
+    Attributes:
+        cluster: the name that all its servers give.
+        host, port: where it listens for the others.
+        reached_at: HOST:PORT under which the others find it.
+        clients_at: HOST:PORT that it tells clients, who learn of all servers from any of them.
+        routes: the file, beside the server's own, with what all servers share: ``render_routes``.
+    """
+
+    cluster: str
+    host: str
+    port: int
+    reached_at: str
+    clients_at: str
+    routes: str
+
+
+@dataclass(frozen=True, slots=True)
 class Broker:
     """
     Where the broker listens and keeps its files; ``monitoring_port`` None opens no monitoring.
@@ -101,12 +126,7 @@ class Broker:
     monitoring_host: str = "127.0.0.1"
     server_name: str = "deelname"
     encryption: Encryption | None = None
-
-
-class _Bare(str):
-    """A value that NATS wants without quotes, as 1MB or enabled."""
-
-    __slots__ = ()
+    place: Place | None = None
 
 
 def render(access: Access, credentials: Mapping[str, Credential], broker: Broker) -> str:
@@ -116,22 +136,48 @@ def render(access: Access, credentials: Mapping[str, Credential], broker: Broker
     Raises:
         InvalidCredential: an identity of the table has no credential.
     """
-    return _WRITTEN + _text(_server(access, broker) | _accounts(access, credentials))
+    return _WRITTEN + text(_server(access, broker) | _accounts(access, credentials))
 
 
 def render_server(access: Access, broker: Broker, accounts: str) -> str:
     """The text of ``nats.conf`` without the accounts, which it includes from the file ``accounts`` beside it."""
-    return _WRITTEN + _text(_server(access, broker)) + f"include {json.dumps(accounts)}\n"
+    return _WRITTEN + text(_server(access, broker) | {"accounts": Included(accounts)})
 
 
-def render_accounts(access: Access, credentials: Mapping[str, Credential]) -> str:
+def render_routes(reached_at: Iterable[str], password: str, encryption: Encryption | None, authority: Path) -> str:
+    """
+    What the servers of a cluster share: where they all are, and how each shows the others that it is one of them.
+
+    With ``encryption`` a server has to show a certificate of ``authority`` as well as the password, and each is checked
+    to be good for the host name under which it was called.
+    """
+    lines: dict[str, object] = {
+        "authorization": {"user": _ROUTE, "password": password, "timeout": AUTHENTICATED_WITHIN},
+        # Each server finds itself among them and passes itself over.
+        "routes": [f"nats://{_ROUTE}:{password}@{address}" for address in reached_at],
+    }
+    if encryption is not None:
+        lines["tls"] = {
+            "cert_file": str(encryption.certificate),
+            "key_file": str(encryption.key),
+            "ca_file": str(authority),
+            "verify": True,
+            "min_version": "1.2",
+            "timeout": AUTHENTICATED_WITHIN,
+        }
+    return _WRITTEN + text(lines)
+
+
+def render_accounts(access: Access, credentials: Mapping[str, Credential], replicas: int = 1) -> str:
     """
     The text of the accounts alone: the same for every server of a cluster, and for one that others run.
+
+    With ``replicas`` each byte of a stream counts so many times against an account's limits.
 
     Raises:
         InvalidCredential: an identity of the table has no credential.
     """
-    return _WRITTEN + _text(_accounts(access, credentials))
+    return _WRITTEN + text(_accounts(access, credentials, replicas))
 
 
 _WRITTEN = "# Written by deploy/configuration.py from deploy/identities.py: change it there.\n"
@@ -161,20 +207,29 @@ def _server(access: Access, broker: Broker) -> dict[str, object]:
     top["jetstream"] = {
         "store_dir": str(broker.store),
         # Anything laxer loses acknowledged messages when the power fails.
-        "sync_interval": _Bare("always"),
+        "sync_interval": Bare("always"),
         "max_file": sum(_store(account.name, access) for account in access.accounts if account.streams),
         "max_mem": 64 * MEBIBYTE,
     }
+    if broker.place is not None:
+        top["client_advertise"] = broker.place.clients_at
+        top["cluster"] = {
+            "name": broker.place.cluster,
+            "host": broker.place.host,
+            "port": broker.place.port,
+            "advertise": broker.place.reached_at,
+            "routes": Included(broker.place.routes),
+        }
     return top
 
 
-def _accounts(access: Access, credentials: Mapping[str, Credential]) -> dict[str, object]:
+def _accounts(access: Access, credentials: Mapping[str, Credential], replicas: int = 1) -> dict[str, object]:
     missing = sorted(identity.name for identity in access.identities if identity.name not in credentials)
     if missing:
         raise InvalidCredential(f"no credential for {', '.join(missing)}")
     return {
-        "system_account": _Bare(SYSTEM),
-        "accounts": {account.name: _account(account, access, credentials) for account in access.accounts},
+        "system_account": Bare(SYSTEM),
+        "accounts": {account.name: _account(account, access, credentials, replicas) for account in access.accounts},
     }
 
 
@@ -193,11 +248,13 @@ def _to_come(account: str, access: Access) -> int:
     return max(0, PARTNERS_FORESEEN - len(access.partners)) if account == PARTNERS else 0
 
 
-def _account(account: Account, access: Access, credentials: Mapping[str, Credential]) -> dict[str, object]:
+def _account(
+    account: Account, access: Access, credentials: Mapping[str, Credential], replicas: int
+) -> dict[str, object]:
     lines: dict[str, object] = {}
     if account.streams:
         lines["jetstream"] = {
-            "max_store": _store(account.name, access),
+            "max_store": _store(account.name, access) * replicas,
             "max_mem": 32 * MEBIBYTE,
             "max_streams": len(streams_of(account.name, access.partners)) + _to_come(account.name, access) + 1,
             "max_bytes_required": True,
@@ -210,7 +267,7 @@ def _account(account: Account, access: Access, credentials: Mapping[str, Credent
     ]
     lines["exports"] = _exports(account.name, access)
     lines["imports"] = [_import(item) for item in account.imports] + [
-        {"stream": {"account": _Bare(account.hears_from), "subject": subject}} for subject in account.hears
+        {"stream": {"account": Bare(account.hears_from), "subject": subject}} for subject in account.hears
     ]
     mappings = {item.subject: item.within for item in account.imports if item.within}
     if mappings:
@@ -229,7 +286,7 @@ def _user(identity: Identity, credential: Credential) -> dict[str, object]:
         case PublicKey(value):
             who = {"nkey": value}
         case KeyInEnvironment(variable):
-            who = {"nkey": _Bare(f"${variable}")}
+            who = {"nkey": Bare(f"${variable}")}
     return {**who, "permissions": permissions}
 
 
@@ -243,11 +300,11 @@ def _exports(account: str, access: Access) -> list[dict[str, object]]:
                 importers.setdefault(item.subject, []).append(other.name)
                 answers[item.subject] = item.answers
     services: list[dict[str, object]] = [
-        {"service": subject, "response_type": _Bare(answers[subject]), "accounts": [_Bare(name) for name in names]}
+        {"service": subject, "response_type": Bare(answers[subject]), "accounts": [Bare(name) for name in names]}
         for subject, names in importers.items()
     ]
     deliveries: list[dict[str, object]] = [
-        {"stream": subject, "accounts": [_Bare(other.name)]}
+        {"stream": subject, "accounts": [Bare(other.name)]}
         for other in access.accounts
         if other.hears_from == account
         for subject in other.hears
@@ -256,56 +313,10 @@ def _exports(account: str, access: Access) -> list[dict[str, object]]:
 
 
 def _import(item: Import) -> dict[str, object]:
-    line: dict[str, object] = {"service": {"account": _Bare(item.account), "subject": item.subject}}
+    line: dict[str, object] = {"service": {"account": Bare(item.account), "subject": item.subject}}
     if item.within:
         line["to"] = item.within
     return line
-
-
-def _text(value: Mapping[str, object]) -> str:
-    return "".join(f"{_key(key)}: {_value(item, 0)}\n" for key, item in value.items())
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"\w+", key) else json.dumps(key)
-
-
-def _value(value: object, depth: int) -> str:
-    match value:
-        case _Bare():
-            return str(value)
-        case bool() | int():
-            return json.dumps(value)
-        case dict():
-            return _block(value, depth)
-        case list():
-            return _list(value, depth)
-    return json.dumps(str(value), ensure_ascii=False)
-
-
-def _block(block: Mapping[str, object], depth: int) -> str:
-    if _is_flat(block):
-        return "{ " + ", ".join(f"{_key(key)}: {_value(item, 0)}" for key, item in block.items()) + " }"
-    inner = "  " * (depth + 1)
-    lines = "".join(f"{inner}{_key(key)}: {_value(item, depth + 1)}\n" for key, item in block.items())
-    return "{\n" + lines + "  " * depth + "}"
-
-
-def _list(items: list[object], depth: int) -> str:
-    if len(items) <= 1 or all(isinstance(item, _Bare) for item in items):
-        return "[" + ", ".join(_value(item, depth) for item in items) + "]"
-    inner = "  " * (depth + 1)
-    return "[\n" + "".join(f"{inner}{_value(item, depth + 1)},\n" for item in items) + "  " * depth + "]"
-
-
-def _is_flat(block: Mapping[str, object]) -> bool:
-    """Short enough for one line: no lists but of names, and no more than one block inside."""
-    return len(block) <= 3 and all(
-        all(not isinstance(deep, dict | list) for deep in item.values())
-        if isinstance(item, dict)
-        else not isinstance(item, list) or all(isinstance(deep, _Bare) for deep in item)
-        for item in block.values()
-    )
 
 
 def main(arguments: list[str] | None = None) -> int:

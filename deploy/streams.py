@@ -52,7 +52,7 @@ class Stream:
         return self.config.name
 
 
-def _log(service: str, max_bytes: int) -> Stream:
+def _log(service: str, max_bytes: int, replicas: int) -> Stream:
     return Stream(
         StreamConfig(
             name=subjects.log_stream(service),
@@ -69,12 +69,12 @@ def _log(service: str, max_bytes: int) -> Stream:
             allow_direct=True,
             allow_atomic=True,
             duplicate_window=120.0,
-            num_replicas=1,
+            num_replicas=replicas,
         )
     )
 
 
-def _contacts() -> Stream:
+def _contacts(replicas: int) -> Stream:
     """A bucket as nats-py would create it, but for the limits, and for atomic batches of people."""
     return Stream(
         StreamConfig(
@@ -93,12 +93,12 @@ def _contacts() -> Stream:
             allow_direct=True,
             allow_atomic=True,
             duplicate_window=120.0,
-            num_replicas=1,
+            num_replicas=replicas,
         )
     )
 
 
-def _intake(partner: str, ack_wait: float) -> Stream:
+def _intake(partner: str, ack_wait: float, replicas: int) -> Stream:
     return Stream(
         StreamConfig(
             name=subjects.intake_stream(partner),
@@ -113,7 +113,7 @@ def _intake(partner: str, ack_wait: float) -> Stream:
             max_msg_size=LARGEST_INTAKE_MESSAGE,
             max_consumers=1,
             duplicate_window=120.0,
-            num_replicas=1,
+            num_replicas=replicas,
         ),
         (
             ConsumerConfig(
@@ -132,7 +132,7 @@ def _intake(partner: str, ack_wait: float) -> Stream:
     )
 
 
-def _outcomes(partners: Iterable[str], ack_wait: float) -> Stream:
+def _outcomes(partners: Iterable[str], ack_wait: float, replicas: int) -> Stream:
     return Stream(
         StreamConfig(
             name=subjects.OUTCOMES_STREAM,
@@ -148,7 +148,7 @@ def _outcomes(partners: Iterable[str], ack_wait: float) -> Stream:
             max_msg_size=MEBIBYTE,
             allow_atomic=True,
             duplicate_window=120.0,
-            num_replicas=1,
+            num_replicas=replicas,
         ),
         tuple(
             ConsumerConfig(
@@ -168,11 +168,17 @@ def _outcomes(partners: Iterable[str], ack_wait: float) -> Stream:
     )
 
 
-def streams_of(account: str, partners: Iterable[str], ack_wait: float = ACK_WAIT) -> tuple[Stream, ...]:
-    """Every stream that an account is to have."""
+def streams_of(
+    account: str, partners: Iterable[str], ack_wait: float = ACK_WAIT, replicas: int = 1
+) -> tuple[Stream, ...]:
+    """Every stream that an account is to have, each kept by so many servers of a cluster; consumers follow theirs."""
     names = tuple(partners)
     if account == APPLICATION:
-        return (_log("registration", 4096 * MEBIBYTE), _log("notifications", 2048 * MEBIBYTE), _contacts())
+        return (
+            _log("registration", 4096 * MEBIBYTE, replicas),
+            _log("notifications", 2048 * MEBIBYTE, replicas),
+            _contacts(replicas),
+        )
     if account == PARTNERS:
-        return (*(_intake(name, ack_wait) for name in names), _outcomes(names, ack_wait))
+        return (*(_intake(name, ack_wait, replicas) for name in names), _outcomes(names, ack_wait, replicas))
     return ()

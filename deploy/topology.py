@@ -52,7 +52,11 @@ class Changes:
 
 
 async def declare(
-    application: Client, partners_account: Client, partners: Iterable[str], ack_wait: float = ACK_WAIT
+    application: Client,
+    partners_account: Client,
+    partners: Iterable[str],
+    ack_wait: float = ACK_WAIT,
+    replicas: int = 1,
 ) -> Changes:
     """
     Bring both accounts to what is declared, over a connection to each. Safe to repeat at any time.
@@ -61,9 +65,9 @@ async def declare(
         TopologyConflict: something differs that cannot be changed in place; its message says what and how to go on.
     """
     names = tuple(partners)
-    return await declare_streams(application, streams_of(APPLICATION, names)) + await declare_streams(
-        partners_account, streams_of(PARTNERS, names, ack_wait)
-    )
+    return await declare_streams(
+        application, streams_of(APPLICATION, names, replicas=replicas)
+    ) + await declare_streams(partners_account, streams_of(PARTNERS, names, ack_wait, replicas))
 
 
 async def declare_streams(connection: Client, streams: Iterable[Stream]) -> Changes:
@@ -226,6 +230,7 @@ async def declare_at(
     partners_seed: str | None = None,
     ack_wait: float = ACK_WAIT,
     authority: str | None = None,
+    replicas: int = 1,
 ) -> Changes:
     """
     Connect to both accounts, declare, and close: what ``python -m deploy.topology`` and the local mode do.
@@ -242,7 +247,7 @@ async def declare_at(
     try:
         partners_account = await connect(partners_url, prefix, seed=partners_seed, authority=authority)
         try:
-            return await declare(application, partners_account, partners, ack_wait)
+            return await declare(application, partners_account, partners, ack_wait, replicas)
         finally:
             await partners_account.close()
     finally:
@@ -282,6 +287,12 @@ def main(arguments: list[str] | None = None) -> int:
         default=os.environ.get("DEELNAME_PARTNERS", ""),
         help="comma-separated names (default: DEELNAME_PARTNERS)",
     )
+    parser.add_argument(
+        "--replicas",
+        type=int,
+        default=os.environ.get("DEELNAME_REPLICAS") or 1,
+        help="how many servers of a cluster keep each stream (default: DEELNAME_REPLICAS, or 1)",
+    )
     given = parser.parse_args(arguments)
     if not given.application_url or not given.partners_url:
         parser.error("both --application-url and --partners-url are needed")
@@ -296,6 +307,7 @@ def main(arguments: list[str] | None = None) -> int:
                 application_seed=given.application_seed,
                 partners_seed=given.partners_seed,
                 authority=given.authority,
+                replicas=given.replicas,
             )
         )
     except (TopologyConflict, ValueError, OSError, nats.errors.Error) as error:

@@ -7,6 +7,9 @@ Everything that the broker and its clients need, written into one directory.
 ``broker/accounts.conf``      accounts, permissions and public keys, same on all servers  no secret
 ``broker/server.pem``         the server's certificate                                    no secret
 ``broker/server-key.pem``     the key to it                                               the broker's
+``broker/nats-NODE.conf``     of several servers, each one's own in place of nats.conf    no secret
+``broker/routes.conf``        how several servers find and know one another               the servers'
+``broker/ca.pem``             the authority, by which they do                             no secret
 ``secrets/NAME.nk``           the nkey seed of each identity                              NAME's
 ``secrets/ca.pem``            the authority, for every client                             no secret
 ``environment/NAME.env``      the settings of each service, and of ``topology``           no secret
@@ -24,16 +27,26 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from deploy.broker import write_secretly
-from deploy.configuration import Broker, Credential, Encryption, PublicKey, render_accounts, render_server
+from deploy.configuration import (
+    Broker,
+    Credential,
+    Encryption,
+    Place,
+    PublicKey,
+    render_accounts,
+    render_routes,
+    render_server,
+)
 from deploy.identities import (
     MONITOR,
     OPERATOR,
@@ -41,76 +54,15 @@ from deploy.identities import (
     SERVICES,
     TOPOLOGY,
     TOPOLOGY_PARTNERS,
-    Access,
-    access,
 )
 from deploy.production.certificates import make_certificates
+from deploy.production.deployment import Deployment, Node, NotADeployment, explain
 from deploy.production.keys import make_seed, public_key_of
 
 DESCRIPTION = "deployment.json"
-_VERSION = 1
+_ROUTES = "routes.conf"
 STAFF = "staff"
 NOT_CONFIGURED = "write one with 'deelname broker configure DIR'"
-
-
-class NotADeployment(ValueError):  # noqa: N818 - it reads as what is wrong
-    """The directory does not hold what ``deelname broker configure`` writes; the message says what to do."""
-
-
-class Deployment(BaseModel):
-    """
-    What was chosen for a deployment, as ``deployment.json`` holds it.
-
-    Attributes:
-        url: where the services reach the broker; several parted by commas.
-        partners_url: where partners reach it, from outside.
-        operations_url: where whoever runs ``deelname partner`` and ``deelname broker reload`` reaches it.
-        names: more host names and addresses for the broker's certificate than those URLs have.
-        broker_at: where the broker sees the directory ``broker``.
-        secrets_at: where each service sees the directory ``secrets``, or its own seed and ``ca.pem`` out of it.
-        keys: the public key of each identity, partners included.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    version: int = _VERSION
-    url: str = "tls://localhost:4222"
-    partners_url: str = ""
-    operations_url: str = ""
-    names: tuple[str, ...] = ()
-    encrypted: bool = True
-    server_name: str = "deelname"
-    host: str = "0.0.0.0"  # noqa: S104 - in production the broker is there for others
-    port: Annotated[int, Field(ge=1, le=65535)] = 4222
-    monitoring_host: str = "127.0.0.1"
-    monitoring_port: Annotated[int, Field(ge=1, le=65535)] | None = 8222
-    store: str = "/data"
-    broker_at: str = ""
-    secrets_at: str = ""
-    partners: tuple[str, ...] = ()
-    keys: dict[str, str] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        if self.version != _VERSION:
-            raise ValueError(f"version {self.version} is not one that this deelname knows: use a newer one")
-        wanted = "tls" if self.encrypted else "nats"
-        for url in ",".join((self.url, self.partners_url, self.operations_url)).split(","):
-            parts = urlsplit(url)
-            if url and (parts.scheme != wanted or not parts.hostname or parts.username or parts.path):
-                raise ValueError(f"{url!r} must look like {wanted}://HOST:PORT, without user and path")
-        return self
-
-    @property
-    def access(self) -> Access:
-        """Who may do what."""
-        return access(self.partners)
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """Under what names clients reach the broker."""
-        urls = ",".join((self.url, self.partners_url, self.operations_url)).split(",")
-        return tuple(dict.fromkeys([urlsplit(url).hostname or "" for url in urls if url] + list(self.names)))
 
 
 class Directory:
@@ -182,6 +134,10 @@ class Directory:
         """
         with self.locked():
             before = self.read() if self.description.exists() else Deployment()
+            if "nodes" in chosen and "url" not in chosen:
+                if not chosen["nodes"]:
+                    raise NotADeployment("where services reach the one server has to be said: its URL")
+                chosen = {**chosen, "url": _urls(chosen["nodes"], chosen.get("encrypted", before.encrypted))}
             try:
                 deployment = Deployment.model_validate(before.model_dump() | dict(chosen))
             except ValidationError as error:
@@ -195,18 +151,9 @@ class Directory:
             folder.mkdir(parents=True, exist_ok=True)
         (self.path / "secrets").chmod(0o700)
         encryption = self._encrypt(deployment, renew_certificate) if deployment.encrypted else None
-        broker = Broker(
-            Path(deployment.store),
-            host=deployment.host,
-            port=deployment.port,
-            monitoring_host=deployment.monitoring_host,
-            monitoring_port=deployment.monitoring_port,
-            server_name=deployment.server_name,
-            encryption=encryption,
-        )
         keys: dict[str, Credential] = {name: PublicKey(value) for name, value in deployment.keys.items()}
-        _write(self.broker / "accounts.conf", render_accounts(table, keys))
-        _write(self.broker / "nats.conf", render_server(table, broker, "accounts.conf"))
+        _write(self.broker / "accounts.conf", render_accounts(table, keys, deployment.copies))
+        self._write_servers(deployment, encryption)
         for name, settings in _environments(self, deployment).items():
             text = "".join(f"DEELNAME_{key}={value}\n" for key, value in settings.items())
             _write(self.path / "environment" / f"{name}.env", text)
@@ -229,6 +176,39 @@ class Directory:
             else:
                 keys[name] = make_seed(seed).value
         return deployment.model_copy(update={"keys": keys})
+
+    def _write_servers(self, deployment: Deployment, encryption: Encryption | None) -> None:
+        """A file for the one server or for each of several, and none of servers that are no more."""
+        alone = Broker(
+            Path(deployment.store),
+            host=deployment.host,
+            port=deployment.port,
+            monitoring_host=deployment.monitoring_host,
+            monitoring_port=deployment.monitoring_port,
+            server_name=deployment.server_name,
+            encryption=encryption,
+        )
+        servers = {node.file: _among_others(alone, node) for node in deployment.nodes} or {"nats.conf": alone}
+        for name, server in servers.items():
+            _write(self.broker / name, render_server(deployment.access, server, "accounts.conf"))
+        for left in {"nats.conf", *(path.name for path in self.broker.glob("nats-*.conf"))} - set(servers):
+            (self.broker / left).unlink(missing_ok=True)
+        if not deployment.nodes:
+            for left in (_ROUTES, "ca.pem"):
+                (self.broker / left).unlink(missing_ok=True)
+            return
+        if encryption is not None:
+            _write(self.broker / "ca.pem", self.authority.read_text(encoding="ascii"))
+        password = self.path / "secrets" / "routes.password"
+        if not password.exists():
+            write_secretly(password, secrets.token_urlsafe(32) + "\n")
+        routes = render_routes(
+            [f"{node.host}:{node.routes_port}" for node in deployment.nodes],
+            password.read_text(encoding="ascii").strip(),
+            encryption,
+            Path(deployment.broker_at or self.broker) / "ca.pem",
+        )
+        write_secretly(self.broker / _ROUTES, routes)
 
     def _encrypt(self, deployment: Deployment, renew: bool) -> Encryption:
         made = make_certificates(self.path / "authority", deployment.hosts, renew=renew)
@@ -262,6 +242,27 @@ class Directory:
         }
 
 
+def _urls(nodes: Iterable[Node], encrypted: bool) -> str:
+    return ",".join(f"{'tls' if encrypted else 'nats'}://{node.host}:{node.port}" for node in nodes)
+
+
+def _among_others(alone: Broker, node: Node) -> Broker:
+    return replace(
+        alone,
+        store=alone.store / node.name,
+        port=node.port,
+        server_name=node.name,
+        place=Place(
+            cluster=alone.server_name,
+            host=alone.host,
+            port=node.routes_port,
+            reached_at=f"{node.host}:{node.routes_port}",
+            clients_at=f"{node.host}:{node.port}",
+            routes=_ROUTES,
+        ),
+    )
+
+
 def _environments(directory: Directory, deployment: Deployment) -> dict[str, dict[str, str]]:
     """What each process is told; a service adds its own (DEELNAME_DATA, DEELNAME_HTTP_HOST and so on)."""
     seen = Path(deployment.secrets_at or directory.path / "secrets")
@@ -277,19 +278,13 @@ def _environments(directory: Directory, deployment: Deployment) -> dict[str, dic
     environments = {name: settings(name) | {"NATS_NAME": name} for name in SERVICES}
     environments["registration"] |= settings(REGISTRATION_INTAKE, "PARTNERS_")
     environments[TOPOLOGY] = (
-        settings(TOPOLOGY) | settings(TOPOLOGY_PARTNERS, "PARTNERS_") | {"PARTNERS": ",".join(deployment.partners)}
+        settings(TOPOLOGY)
+        | settings(TOPOLOGY_PARTNERS, "PARTNERS_")
+        | {"PARTNERS": ",".join(deployment.partners), "REPLICAS": str(deployment.copies)}
     )
     environments[MONITOR] = settings(MONITOR) | {"NATS_NAME": MONITOR}
     environments[OPERATOR] = settings(OPERATOR) | {"NATS_NAME": OPERATOR}
     return environments
-
-
-def explain(error: ValidationError) -> str:
-    """What is wrong, without what was given where it may be a secret."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc']) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors(include_url=False, include_input=False)
-    )
 
 
 def _write(path: Path, text: str) -> None:

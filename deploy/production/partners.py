@@ -21,7 +21,8 @@ from contracts import subjects
 from deploy.broker import write_secretly
 from deploy.configuration import PublicKey
 from deploy.identities import PARTNERS, TOPOLOGY, TOPOLOGY_PARTNERS, access
-from deploy.production.directory import Deployment, Directory
+from deploy.production.deployment import Deployment
+from deploy.production.directory import Directory
 from deploy.production.keys import make_seed
 from deploy.production.reload import NotReloaded, reload
 from deploy.streams import streams_of
@@ -67,7 +68,7 @@ async def add(directory: Directory, name: str, public_key: str | None = None) ->
         )
         try:
             async with _partners_account(directory, before) as connection:
-                await declare_streams(connection, streams_of(PARTNERS, after.partners))
+                await declare_streams(connection, streams_of(PARTNERS, after.partners, replicas=after.copies))
             await _put_into_force(directory, before, after)
         except BaseException:
             shutil.rmtree(directory.partner(name), ignore_errors=True)

@@ -11,7 +11,8 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from deploy.identities import OPERATOR, access
-from deploy.production.directory import Deployment, Directory
+from deploy.production.deployment import Deployment
+from deploy.production.directory import Directory
 from deploy.topology import connect
 
 _QUIET = 0.4

@@ -1,0 +1,192 @@
+"""Three servers as ``deelname broker configure --node …`` writes them, and the streams that they keep together."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import stat
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import nats
+import pytest
+
+from cli.encryption import trusting
+from deploy.production import partners
+from deploy.production.certificates import make_certificates, names_of
+from deploy.production.copies import NotWhole, declare_all, look, until_whole
+from deploy.production.deployment import Node, NotADeployment
+from deploy.production.directory import Directory
+from services.chassis.broker import connect
+from services.chassis.relay import publish_batch
+from tests.cluster import NAMES, Cluster, configured, running
+
+THREE = tuple(Node(name=name, host=f"nats-{name}.example.org") for name in NAMES)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three servers with all streams, left whole by each test."""
+    with running(configured(tmp_path_factory.mktemp("cluster") / "production")) as cluster:
+        asyncio.run(cluster.declared())
+        yield cluster
+
+
+async def test_streams_go_from_three_servers_to_one_and_back_and_keep_every_message(cluster: Cluster) -> None:
+    made = cluster.directory
+    assert {stream.current for stream in await look(made)} == {NAMES}
+    publisher = await connect(
+        made.read().url, "registration", nkey_seed_file=made.seed("registration"), ca_file=made.authority
+    )
+    try:
+        before = (await publisher.jetstream().stream_info("LOG_REGISTRATION")).state.last_seq
+        facts = [(f"log.registration._.test.{number}", b"%d" % number, {}) for number in range(40)]
+        await publish_batch(publisher, facts)
+        for replicas in (1, 3):
+            made.configure({"replicas": replicas})
+            changes = await declare_all(made)
+            assert set(changes.updated) == {stream.name for stream in await look(made)}
+            kept = {stream.name: stream for stream in await until_whole(made, 60)}
+            assert {len(stream.current) for stream in kept.values()} == {replicas}
+            assert kept["LOG_REGISTRATION"].messages == before + 40
+            # The numbers stay, which is what relays and readers go by.
+            raw = await publisher.jetstream().get_msg("LOG_REGISTRATION", before + 40)
+            assert raw.data == b"39"
+    finally:
+        await publisher.close()
+
+
+async def test_a_partner_is_let_in_by_every_server(cluster: Cluster) -> None:
+    made = cluster.directory
+    folder = await partners.add(made, "newcomer")
+    try:
+        for node in made.read().nodes:
+            newcomer = await nats.connect(
+                f"tls://{node.host}:{node.port}",
+                nkeys_seed=str(folder / "newcomer.nk"),
+                tls=trusting(folder / "ca.pem"),
+                inbox_prefix=b"_INBOX_newcomer",
+            )
+            stored = await newcomer.jetstream(timeout=10).publish("intake.newcomer.enrolment.request", b"{}")
+            assert stored.stream == "INTAKE_NEWCOMER"
+            await newcomer.close()
+        kept = {stream.name: stream for stream in await until_whole(made, 30)}
+        assert (kept["INTAKE_NEWCOMER"].messages, kept["INTAKE_NEWCOMER"].wanted) == (3, 3)
+    finally:
+        await partners.remove(made, "newcomer", force=True)
+
+
+async def test_who_has_a_server_too_few_is_told_which_streams_suffer(cluster: Cluster) -> None:
+    cluster.nodes["b"].kill()
+    try:
+        said = ""
+        async with asyncio.timeout(60):
+            while "lacks" not in said:
+                # At first there is an election for what the killed one led, and the others do not miss it yet.
+                try:
+                    await until_whole(cluster.directory, 0.5)
+                except NotWhole as reason:
+                    said = str(reason)
+        assert "on 2 of 3 servers, b lacks" in said
+    finally:
+        cluster.nodes["b"].start()
+    await until_whole(cluster.directory, 60)
+
+
+@asynccontextmanager
+async def route(cluster: Cluster, certificate: Path | None, key: Path | None) -> AsyncIterator[asyncio.StreamReader]:
+    """What another server would hear that comes with this certificate and guesses the password."""
+    context = ssl.create_default_context(cafile=cluster.directory.authority)
+    if certificate is not None:
+        context.load_cert_chain(certificate, key)
+    port = cluster.directory.read().nodes[0].routes_port
+    reader, writer = await asyncio.open_connection("localhost", port, ssl=context)
+    try:
+        writer.write(b'CONNECT {"user":"deelname","pass":"guess","name":"d","cluster":"deelname"}\r\nPING\r\n')
+        yield reader
+    finally:
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("what", ["no certificate", "a certificate of another authority"])
+async def test_nobody_becomes_a_server_without_a_certificate_of_the_authority(
+    cluster: Cluster, tmp_path: Path, what: str
+) -> None:
+    stranger = make_certificates(tmp_path, ["localhost"])
+    shown = (None, None) if what == "no certificate" else (stranger.server, stranger.server_key)
+    # With TLS 1.3 a client learns of the refusal when it reads.
+    async with route(cluster, *shown) as reader:
+        with pytest.raises((ssl.SSLError, ConnectionError), match=r"(?i)alert|certificate|reset"):
+            await asyncio.wait_for(reader.read(), 10)
+
+
+async def test_nobody_becomes_a_server_without_the_password(cluster: Cluster) -> None:
+    broker = cluster.directory.broker
+    async with route(cluster, broker / "server.pem", broker / "server-key.pem") as reader:
+        said = await asyncio.wait_for(reader.read(), 10)
+        assert b"Authorization Violation" in said
+
+
+def test_all_servers_have_one_table_of_accounts_and_what_is_secret_is_their_owners_alone(tmp_path: Path) -> None:
+    made = Directory(tmp_path)
+    deployment = made.configure({"nodes": THREE, "partners": ("demo",)})
+    files = {path.name for path in made.broker.iterdir()}
+    assert files == {
+        *(f"nats-{name}.conf" for name in NAMES),
+        *("accounts.conf", "routes.conf", "server.pem", "server-key.pem", "ca.pem"),
+    }
+    assert {path.name for path in made.broker.glob("*.conf") if "accounts:" in path.read_text()} == {"accounts.conf"}
+    password = made.path / "secrets" / "routes.password"
+    for secret in (made.broker / "routes.conf", password):
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert {path.name for path in made.path.rglob("*") if path.is_file() and password.read_text().strip() in
+            path.read_text(errors="replace")} == {"routes.conf", "routes.password"}  # fmt: skip
+    assert deployment.url == ",".join(f"tls://nats-{name}.example.org:4222" for name in NAMES)
+    assert {node.host for node in THREE} <= set(names_of(made.broker / "server.pem"))
+    settings = (made.path / "environment" / "topology.env").read_text()
+    assert "DEELNAME_REPLICAS=3\n" in settings
+
+
+def test_a_server_that_ran_alone_never_gives_its_store_to_a_cluster_nor_gets_it_back(tmp_path: Path) -> None:
+    """A cluster deletes streams that it did not make itself: half a minute after the start they are gone."""
+    made = Directory(tmp_path)
+    made.configure({"url": "tls://nats.example.org:4222"})
+    password = made.path / "secrets" / "routes.password"
+
+    made.configure({"nodes": THREE})
+    assert 'store_dir: "/data/a"' in (made.broker / "nats-a.conf").read_text()
+    assert not (made.broker / "nats.conf").exists()
+    kept = password.read_text()
+
+    with pytest.raises(NotADeployment, match="its URL"):
+        made.configure({"nodes": ()})
+    alone = made.configure({"nodes": (), "url": "tls://nats.example.org:4222"})
+    assert alone.copies == 1
+    assert {path.name for path in made.broker.glob("*.conf")} == {"nats.conf", "accounts.conf"}
+    assert 'store_dir: "/data"' in (made.broker / "nats.conf").read_text()
+    made.configure({"nodes": THREE})
+    assert password.read_text() == kept
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        (("a=one", "b=two"), "name 3 or 5"),
+        (("a=one", "b=two", "c=three", "d=four"), "name 3 or 5"),
+        (("a=one", "a=two", "c=three"), "the same name"),
+        (("a=one", "b=one", "c=three"), "the same host and port"),
+        (("a=one:1", "b=one:2", "c=one:3"), "the same host and routes_port"),
+        (("a=one:port", "b=two", "c=three"), "must look like NAME=HOST"),
+        (("one", "b=two", "c=three"), "must look like NAME=HOST"),
+        (("A/../x=one", "b=two", "c=three"), "must look like NAME=HOST"),
+    ],
+)
+def test_servers_that_make_no_cluster_are_refused(tmp_path: Path, nodes: tuple[str, ...], said: str) -> None:
+    with pytest.raises(NotADeployment, match=said):
+        Directory(tmp_path).configure({"nodes": tuple(map(Node.parse, nodes))})
+
+
+def test_more_copies_than_servers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotADeployment, match="need as many servers"):
+        Directory(tmp_path).configure({"replicas": 3})

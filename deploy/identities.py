@@ -273,6 +273,8 @@ _NOTIFICATIONS_IMPORTS = (
     *_reads_by_consumer(subjects.log_stream("registration")),
     _asks_of(_CONTACTS_STATE),
     Import(_MANY_CONTACTS, APPLICATION, Answers.MANY),
+    # As the last release asks: the broker is configured before services are replaced one by one.
+    Import(_ONE_CONTACT, APPLICATION),
 )
 
 _NOTIFICATIONS = Identity(

@@ -24,13 +24,13 @@ from services.chassis.web import BodyTooLarge
 from services.registration import form as forms
 from services.registration.domain.offering import Offer
 from services.registration.form import Faulty, Form, Unreadable, form_of, request_of
-from services.registration.handlers import digest, enrolments, queries
+from services.registration.handlers import enrolments, key_of, queries
 from services.registration.handlers.enrolments import Arrival
 from services.registration.sentences import Sentences
 from services.registration.store import Answer
 from services.registration.web import WEB
 from services.registration.words import WORDS
-from services.registration.writer import Key, Writer
+from services.registration.writer import Writer
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
@@ -121,7 +121,7 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
     async def ask(asked: EnrolmentRequest, key: str | None) -> Answer:
         work = enrolments.request(asked, Arrival(clock(), "web", WEB, key, new_id))
         people = [one.person for one in asked.participants]
-        return await writer.perform(work, Key(WEB, key, digest(asked, "request")) if key else None, people)
+        return await writer.perform(work, key_of(WEB, key, asked, "request") if key else None, people)
 
     return routes
 

@@ -14,10 +14,10 @@ from contracts.queries import ProgrammeList, ProgrammeQuestion, ProgrammeView
 from services.chassis.clock import Clock
 from services.chassis.identity import new_id
 from services.chassis.problems import problem_response, problems
-from services.registration.handlers import digest, enrolments, queries
+from services.registration.handlers import enrolments, key_of, queries
 from services.registration.handlers.enrolments import Arrival
 from services.registration.store import Answer
-from services.registration.writer import Key, Writer
+from services.registration.writer import Writer
 
 WEB = "web"
 
@@ -61,7 +61,7 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
 
         Whether somebody takes part already, the answer does not say: it is what it would be if nobody did.
         """
-        key = Key(WEB, idempotency_key, digest(body, "request")) if idempotency_key else None
+        key = key_of(WEB, idempotency_key, body, "request") if idempotency_key else None
         work = enrolments.request(body, Arrival(clock(), "web", WEB, idempotency_key, new_id))
         people = [one.person for one in body.participants]
         return _response(await writer.perform(work, key, people))

@@ -56,11 +56,20 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What makes a request the same request: who sent it, its id, and a digest of what it says."""
+    """
+    What makes a request the same request: who sent it, its id, and a digest of what it says.
+
+    ``earlier`` makes the digest as the last release did: a request may be repeated after an upgrade.
+    """
 
     source: str
     id: str
     digest: bytes
+    earlier: Callable[[], bytes] | None = None
+
+    def fits(self, digest: bytes) -> bool:
+        """Whether a request that was remembered by ``digest`` said the same."""
+        return digest == self.digest or (self.earlier is not None and digest == self.earlier())
 
 
 def problem_answer(problem: Problem) -> Answer:
@@ -249,7 +258,7 @@ def once(batch: Batch, key: Key | None, work: Work) -> Answer:
     known = store.answered(batch.connection, key.source, key.id)
     if known is not None:
         digest, answer = known
-        return answer if digest == key.digest else _id_reused(key)
+        return answer if key.fits(digest) else _id_reused(key)
     answer = work(batch)
     if answer.final:
         store.remember_answer(batch.connection, key.source, key.id, key.digest, answer)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
+import structlog
 from fastapi import FastAPI
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from contracts import commands, queries, subjects
 from contracts.facts import FACTS, SERVICES, variant
+from contracts.problem import ProblemError
 from services.chassis.broker import connect, faststream_broker
 from services.chassis.commands import Route, serve
 from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.reader import Message, Reader
-from services.chassis.service import run
+from services.chassis.service import Endless, run
 from services.chassis.specification import Channel, specification
 from services.chassis.web import application
 from services.reporting.domain.evolution import COUNTED
@@ -31,6 +35,9 @@ NAME: Final = "reporting"
 TITLE: Final = "Deelname reporting"
 DESCRIPTION: Final = "Counts what came of programmes. It reads the logs of registration and notifications."
 DATABASE: Final = "reporting.db"
+SECONDS_BETWEEN_RENEWALS: Final = 5.0
+
+_log = structlog.get_logger("reporting.app")
 
 
 def routes(handlers: Handlers) -> list[Route]:
@@ -76,6 +83,25 @@ def web(reports: Reports, health: Health, guard: Guard | None = None) -> FastAPI
     return face
 
 
+def renewal(projection: Projection, rebuild: Rebuild) -> Endless:
+    """
+    Counts everything anew after an upgrade.
+
+    The last release passed over facts that it had no word for. Its reports are shown until then.
+    """
+
+    async def renew() -> None:
+        while await projection.counted_by_other_code():
+            try:
+                await rebuild()
+            except (ProblemError, NatsError, TimeoutError) as error:
+                _log.warning("what the last release counted is not yet counted anew", reason=str(error))
+                await asyncio.sleep(SECONDS_BETWEEN_RENEWALS)
+        await asyncio.Event().wait()
+
+    return renew
+
+
 def readers(connection: Client, projection: Projection) -> dict[str, Reader]:
     """One reader a stream, each with a position of its own."""
     return {stream: _reader(connection, projection, stream) for stream in STREAMS}
@@ -100,12 +126,16 @@ async def start(settings: Settings) -> None:
     broker = faststream_broker(**settings.login)
     following = readers(connection, projection)
     reports = Reports(projection)
-    serve(broker, routes(Handlers(reports, Rebuild(connection, projection))), NAME)
+    rebuild = Rebuild(connection, projection)
+    serve(broker, routes(Handlers(reports, rebuild)), NAME)
     await run(
         web(reports, Health(projection, readers=following), settings.guard()),
         host=settings.http_host,
         port=settings.http_port,
         brokers=[broker],
-        tasks={f"reader of {stream}": reader.run for stream, reader in following.items()},
+        tasks={
+            **{f"reader of {stream}": reader.run for stream, reader in following.items()},
+            "renewal": renewal(projection, rebuild),
+        },
         after_stop=[connection.close, projection.close],
     )

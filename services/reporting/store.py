@@ -11,7 +11,7 @@ from contracts.subjects import log_stream
 from services.chassis.entities import EntityTable
 from services.chassis.reader import load_position, save_position
 from services.chassis.state import State
-from services.reporting.domain import CODECS
+from services.reporting.domain import CODE, CODECS
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 STREAMS: Final = (log_stream("registration"), log_stream("notifications"))
@@ -23,6 +23,17 @@ _ENTITIES = EntityTable("entities", CODECS)
 def load(connection: sqlite3.Connection) -> tuple[State, dict[str, int]]:
     """What has been counted, and up to which position of each stream."""
     return _ENTITIES.load(connection), {stream: load_position(connection, stream) for stream in STREAMS}
+
+
+def counted_by(connection: sqlite3.Connection) -> str:
+    """The code that counted what stands here; "" where nothing says so."""
+    row = connection.execute("SELECT code FROM folded_by").fetchone()
+    return str(row[0]) if row else ""
+
+
+def say_counted_by(connection: sqlite3.Connection, code: str) -> None:
+    """Note the code that counted everything that stands here."""
+    connection.execute("INSERT OR REPLACE INTO folded_by (one, code) VALUES (1, ?)", (code,))
 
 
 def save(connection: sqlite3.Connection, state: State, positions: Mapping[str, int]) -> None:
@@ -42,4 +53,5 @@ def fill(connection: sqlite3.Connection, state: State, positions: Mapping[str, i
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN EXCLUSIVE")
     save(connection, state, positions)
+    say_counted_by(connection, CODE)
     connection.execute("COMMIT")

@@ -34,7 +34,7 @@ from nats.js.errors import NoStreamResponseError
 from nats.js.errors import NotFoundError as NotInStream
 
 from deploy.broker import ServerKind
-from deploy.local import LocalSystem
+from deploy.local import THE_SERVICES, LocalSystem, ServiceCommand
 from tests.ports import free_ports
 
 SERVICES = ("registration", "notifications", "reporting")
@@ -497,6 +497,8 @@ async def started(
     partners: Iterable[str] = ("demo",),
     transport: str | None = None,
     say: Callable[[str], None] = print,
+    *,
+    services: Sequence[ServiceCommand] = THE_SERVICES,
 ) -> AsyncIterator[World]:
     """A system on this directory, started and stopped in order, with staff and partners connected."""
     system = LocalSystem(
@@ -504,6 +506,7 @@ async def started(
         free_ports(),
         partners=tuple(partners),
         transport=transport,
+        services=services,
         ack_wait=ACK_WAIT,
         server=server,
         say=say,

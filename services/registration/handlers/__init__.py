@@ -76,6 +76,26 @@ def digest(command: BaseModel, *kind: str) -> bytes:
     return hashlib.sha256(content.encode()).digest()
 
 
+def key_of(source: str, id: str, command: BaseModel, *kind: str) -> Key:
+    """What makes a command of the staff or of a web form the same command."""
+    return Key(source, id, digest(command, *kind), lambda: _digest_of_last_release(command, *kind))
+
+
+_NEW_FIELDS = frozenset({"diet", "keep_people_days"})
+
+
+def _digest_of_last_release(command: BaseModel, *kind: str) -> bytes:
+    """As the release before this one made it: with what is not said, but for the fields that it had not."""
+
+    def known(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: known(each) for name, each in value.items() if each is not None or name not in _NEW_FIELDS}
+        return [known(each) for each in value] if isinstance(value, list) else value
+
+    said = [kind, known(command.model_dump(mode="json", exclude={"id", "confirmed"}))]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
+
+
 class Handlers:
     """The handlers of ``do.registration.>`` and ``ask.registration.>``."""
 
@@ -92,9 +112,9 @@ class Handlers:
         def handle(call: Call) -> None:
             body = call.parse(model)
             work = make(body, self._clock())
-            key = Key(STAFF, body.id, digest(body, model.__name__)) if body.id else None
+            same = key_of(STAFF, body.id, body, model.__name__) if body.id else None
             people = [asking.person for asking in body.participants] if isinstance(body, RequestEnrolment) else []
-            self._writer.submit(work, answering(call), key, people)
+            self._writer.submit(work, answering(call), same, people)
 
         return handle
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, TypeVar
 
 import structlog
@@ -15,6 +16,7 @@ from nats.errors import Error as NatsError
 from pydantic import BaseModel, ValidationError
 
 from contracts.problem import ERROR_CODE_HEADER, ERROR_HEADER, Problem, ProblemError, invalid, problem_type
+from services.chassis.metrics import CALLS
 
 _log = structlog.get_logger("chassis.commands")
 
@@ -49,7 +51,7 @@ class Call:
         reply_to: where the answer goes; "" when nobody waits, or when it is no inbox.
     """
 
-    __slots__ = ("_connection", "answered", "body", "headers", "reply_to", "subject")
+    __slots__ = ("_came", "_connection", "answered", "body", "headers", "reply_to", "subject")
 
     def __init__(
         self, connection: Client, subject: str, body: bytes, reply_to: str, headers: Mapping[str, str]
@@ -61,6 +63,7 @@ class Call:
         self.reply_to = reply_to if reply_to.startswith(_INBOXES) else ""
         self.headers = headers
         self.answered = False
+        self._came = monotonic()
 
     def parse(self, model: type[Model]) -> Model:
         """
@@ -90,6 +93,7 @@ class Call:
 
     async def _answer(self, body: bytes, headers: dict[str, str] | None) -> None:
         self.answered = True
+        CALLS.observe(self.subject, "200" if headers is None else headers[ERROR_CODE_HEADER], monotonic() - self._came)
         if not self.reply_to:
             return
         try:

@@ -6,14 +6,20 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 
 import aiosqlite
+
+from services.chassis import metrics
 
 Result = TypeVar("Result")
 
 _CHECKPOINT_BYTES = 64 * 1024 * 1024
 _MOST_ROWS_A_STATEMENT = 256
+_TRANSACTIONS = metrics.durations(
+    "deelname_database_transaction_duration_seconds", "A transaction, from its BEGIN until it is on disk or undone."
+)
 _MIGRATION = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
@@ -115,6 +121,7 @@ class Database:
 
 def in_transaction(connection: sqlite3.Connection, function: Callable[[sqlite3.Connection], Result]) -> Result:
     """Call ``function`` between BEGIN IMMEDIATE and COMMIT; an error in it undoes all that it did."""
+    begun = monotonic()
     connection.execute("BEGIN IMMEDIATE")
     try:
         result = function(connection)
@@ -123,6 +130,8 @@ def in_transaction(connection: sqlite3.Connection, function: Callable[[sqlite3.C
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    finally:
+        _TRANSACTIONS.observe(monotonic() - begun)
     return result
 
 

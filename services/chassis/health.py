@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
+
+from services.chassis.clock import Clock
 
 _DATABASE_TIMEOUT = 5.0
 
@@ -28,15 +33,24 @@ class Follower(Protocol):
     def position(self) -> int:
         """The last message that it has dealt with: exact, while ``lag`` is as far as known."""
 
+    @property
+    def complaint(self) -> str:
+        """Why it does not follow, "" while it does. Never quotes a person."""
+
 
 class Writable(Protocol):
     """A database, or what stands in front of one."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
 
     async def check_writable(self) -> None:
         """See ``Database.check_writable``."""
 
 
-Check = Callable[[], Awaitable[bool]]
+Check = Callable[[], Awaitable[str]]
+"""Why something keeps the service from being of use; "" when nothing does. Never quotes a person."""
 
 
 class Health:
@@ -49,6 +63,7 @@ class Health:
         readers: by stream; each must follow and be at most ``most_lag`` behind.
         checks: further ones, by name, such as a connection.
         most_lag: messages that a reader may be behind and still count as ready.
+        clock: the service's, which may be set to another time than the real one.
     """
 
     def __init__(
@@ -59,35 +74,61 @@ class Health:
         readers: Mapping[str, Follower] | None = None,
         checks: Mapping[str, Check] | None = None,
         most_lag: int = 10_000,
+        clock: Clock = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
-        self._relays = dict(relays or {})
-        self._readers = dict(readers or {})
+        self.relays = dict(relays or {})
+        self.readers = dict(readers or {})
         self._checks = dict(checks or {})
         self._most_lag = most_lag
+        self._clock = clock
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Ready or not, and the lags and findings that say why."""
-        findings: dict[str, Any] = {"database": await self._database_writable()}
-        ready = bool(findings["database"])
-        for kind, followers in (("relays", self._relays), ("readers", self._readers)):
+        reasons: dict[str, str] = {}
+        trouble = await self._database_trouble()
+        if trouble:
+            reasons["database"] = f"cannot be written: {trouble}"
+        findings: dict[str, Any] = {"database": not trouble}
+        for kind, followers, most in (("relays", self.relays, None), ("readers", self.readers, self._most_lag)):
             findings[kind] = {
                 name: {"following": each.following, "lag": each.lag, "position": each.position}
                 for name, each in sorted(followers.items())
             }
-            ready = ready and all(each.following for each in followers.values())
-        ready = ready and all(each.lag <= self._most_lag for each in self._readers.values())
+            for name, each in sorted(followers.items()):
+                if not each.following:
+                    reasons[f"{kind}/{name}"] = each.complaint or "does not follow yet"
+                elif most is not None and each.lag > most:
+                    reasons[f"{kind}/{name}"] = f"is {each.lag} facts behind, more than {most}"
         for name, check in sorted(self._checks.items()):
-            findings[name] = await check()
-            ready = ready and findings[name]
-        return ready, {"status": "ready" if ready else "not ready", **findings}
+            reason = await check()
+            findings[name] = not reason
+            if reason:
+                reasons[name] = reason
+        return not reasons, {
+            "status": "not ready" if reasons else "ready",
+            **findings,
+            "reasons": reasons,
+            "disk": self._disk(),
+            "now": self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
 
-    async def _database_writable(self) -> bool:
+    async def _database_trouble(self) -> str:
         try:
             await asyncio.wait_for(self._database.check_writable(), _DATABASE_TIMEOUT)
-        except (sqlite3.Error, OSError, TimeoutError):
-            return False
-        return True
+        except TimeoutError:
+            return f"no answer within {_DATABASE_TIMEOUT:g} seconds"
+        except (sqlite3.Error, OSError) as error:
+            return str(error) or type(error).__name__
+        return ""
+
+    def _disk(self) -> dict[str, int]:
+        """Bytes that are free where the database is, and that there are."""
+        try:
+            usage = shutil.disk_usage(self._database.path.parent)
+        except OSError:
+            return {"free": 0, "size": 0}
+        return {"free": usage.free, "size": usage.total}
 
 
 def health_router(health: Health) -> APIRouter:

@@ -6,7 +6,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from services.chassis import metrics
 from services.chassis.database import insert_rows
+
+FACTS_APPENDED = metrics.counter("deelname_facts_appended", "Facts that were appended to the log, by type.", ["fact"])
+"""Counted by whoever appends: once a transaction, not once a fact."""
 
 SCHEMA = """
 CREATE TABLE {table} (

@@ -24,6 +24,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from services.chassis import metrics
 from services.chassis.broker import ConnectionLost, while_connected
 
 _log = structlog.get_logger("chassis.reader")
@@ -42,6 +43,9 @@ _LONGEST_QUEUE = 30  # seconds that what the broker said may wait to be heard
 _TICK = 0.25
 _ROOM = 8  # batches that may wait here before flow control is held back
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+_BATCHES = metrics.sizes("deelname_reader_batch_facts", "Facts that the reader applied together.", ["stream"])
+_APPLYING = metrics.durations("deelname_reader_apply_duration_seconds", "Applying a batch of facts.", ["stream"])
 
 
 class Message(NamedTuple):
@@ -110,7 +114,10 @@ class Reader:
         self._head = 0
         self._following = False
         self._complaint = ""
+        self._reason = ""
         self._pause = _SHORTEST_PAUSE
+        self._batches = _BATCHES.labels(stream)
+        self._applying = _APPLYING.labels(stream)
 
     @property
     def lag(self) -> int:
@@ -126,6 +133,11 @@ class Reader:
     def following(self) -> bool:
         """Whether a consumer is open and gives signs of life."""
         return self._following
+
+    @property
+    def complaint(self) -> str:
+        """Why it does not follow, as far as known."""
+        return self._reason
 
     async def run(self) -> None:
         """Read for ever, through every failure; ends by cancellation only."""
@@ -183,8 +195,12 @@ class Reader:
             position += 1
             if message.position != position:
                 raise GapError(f"expected position {position}, got {message.position}")
+        begun = monotonic()
         await self._apply(messages)
+        self._applying.observe(monotonic() - begun)
+        self._batches.observe(len(messages))
         self._position = position
+        self._reason = ""
         self._head = max(self._head, position)
         self._pause = _SHORTEST_PAUSE
         if self._complaint:
@@ -210,6 +226,8 @@ class Reader:
 
     def _complain(self, complaint: str, error: Exception | None = None) -> None:
         """Once per cause, not once per attempt."""
+        # What an unforeseen error says may quote anything.
+        self._reason = complaint if error is None else type(error).__name__
         if complaint == self._complaint:
             return
         self._complaint = complaint

@@ -23,6 +23,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
+from services.chassis import metrics
 from services.chassis.broker import publish_all, while_connected
 from services.chassis.database import Database
 from services.chassis.log import Entry, Log
@@ -42,6 +43,8 @@ _IDLE = 1.0  # seconds after which the stream is asked whether it is still what 
 _DIVERGED_PAUSE = 2.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _MESSAGE_ID = "Nats-Msg-Id"
+
+_BATCHES = metrics.sizes("deelname_relay_batch_facts", "Facts that the relay published together.", ["stream"])
 
 
 class BatchRefused(Exception):  # noqa: N818
@@ -147,6 +150,8 @@ class Relay:
         self._created: object = None
         self._following = False
         self._complaint = ""
+        self._reason = ""
+        self._batches = _BATCHES.labels(stream)
 
     @property
     def lag(self) -> int:
@@ -162,6 +167,11 @@ class Relay:
     def following(self) -> bool:
         """Whether the last attempt to copy succeeded."""
         return self._following
+
+    @property
+    def complaint(self) -> str:
+        """Why the last attempt failed; "" when it succeeded."""
+        return self._reason
 
     def wake(self) -> None:
         """Say that entries were committed; from the event loop's own thread."""
@@ -234,6 +244,7 @@ class Relay:
         if sequence != entries[-1].position:
             raise StreamDiverged(f"the stream stored position {entries[-1].position} as {sequence}")
         self._copied = sequence
+        self._batches.observe(len(entries))
         self._follows()
 
     def _next_offered(self) -> list[Entry]:
@@ -297,6 +308,7 @@ class Relay:
 
     def _follows(self) -> None:
         self._following = True
+        self._reason = ""
         if self._complaint:
             _log.info("relay follows again", stream=self._stream, position=self._copied)
             self._complaint = ""
@@ -304,6 +316,8 @@ class Relay:
     def _complain(self, complaint: str, error: Exception | None = None, *, loud: bool = False) -> None:
         """Once per cause, not once per attempt."""
         self._following = False
+        # What an unforeseen error says may quote anything.
+        self._reason = complaint if error is None else type(error).__name__
         if complaint == self._complaint:
             return
         self._complaint = complaint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.problem import Fault, Problem, ProblemError, problem_type
+from services.chassis import metrics
 from services.chassis.commands import UNEXPECTED
 from services.chassis.guard import Guard, Guarded
 from services.chassis.health import Health, health_router
@@ -21,6 +23,14 @@ _log = structlog.get_logger("chassis.web")
 
 LARGEST_BODY = 256 * 1024
 """Bytes that a request over HTTP may have, as many as an intake message."""
+
+_REQUESTS = metrics.counter(
+    "deelname_http_requests", "HTTP requests that were answered.", ["method", "route", "status"]
+)
+_LASTED = metrics.durations(
+    "deelname_http_request_duration_seconds", "From an HTTP request to the end of its answer.", ["method", "route"]
+)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _SECURITY_HEADERS = (
     # Pages have one style, from a file of ours, and load nothing else; there is no script at all.
@@ -44,15 +54,25 @@ class BodyTooLarge(HTTPException):
         super().__init__(413, f"The body may have {LARGEST_BODY} bytes.")
 
 
-def application(title: str, version: str, description: str, health: Health, guard: Guard | None = None) -> FastAPI:
+def application(
+    title: str,
+    version: str,
+    description: str,
+    health: Health,
+    guard: Guard | None = None,
+    measure: metrics.Measure = metrics.nothing_more,
+) -> FastAPI:
     """
     A FastAPI application on which a service's routers are hung, behind ``guard``.
+
+    ``measure`` looks up what the service alone can tell Prometheus.
 
     The API's description stands at ``/openapi.json``. The interactive pages are left out: they load scripts from
     strangers.
     """
     app = FastAPI(title=title, version=version, description=description, docs_url=None, redoc_url=None)
     app.include_router(health_router(health))
+    app.include_router(metrics.metrics_router(health, measure))
     app.add_middleware(Guarded, guard=guard or Guard())
     app.add_middleware(_Frame)
     app.add_exception_handler(ProblemError, _told)
@@ -114,12 +134,13 @@ class _Frame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        begun = monotonic()
+        started = 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
-                started = True
+                started = message["status"]
                 headers = message.setdefault("headers", [])
                 present = {name.lower() for name, _ in headers}
                 headers.extend(header for header in _SECURITY_HEADERS if header[0] not in present)
@@ -144,3 +165,13 @@ class _Frame:
             if started:
                 raise
             await problem_response(UNEXPECTED)(scope, receive, send_with_headers)
+        finally:
+            _count(scope, started, monotonic() - begun)
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    # The route's pattern and not the address: an address may name a person, and strangers make them up without end.
+    route = getattr(scope.get("route"), "path", "none")
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    _REQUESTS.labels(method, route, str(status)).inc()
+    _LASTED.labels(method, route).observe(seconds)

@@ -25,6 +25,7 @@ from services.notifications import store
 from services.notifications.contacts import Contacts
 from services.notifications.handlers import Archivist, Desk, Planner
 from services.notifications.inbox import Inbox, Lmtp, Postbox, parse_inbox
+from services.notifications.measures import measure
 from services.notifications.rendering import Renderer
 from services.notifications.return_path import ReturnPaths
 from services.notifications.sender import Sender
@@ -38,6 +39,7 @@ DESCRIPTION = "Tells each person once. It reads the log of registration and writ
 OWN_STREAM = subjects.log_stream(NAME)
 _TIDY_EVERY = 3600.0
 _FORGET_EVERY = 5.0
+_MOST_NAMED = 5
 
 
 class DatabaseBehind(RuntimeError):  # noqa: N818
@@ -203,17 +205,19 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         reader = Reader(connection, store.FACTS, position=planner.position, apply=planner.apply)
         await planner.load()
 
-        async def transport_takes_mails() -> bool:
-            return not sender.fault
+        async def transport_trouble() -> str:
+            return f"the mail server refuses us: {sender.fault}" if sender.fault else ""
 
-        async def no_cap_lasts() -> bool:
-            return not sender.capped_for_long
+        async def lasting_caps() -> str:
+            capped = sender.capped_for_long
+            return f"more than an hour over the cap of mails: {', '.join(capped[:_MOST_NAMED])}" if capped else ""
 
         health = Health(
             database,
             relays={OWN_STREAM: relay},
             readers={store.FACTS: reader},
-            checks={"transport": transport_takes_mails, "caps": no_cap_lasts},
+            checks={"transport": transport_trouble, "caps": lasting_caps},
+            clock=clock,
         )
         serve(broker, routes(desk, postbox), queue=NAME)
         archivist = Archivist(database, clock, archive_days=settings.archive_days, inbox_days=settings.inbox_days)
@@ -228,7 +232,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         if listens is not None:
             tasks["inbox"] = Lmtp(*listens, takes=inbox.takes, receive=inbox.receive).run
         await service.run(
-            application(health),
+            application(health, measure(database, sender, clock)),
             host=settings.http_host,
             port=settings.http_port,
             brokers=(broker,),

@@ -6,12 +6,17 @@ from fastapi import FastAPI
 
 from services.chassis import web
 from services.chassis.health import Health
+from services.chassis.metrics import Measure
 
 VERSION = "0.1.0"
 
 
-def application(health: Health) -> FastAPI:
+def application(health: Health, measure: Measure) -> FastAPI:
     """The application that uvicorn serves."""
     return web.application(
-        "Deelname notifications", VERSION, "Tells each person once. Ask it over the broker; here is its health.", health
+        "Deelname notifications",
+        VERSION,
+        "Tells each person once. Ask it over the broker; here is its health.",
+        health,
+        measure=measure,
     )

@@ -173,7 +173,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         brokers.append(intake_broker)
         closing.append(partners_connection.close)
     await run(
-        web(writer, clock, Health(database, relays=relays), settings.guard()),
+        web(writer, clock, Health(database, relays=relays, clock=clock), settings.guard()),
         host=settings.http_host,
         port=settings.http_port,
         brokers=brokers,

@@ -73,6 +73,8 @@ class Batch:
     def __init__(self, connection: sqlite3.Connection, memory: Memory, addresses: Iterable[str] = ()) -> None:
         self.connection = connection
         self.entries: list[Entry] = []
+        self.types: list[str] = []
+        """The types of those entries."""
         self.newcomers: dict[str, Contact] = {}
         self.forgets = False
         """Whether something was deleted that must not stay in the file."""
@@ -196,6 +198,7 @@ class Batch:
             self._unwritten.clear()
             self._enrolments.clear()
             del self.entries[entries:]
+            del self.types[entries:]
             del self._outcomes[outcomes:]
             raise
 
@@ -223,3 +226,4 @@ class Batch:
             f'"position":{position},"version":{version},{because}"data":{fact.model_dump_json(exclude_none=True)}}}'
         )
         self.entries.append(Entry(position, programme, version, subject, body.encode(), id_))
+        self.types.append(type_)

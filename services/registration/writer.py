@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,8 +21,9 @@ import structlog
 from contracts.base import same_address
 from contracts.enrolment import Person
 from contracts.problem import Problem, problem_type
+from services.chassis import metrics
 from services.chassis.database import Database, in_transaction
-from services.chassis.log import VersionConflict
+from services.chassis.log import FACTS_APPENDED, VersionConflict
 from services.registration import store
 from services.registration.batch import Batch, Memory
 from services.registration.store import Answer
@@ -48,6 +50,8 @@ _OF_THE_DISK = frozenset(
     }
 )
 """SQLite's primary result codes that say nothing about the work and everything about where it would be stored."""
+
+_BATCHES = metrics.sizes("deelname_writer_batch_requests", "Requests that were decided in one transaction.")
 
 _log = structlog.get_logger("registration.writer")
 
@@ -172,7 +176,10 @@ class Writer:
             if not self._waiting:
                 self._arrived.clear()
             answers, batch = await self._work_off(taken)
+            _BATCHES.observe(len(taken))
             if batch is not None:
+                for type_, number in Counter(batch.types).items():
+                    FACTS_APPENDED.labels(type_).inc(number)
                 self._committed(batch)
                 if batch.forgets:
                     self._database.forget_soon()

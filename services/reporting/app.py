@@ -16,6 +16,7 @@ from contracts import commands, queries, subjects
 from contracts.facts import FACTS, SERVICES, variant
 from contracts.problem import ProblemError
 from services.chassis.broker import connect, faststream_broker
+from services.chassis.clock import clock_from
 from services.chassis.commands import Route, serve
 from services.chassis.guard import Guard
 from services.chassis.health import Health
@@ -129,7 +130,7 @@ async def start(settings: Settings) -> None:
     rebuild = Rebuild(connection, projection)
     serve(broker, routes(Handlers(reports, rebuild)), NAME)
     await run(
-        web(reports, Health(projection, readers=following), settings.guard()),
+        web(reports, Health(projection, readers=following, clock=clock_from(settings.now)), settings.guard()),
         host=settings.http_host,
         port=settings.http_port,
         brokers=[broker],

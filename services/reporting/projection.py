@@ -114,6 +114,11 @@ class Projection(Folded):
             await self.database.transact(save)
             await self.move(state.settled(), stream, position)
 
+    @property
+    def path(self) -> Path:
+        """The file of the database in use."""
+        return self.database.path
+
     async def check_writable(self) -> None:
         """As ``Database.check_writable``, of the database in use."""
         await self.database.check_writable()

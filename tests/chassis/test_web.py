@@ -27,6 +27,7 @@ class Standing:
     following: bool = True
     lag: int = 0
     position: int = 7
+    complaint: str = ""
 
 
 class Person(BaseModel):

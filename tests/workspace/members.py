@@ -61,6 +61,7 @@ LOCKS = {
     "notifications": closure("deelname-notifications"),
     "reporting": closure("deelname-reporting"),
     "deelname": closure("deelname"),
+    "tracing": closure("deelname-chassis"),
     "catcher": closure("deelname-catcher"),
     "demo": closure("deelname", "deelname-deploy"),
     "development": closure("deelname", "deelname-deploy"),

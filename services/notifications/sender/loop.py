@@ -11,14 +11,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Protocol
 
 import structlog
 
 from contracts.enrolment import Person
+from services.chassis import metrics
 from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.log import VersionConflict
@@ -45,6 +48,15 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _FAREWELL = 10.0  # seconds that a server has to answer when the service ends; what it leaves open is uncertain
 _LETTERS_A_TURN = 8
 NO_LIMITS = Limits()
+
+_MAILS = metrics.counter(
+    "deelname_mails",
+    "What became of mails. One that is postponed is counted again when it goes.",
+    ["status", "purpose"],
+)
+_DELIVERIES = metrics.durations(
+    "deelname_mail_delivery_duration_seconds", "Handing a mail over, from the turn it got to the mail server's answer."
+)
 
 
 class ReadsContacts(Protocol):
@@ -112,6 +124,11 @@ class Sender:
     def fault(self) -> str:
         """Why the queue stands still; empty while it moves. May quote the mail server, never a person."""
         return self._fault
+
+    @property
+    def capped(self) -> list[str]:
+        """Whose mails are held back by a cap: ``person:<id>`` or ``programme:<id>``."""
+        return self._gate.capped(self._clock())
 
     @property
     def capped_for_long(self) -> list[str]:
@@ -322,6 +339,9 @@ class Sender:
         if len(claimed) < len(batch):
             # Those that are not sent to their address may have been told of.
             self._appended()
+            for each in batch:
+                if each.written.ordinal not in claimed:
+                    _MAILS.labels("suppressed", each.due.mail.purpose).inc()
         batch = [each for each in batch if each.written.ordinal in claimed]
         answers = await asyncio.gather(*(self._deliver(each) for each in batch))
         now = self._clock()
@@ -351,6 +371,7 @@ class Sender:
 
     async def _deliver(self, each: Sending) -> transport_outcomes.Outcome:
         written = each.written
+        begun = monotonic()
         try:
             return await self._transport.deliver(
                 self._envelope_from(each.due.mail.id),
@@ -365,9 +386,13 @@ class Sender:
         except Exception as error:
             _log.exception("transport failed", mail=each.due.mail.id)
             return transport_outcomes.Uncertain(f"the transport failed: {type(error).__name__}")
+        finally:
+            _DELIVERIES.observe(monotonic() - begun)
 
     async def _settle(self, verdicts: Verdicts) -> None:
         now = self._clock()
-        await self._database.transact(lambda raw: store.settle(raw, verdicts.outcomes, verdicts.news, now))
+        settled = await self._database.transact(lambda raw: store.settle(raw, verdicts.outcomes, verdicts.news, now))
+        for (status, purpose), number in Counter(settled).items():
+            _MAILS.labels("postponed" if status == "planned" else status, purpose).inc(number)
         if verdicts.news:
             self._appended()

@@ -22,6 +22,7 @@ from services.notifications.store.inbox import (
     received_bytes,
 )
 from services.notifications.store.key import fingerprint, key
+from services.notifications.store.measuring import Queue, queue
 from services.notifications.store.news import LOG, SOURCE, News, append
 from services.notifications.store.planning import FACTS, STATE, erase, forget_bytes, load, record
 from services.notifications.store.rows import ALL, Due, Outcome, Written, text
@@ -52,6 +53,7 @@ __all__ = [
     "Mailed",
     "News",
     "Outcome",
+    "Queue",
     "Written",
     "addresses",
     "answer_of",
@@ -78,6 +80,7 @@ __all__ = [
     "messages",
     "people_with_address",
     "put_answer",
+    "queue",
     "received",
     "received_about",
     "received_bytes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from contracts import subjects
 from contracts.envelope import Envelope, schema_name
 from contracts.facts import NAMES, InvitationAnswered, MailBounced, MailFailed, MailSent
 from services.chassis.identity import new_id
-from services.chassis.log import Entry, SqliteLog
+from services.chassis.log import FACTS_APPENDED, Entry, SqliteLog
 
 SOURCE = "notifications"
 LOG = SqliteLog("log")
@@ -63,3 +64,5 @@ def append(connection: sqlite3.Connection, news: Sequence[News], now: datetime) 
             )
         )
     LOG.append(connection, entries)
+    for type_, number in Counter(NAMES[type(each.data)] for each in news).items():
+        FACTS_APPENDED.labels(type_).inc(number)

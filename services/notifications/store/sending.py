@@ -143,20 +143,28 @@ def _said(mail: Written) -> str | None:
     return items.APPOINTMENT.dump_json(mail.said, exclude_defaults=True).decode() if mail.said else None
 
 
-def settle(connection: sqlite3.Connection, outcomes: Sequence[Outcome], news: Sequence[News], now: datetime) -> None:
-    """Store what became of mails, and append what others should know to our log."""
-    connection.execute(
+def settle(
+    connection: sqlite3.Connection, outcomes: Sequence[Outcome], news: Sequence[News], now: datetime
+) -> list[tuple[str, str]]:
+    """
+    Store what became of mails, and append what others should know to our log.
+
+    Returns the status and the purpose of each mail.
+    """
+    settled: list[tuple[str, str]] = connection.execute(
         # Whoever was erased while the mail was under way left no archive, and the server's answer may hold the address.
         "UPDATE mails SET answer = CASE WHEN status = 'sending' AND NOT EXISTS"
         "  (SELECT 1 FROM archive a WHERE a.ordinal = mails.ordinal) THEN NULL ELSE o.value ->> 2 END,"
         " status = o.value ->> 1, attempts = attempts - (o.value ->> 3), due_at = coalesce(o.value ->> 4, due_at),"
-        " perhaps = perhaps OR (o.value ->> 5) FROM json_each(?) o WHERE ordinal = o.value ->> 0",
+        " perhaps = perhaps OR (o.value ->> 5) FROM json_each(?) o WHERE ordinal = o.value ->> 0"
+        " RETURNING status, purpose",
         (json.dumps([_settled(each) for each in outcomes]),),
-    )
+    ).fetchall()
     for each in outcomes:
         if each.suppress:
             refused(connection, each, now)
     append(connection, news, now)
+    return settled
 
 
 def _settled(each: Outcome) -> tuple[object, ...]:

@@ -33,6 +33,7 @@ from contracts.intake import (
 )
 from contracts.problem import Fault, Problem, ProblemError, invalid, problem_type
 from contracts.subjects import outcome, parse_intake_subject
+from services.chassis import metrics
 from services.chassis.identity import new_id
 from services.chassis.intake import Delivery
 from services.registration import store
@@ -47,8 +48,17 @@ _log = structlog.get_logger("registration.intake")
 _IDENTITY: TypeAdapter[str] = TypeAdapter(Identity)
 _KINDS = ", ".join(name.rsplit(".", 1)[0] for name in INTAKE)
 
+_OUTCOMES = metrics.counter(
+    "deelname_intake_outcomes",
+    "What became of messages of partners: each time that one was handled.",
+    ["source", "outcome"],
+)
+
 MOST_ATTEMPTS = 5
 """Deliveries of a message that meets a fault of ours before it is answered with that: it must not wait for ever."""
+
+
+_ANSWERED_BEFORE = 208
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ class Intake:
 
         def answered(batch: Batch) -> Answer:
             if store.delivered(batch.connection, read.source, delivery.sequence, delivery.stored):
-                return Answer(208, b"")
+                return Answer(_ANSWERED_BEFORE, b"")
             key = Key(read.source, read.id, read.digest) if read.id is not None else None
             answer = once(batch, key, work)
             _append_outcome(batch, read, delivery, answer, now)
@@ -95,11 +105,14 @@ class Intake:
             # Not under its id: once we are mended, the same message may be sent again and is decided then.
             if not store.delivered(batch.connection, read.source, delivery.sequence, delivery.stored):
                 _append_outcome(batch, read, delivery, BROKEN, now)
-            return Answer(208, b"")
+            return Answer(_ANSWERED_BEFORE, b"")
 
         answer = await self._writer.perform(answered, people=_people(read.data))
+        outcome = _verdict(answer)
         if answer == BROKEN and delivery.attempt >= MOST_ATTEMPTS:
             answer = await self._writer.perform(given_up)
+            outcome = "given_up"
+        _OUTCOMES.labels(read.source, outcome).inc()
         if answer.status >= 500:
             raise NotStored(delivery.sequence)
         self._outcomes_changed()
@@ -110,6 +123,14 @@ class Intake:
         except ProblemError as error:
             refusal = problem_answer(error.problem)
             return lambda _batch: refusal
+
+
+def _verdict(answer: Answer) -> str:
+    if answer.status == _ANSWERED_BEFORE:
+        return "repeated"
+    if answer.status >= 500:
+        return "not_stored"
+    return "refused" if answer.failed else "accepted"
 
 
 class NotStored(RuntimeError):  # noqa: N818

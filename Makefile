@@ -114,5 +114,6 @@ lock: $(UV) ## resolve the dependencies anew into requirements/*.txt; UPGRADE=1 
 	$(CONSTRAINED) --output-file requirements/registration.txt services/registration/pyproject.toml
 	$(CONSTRAINED) --output-file requirements/notifications.txt services/notifications/pyproject.toml
 	$(CONSTRAINED) --output-file requirements/reporting.txt services/reporting/pyproject.toml
+	$(CONSTRAINED) --extra tracing --output-file requirements/tracing.txt services/chassis/pyproject.toml
 	$(CONSTRAINED) --output-file requirements/catcher.txt deploy/catcher/pyproject.toml
 	printf 'cryptography\n' | $(CONSTRAINED) --output-file requirements/tools.txt cli/pyproject.toml -

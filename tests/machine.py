@@ -9,6 +9,7 @@ engine answers. ``DEELNAME_TESTS_REQUIRE=engine,root`` (`.ci/run` says so) makes
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -44,6 +45,8 @@ def missing(mark: str) -> str:
     """Why a test with this mark cannot run here; empty if it can."""
     if mark == "engine":
         return os.environ.get(NO_ENGINE, "")
+    if mark == "promtool":
+        return "" if shutil.which("promtool") else "promtool is not installed (apt-get install prometheus)"
     return "" if os.geteuid() == 0 else "these tests do not run as root"
 
 
@@ -59,7 +62,7 @@ def pytest_report_header() -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave out what this machine cannot run."""
     required = os.environ.get("DEELNAME_TESTS_REQUIRE", "").split(",")
-    for mark in ("engine", "root"):
+    for mark in ("engine", "promtool", "root"):
         if item.get_closest_marker(mark) and (reason := missing(mark)):
             if mark in required:
                 pytest.fail(f"required, but {reason}", pytrace=False)
@@ -69,7 +72,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly what was not tested."""
     skipped = terminalreporter.stats.get("skipped", [])
-    for mark in ("engine", "root"):
+    for mark in ("engine", "promtool", "root"):
         number = sum(mark in report.keywords for report in skipped)
         if number:
             which, left = ("test that needs", "was left") if number == 1 else ("tests that need", "were left")

@@ -54,6 +54,7 @@ _HEADER_NAMES = {
         "Nats-Num-Pending",
         "Nats-Last-Sequence",
         "KV-Operation",
+        "traceparent",
     )
 }
 

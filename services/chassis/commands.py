@@ -16,6 +16,7 @@ from nats.errors import Error as NatsError
 from pydantic import BaseModel, ValidationError
 
 from contracts.problem import ERROR_CODE_HEADER, ERROR_HEADER, Problem, ProblemError, invalid, problem_type
+from services.chassis import tracing
 from services.chassis.metrics import CALLS
 
 _log = structlog.get_logger("chassis.commands")
@@ -166,6 +167,13 @@ def _straight(
 def _answering(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
     async def answering(message: Msg) -> None:
         call = Call(message._client, message.subject, message.data, message.reply, message.headers or {})
+        if not tracing.is_on():
+            await answer(call)
+            return
+        with tracing.span(call.subject, "server", parent=call.headers.get(tracing.HEADER)):
+            await answer(call)
+
+    async def answer(call: Call) -> None:
         try:
             awaited = handler(call)
             if awaited is not None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from services.chassis import tracing
+
 
 def configure(level: str = "info", service: str = "") -> None:
     """
@@ -38,7 +40,7 @@ def configure(level: str = "info", service: str = "") -> None:
     )
 
     def add_service(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {"service": service, **event} if service else event
+        return {**({"service": service} if service else {}), **event, **tracing.ids()}
 
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(

@@ -24,7 +24,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from services.chassis import metrics
+from services.chassis import metrics, tracing
 from services.chassis.broker import ConnectionLost, while_connected
 
 _log = structlog.get_logger("chassis.reader")
@@ -195,9 +195,12 @@ class Reader:
             position += 1
             if message.position != position:
                 raise GapError(f"expected position {position}, got {message.position}")
-        begun = monotonic()
+        begun, begun_at = monotonic(), tracing.now()
         await self._apply(messages)
         self._applying.observe(monotonic() - begun)
+        tracing.batch_done(
+            "apply fact", begun_at, (each.body for each in messages), {"messaging.destination.name": self._stream}
+        )
         self._batches.observe(len(messages))
         self._position = position
         self._reason = ""

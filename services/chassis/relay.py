@@ -23,7 +23,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
-from services.chassis import metrics
+from services.chassis import metrics, tracing
 from services.chassis.broker import publish_all, while_connected
 from services.chassis.database import Database
 from services.chassis.log import Entry, Log
@@ -238,6 +238,7 @@ class Relay:
             raise StreamDiverged(f"the log has a gap behind position {position}")
         if self._before is not None:
             await self._before(entries)
+        begun = tracing.now()
         messages = [(entry.subject, entry.body, {_MESSAGE_ID: entry.id}) for entry in entries]
         messages[0][2]["Nats-Expected-Last-Sequence"] = str(position)
         sequence = await publish_batch(self._connection, messages)
@@ -245,6 +246,9 @@ class Relay:
             raise StreamDiverged(f"the stream stored position {entries[-1].position} as {sequence}")
         self._copied = sequence
         self._batches.observe(len(entries))
+        tracing.batch_done(
+            "publish fact", begun, (each.body for each in entries), {"messaging.destination.name": self._stream}
+        )
         self._follows()
 
     def _next_offered(self) -> list[Entry]:

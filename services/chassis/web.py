@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.problem import Fault, Problem, ProblemError, problem_type
-from services.chassis import metrics
+from services.chassis import metrics, tracing
 from services.chassis.commands import UNEXPECTED
 from services.chassis.guard import Guard, Guarded
 from services.chassis.health import Health, health_router
@@ -30,6 +30,8 @@ _REQUESTS = metrics.counter(
 _LASTED = metrics.durations(
     "deelname_http_request_duration_seconds", "From an HTTP request to the end of its answer.", ["method", "route"]
 )
+_ASKED_BY_MACHINES = ("/health/", "/metrics")
+"""What is asked every few seconds and belongs to nobody's trace."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _SECURITY_HEADERS = (
@@ -156,12 +158,20 @@ class _Frame:
                 raise BodyTooLarge
             return message
 
+        # What a stranger gives as the trace to belong to can do no harm: it is a random number.
+        span = tracing.span(
+            f"HTTP {scope['method']}",
+            "server",
+            parent=_traceparent(scope),
+            unless=scope["path"].startswith(_ASKED_BY_MACHINES),
+        )
         try:
-            await self._app(scope, receive_within_bounds, send_with_headers)
+            with span as traced:
+                await self._app(scope, receive_within_bounds, send_with_headers)
+                traced.set_attribute("http.route", _route(scope))
+                traced.set_attribute("http.response.status_code", started)
         except Exception:
-            # The route's pattern and not the address: an address may name a person.
-            route = getattr(scope.get("route"), "path", "")
-            _log.exception("request failed", method=scope["method"], route=route)
+            _log.exception("request failed", method=scope["method"], route=_route(scope))
             if started:
                 raise
             await problem_response(UNEXPECTED)(scope, receive, send_with_headers)
@@ -169,9 +179,19 @@ class _Frame:
             _count(scope, started, monotonic() - begun)
 
 
+def _route(scope: Scope) -> str:
+    # The pattern and not the address: an address may name a person, and strangers make them up without end.
+    return getattr(scope.get("route"), "path", "none")
+
+
+def _traceparent(scope: Scope) -> str | None:
+    if not tracing.is_on():
+        return None
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
+
+
 def _count(scope: Scope, status: int, seconds: float) -> None:
-    # The route's pattern and not the address: an address may name a person, and strangers make them up without end.
-    route = getattr(scope.get("route"), "path", "none")
+    route = _route(scope)
     method = scope["method"] if scope["method"] in _METHODS else "other"
     _REQUESTS.labels(method, route, str(status)).inc()
     _LASTED.labels(method, route).observe(seconds)

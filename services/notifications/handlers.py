@@ -86,17 +86,20 @@ class Planner:
         state = self._state
         planned: list[tuple[int, Planned]] = []
         people: list[PersonErased | PersonCorrected] = []
+        traces: dict[int, str] = {}
         for each in messages:
             fact = parse(each.body)
             state, mails = step(state, fact)
             if each.position > self._quiet_until:
                 planned += [(each.position, mail) for mail in mails]
+                if fact.traceparent is not None:
+                    traces[each.position] = fact.traceparent
             if isinstance(fact.data, PersonErased | PersonCorrected):
                 people.append(fact.data)
         now = self._clock()
 
         def record(raw: Connection) -> None:
-            store.record(raw, messages[-1].position, state, planned, now, hold=self._hold)
+            store.record(raw, messages[-1].position, state, planned, now, hold=self._hold, traces=traces)
             for data in people:
                 if isinstance(data, PersonErased):
                     store.erase(raw, data.person)

@@ -76,6 +76,8 @@ class Batch:
         self.types: list[str] = []
         """The types of those entries."""
         self.newcomers: dict[str, Contact] = {}
+        self.trace: str | None = None
+        """The ``traceparent`` of the request that is being decided."""
         self.forgets = False
         """Whether something was deleted that must not stay in the file."""
         self._memory = memory
@@ -218,12 +220,13 @@ class Batch:
         id_ = new_id()
         time = now.astimezone(UTC).isoformat().replace("+00:00", "Z")
         because = f'"causationid":"{cause}",' if cause else ""
+        traced = f'"traceparent":"{self.trace}",' if self.trace else ""
         # Put together by hand: making an envelope model only to write it out took a third of a decision's time. That
         # it reads back as the envelope is tested for every type of fact.
         body = (
             f'{{"specversion":"1.0","id":"{id_}","source":"{SOURCE}","type":"{type_}","subject":"{programme}",'
             f'"time":"{time}","datacontenttype":"application/json","dataschema":"{schema}",'
-            f'"position":{position},"version":{version},{because}"data":{fact.model_dump_json(exclude_none=True)}}}'
+            f'"position":{position},"version":{version},{because}{traced}"data":{fact.model_dump_json(exclude_none=True)}}}'
         )
         self.entries.append(Entry(position, programme, version, subject, body.encode(), id_))
         self.types.append(type_)

@@ -21,7 +21,7 @@ import structlog
 from contracts.base import same_address
 from contracts.enrolment import Person
 from contracts.problem import Problem, problem_type
-from services.chassis import metrics
+from services.chassis import metrics, tracing
 from services.chassis.database import Database, in_transaction
 from services.chassis.log import FACTS_APPENDED, VersionConflict
 from services.registration import store
@@ -124,6 +124,7 @@ class _Waiting:
     key: Key | None
     addresses: Sequence[str]
     then: Callable[[Answer], Awaitable[None]]
+    trace: str | None
 
 
 class Writer:
@@ -150,7 +151,7 @@ class Writer:
         ``people`` are those whom the work will look up by address: a batch looks up all of its people at once.
         """
         addresses = [same_address(person.email) for person in people]
-        self._waiting.append(_Waiting(work, key, addresses, then))
+        self._waiting.append(_Waiting(work, key, addresses, then, tracing.current()))
         self._arrived.set()
 
     async def perform(self, work: Work, key: Key | None = None, people: Iterable[Person] = ()) -> Answer:
@@ -226,7 +227,7 @@ class Writer:
             if careful:
                 answers = [_alone(batch, waiting) for waiting in taken]
             else:
-                answers = [once(batch, waiting.key, waiting.work) for waiting in taken]
+                answers = [_traced(batch, waiting) for waiting in taken]
             batch.write()
             return answers, batch
 
@@ -241,11 +242,16 @@ async def _tell(waiting: _Waiting, answer: Answer) -> None:
         _log.exception("an answer could not be given")
 
 
+def _traced(batch: Batch, waiting: _Waiting) -> Answer:
+    batch.trace = waiting.trace
+    return once(batch, waiting.key, waiting.work)
+
+
 def _alone(batch: Batch, waiting: _Waiting) -> Answer:
     """Do one piece of work so that nothing of it remains if it fails."""
     try:
         with batch.all_or_nothing():
-            return once(batch, waiting.key, waiting.work)
+            return _traced(batch, waiting)
     except Exception as error:
         if isinstance(error, VersionConflict) or _is_of_the_disk(error):
             raise

@@ -78,7 +78,7 @@ def judge(due: Due, answer: transport_outcomes.Outcome, now: datetime) -> tuple[
     """What a server's answer makes of a mail, and the fact that others should know."""
     match answer:
         case transport_outcomes.Sent(reply):
-            return Outcome(due.ordinal, "sent", str(reply)), News(due.mail.programme, MailSent(**_named(due)))
+            return Outcome(due.ordinal, "sent", str(reply)), _news(due, MailSent(**_named(due)))
         case transport_outcomes.Retry(reply):
             at = next_try(answer, now=now, first=due.first_at or now, not_after=_not_after(due))
             if at is None:
@@ -111,7 +111,11 @@ def _named(due: Due) -> dict[str, str | None]:
 
 def failed(due: Due, cause: str) -> News:
     """The fact that a mail did not arrive, as far as we know."""
-    return News(due.mail.programme, MailFailed.model_validate({**_named(due), "cause": cause}))
+    return _news(due, MailFailed.model_validate({**_named(due), "cause": cause}))
+
+
+def _news(due: Due, fact: MailSent | MailFailed) -> News:
+    return News(due.mail.programme, fact, due.trace)
 
 
 def jitter(mail: str, attempt: int) -> float:

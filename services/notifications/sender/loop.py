@@ -21,7 +21,7 @@ from typing import Protocol
 import structlog
 
 from contracts.enrolment import Person
-from services.chassis import metrics
+from services.chassis import metrics, tracing
 from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.log import VersionConflict
@@ -370,6 +370,20 @@ class Sender:
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _deliver(self, each: Sending) -> transport_outcomes.Outcome:
+        with tracing.span(
+            "send mail",
+            "client",
+            parent=each.due.trace,
+            attributes={"deelname.mail.purpose": each.due.mail.purpose, "deelname.mail.attempt": each.due.attempts + 1},
+        ) as span:
+            answer = await self._hand_over(each)
+            span.set_attribute("deelname.mail.outcome", type(answer).__name__.lower())
+            # The code alone: what a mail server says may quote the address.
+            if (code := getattr(getattr(answer, "reply", None), "code", None)) is not None:
+                span.set_attribute("smtp.response.code", code)
+            return answer
+
+    async def _hand_over(self, each: Sending) -> transport_outcomes.Outcome:
         written = each.written
         begun = monotonic()
         try:

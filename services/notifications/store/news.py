@@ -26,6 +26,8 @@ class News:
 
     programme: str
     data: MailSent | MailFailed | MailBounced | InvitationAnswered
+    trace: str | None = None
+    """The ``traceparent`` of what it follows from."""
 
 
 def append(connection: sqlite3.Connection, news: Sequence[News], now: datetime) -> None:
@@ -51,6 +53,7 @@ def append(connection: sqlite3.Connection, news: Sequence[News], now: datetime) 
             position=position,
             version=version,
             causationid=None if isinstance(each.data, InvitationAnswered) else each.data.mail,
+            traceparent=each.trace,
             data=each.data,
         )
         entries.append(

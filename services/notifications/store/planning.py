@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from contracts import subjects
@@ -21,6 +21,7 @@ FACTS = subjects.log_stream("registration")
 """The stream that is folded here."""
 
 STATE = EntityTable("state", KINDS)
+NO_TRACES: Mapping[int, str] = {}
 HELD = "waits a little, so that further changes of the session are told with it"
 
 
@@ -37,6 +38,7 @@ def record(
     now: datetime,
     *,
     hold: timedelta = timedelta(),
+    traces: Mapping[int, str] = NO_TRACES,
 ) -> None:
     """
     Plan mails, save the state that they follow from, and move the position.
@@ -45,12 +47,13 @@ def record(
         planned: each with the position of the fact that it follows from.
         now: what the service's clock says; nothing becomes due later than that because two clocks differ.
         hold: how long mails that are held wait from now, for what else may change.
+        traces: the ``traceparent`` of facts, by position, as far as they have one.
     """
     present, later = text(now), text(now + hold)
     insert_rows(
         connection,
         "INSERT INTO mails (id, fact, purpose, person, programme, enrolment, session, uid, detail, planned_at, due_at,"
-        " answer) VALUES",
+        " answer, traceparent) VALUES",
         [
             (
                 mail.id,
@@ -65,6 +68,7 @@ def record(
                 present,
                 later if mail.held and hold else min(text(mail.due_at), present),
                 HELD if mail.held and hold else None,
+                traces.get(fact),
             )
             for fact, mail in planned
         ],

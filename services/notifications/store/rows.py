@@ -37,6 +37,7 @@ class Due:
         previous: the Message-ID of the last mail about the same calendar item that may have arrived.
         overtaken: whether a later mail about the same calendar item went out already.
         history: what was written about the mail's calendar item until now.
+        trace: the ``traceparent`` of the fact that called for the mail.
     """
 
     ordinal: int
@@ -52,6 +53,7 @@ class Due:
     previous: str | None = None
     overtaken: bool = False
     history: History = NOTHING
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ SELECT m.ordinal, {PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.reci
     WHERE p.uid = m.uid AND p.ordinal < m.ordinal AND p.status IN ('sent', 'uncertain')
     ORDER BY p.ordinal DESC LIMIT 1),
   EXISTS (SELECT 1 FROM mails l
-    WHERE l.uid = m.uid AND l.ordinal > m.ordinal AND (l.status IN ('sending', 'sent', 'uncertain') OR l.perhaps))
+    WHERE l.uid = m.uid AND l.ordinal > m.ordinal AND (l.status IN ('sending', 'sent', 'uncertain') OR l.perhaps)),
+  m.traceparent
 FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal
 WHERE m.status = 'planned' AND m.due_at <= ?1
   AND NOT EXISTS (SELECT 1 FROM mails e
@@ -59,6 +60,7 @@ def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
                 confirmation_message=message or None,
                 previous=row[15],
                 overtaken=bool(row[16]),
+                trace=row[17],
             )
         )
     return _with_histories(connection, found)

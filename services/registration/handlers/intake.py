@@ -33,7 +33,7 @@ from contracts.intake import (
 )
 from contracts.problem import Fault, Problem, ProblemError, invalid, problem_type
 from contracts.subjects import outcome, parse_intake_subject
-from services.chassis import metrics
+from services.chassis import metrics, tracing
 from services.chassis.identity import new_id
 from services.chassis.intake import Delivery
 from services.registration import store
@@ -89,6 +89,15 @@ class Intake:
         Raises:
             NotStored: the answer could not be stored; the message must be delivered again.
         """
+        with tracing.span(
+            "take in a message of a partner",
+            "consumer",
+            parent=_traceparent(delivery) if tracing.is_on() else None,
+            attributes={"messaging.destination.name": delivery.stream},
+        ):
+            await self._handle(delivery)
+
+    async def _handle(self, delivery: Delivery) -> None:
         now = self._clock()
         read = _read(delivery)
         work = self._work(read, now)
@@ -123,6 +132,10 @@ class Intake:
         except ProblemError as error:
             refusal = problem_answer(error.problem)
             return lambda _batch: refusal
+
+
+def _traceparent(delivery: Delivery) -> str | None:
+    return delivery.headers.get(tracing.HEADER) or tracing.traceparent_of(delivery.body)
 
 
 def _verdict(answer: Answer) -> str:
@@ -267,6 +280,7 @@ def _append_outcome(batch: Batch, read: _Read, delivery: Delivery, answer: Answe
         time=now.astimezone(UTC),
         dataschema=schema_name(type_),
         causationid=read.id,
+        traceparent=batch.trace,
         data=data,
     )
     subject = outcome(read.source, "refused" if verdict == "refused" else "accepted")

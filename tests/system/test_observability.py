@@ -178,7 +178,7 @@ async def test_promtool_finds_nothing_to_say_about_the_metrics(watched: Watched,
         ("registration", 'deelname_intake_outcomes_total{outcome="refused",source="demo"}', 1),
         (
             "registration",
-            'deelname_http_requests_total{method="POST",route="/api/enrolments",status="201"}',
+            'deelname_http_requests_total{method="POST",route="/api/enrolments",status="202"}',
             1,
         ),
         ("registration", 'deelname_relay_batch_facts_sum{stream="LOG_REGISTRATION"}', 5),

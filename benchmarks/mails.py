@@ -37,6 +37,7 @@ from services.chassis.broker import connect
 from services.chassis.database import Database, insert_rows
 from services.chassis.reader import Reader
 from services.chassis.relay import Relay, publish_batch
+from services.chassis.service import tune_interpreter
 from services.notifications import store
 from services.notifications.app import OWN_STREAM
 from services.notifications.contacts import Contacts
@@ -66,6 +67,7 @@ def main() -> None:
     if options.sink:
         asyncio.run(_sink())
         return
+    tune_interpreter()
     with (
         tempfile.TemporaryDirectory() as directory,
         start_broker(Path(directory) / "nats", ["demo"]) as broker,

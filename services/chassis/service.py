@@ -114,8 +114,8 @@ def periodic(every: float, work: Callable[[], Awaitable[object]]) -> Endless:
     return repeat
 
 
-def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run ``start`` in an event loop and end the process: 0 after a stop, 1 after a failure, which is logged."""
+def tune_interpreter() -> None:
+    """Set the interpreter's switches for a process that is one service; benchmarks of services set them too."""
     # The event loop and the database's thread hand the interpreter to each other many times a batch; with Python's own
     # 5 ms each of these waits while the other computes, and a commit under load takes ten times as long.
     sys.setswitchinterval(_SWITCH_INTERVAL)
@@ -123,6 +123,11 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
     # cycles among both after every 700 objects cost a twentieth of a command.
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
+
+
+def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run ``start`` in an event loop and end the process: 0 after a stop, 1 after a failure, which is logged."""
+    tune_interpreter()
     try:
         asyncio.run(start())
     except BaseException as error:

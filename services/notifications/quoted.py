@@ -1,12 +1,26 @@
 """Quoted-printable, by hand: the library's takes an octet at a time (RFC 2045 §6.7)."""
 
 import codecs
+from dataclasses import dataclass
 
 LONGEST_BODY_LINE = 76
 """Quoted-printable and base64, without the line break (RFC 2045 §6.7 rule 5, §6.8)."""
 
 _CONTROLS = bytes(octet for octet in (*range(32), 127) if octet not in b"\t\n")
 _QP_OCTETS = tuple(f"={octet:02X}" for octet in range(256))
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text, and the same in quoted-printable. Pieces that end with a line break may be put one after the other."""
+
+    text: str
+    encoded: bytes
+
+    @classmethod
+    def of(cls, text: str) -> "Piece":
+        """The text with its encoding."""
+        return cls(text, quoted_printable(text))
 
 
 def quoted_printable(text: str) -> bytes:

@@ -9,7 +9,7 @@ and pieces that are one person's own. What is shared is rendered and encoded onc
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
@@ -45,7 +45,7 @@ from services.notifications.letters import (
     Withdrawn,
     WithdrawnInvite,
 )
-from services.notifications.quoted import quoted_printable
+from services.notifications.quoted import Piece
 from services.notifications.views import View
 
 LONGEST_OUTPUT = 200_000
@@ -68,17 +68,23 @@ class LetterTooLong(ValueError):  # noqa: N818  (reads as what is the matter)
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The words of one mail. `calendar` and `method` are both set or both None.
-
-    `encoded` is `text` and `html` in quoted-printable, where most of it was encoded before.
-    """
+    """The words of one mail, most of them encoded before. `calendar` and `method` are both set or both None."""
 
     subject: str
-    text: str
-    html: str
+    text_pieces: tuple[Piece, ...]
+    html_pieces: tuple[Piece, ...]
     calendar: bytes | None = None
     method: invitation.Method | None = None
-    encoded: tuple[bytes, bytes] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def text(self) -> str:
+        """The whole plain text."""
+        return "".join(piece.text for piece in self.text_pieces)
+
+    @property
+    def html(self) -> str:
+        """The whole page."""
+        return "".join(piece.text for piece in self.html_pieces)
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -108,20 +114,6 @@ class _Words:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """A part of a text or a page, on lines of its own, and the same in quoted-printable."""
-
-    text: str
-    encoded: bytes
-
-    @classmethod
-    def of(cls, text: str) -> "_Piece":
-        if text and not text.endswith("\n"):
-            text += "\n"
-        return cls(text, quoted_printable(text))
-
-
-@dataclass(frozen=True, slots=True)
 class _Layout:
     """A layout cut at its marks: its second piece, its fourth … are one recipient's own, the others are shared."""
 
@@ -132,18 +124,18 @@ class _Layout:
         whole = environment.overlay(keep_trailing_newline=True)
         return cls(tuple(map(whole.from_string, _CUT.split(source))))
 
-    def shared(self, view: View) -> tuple[_Piece, ...]:
-        return tuple(_Piece.of(template.render(view)) for template in self.templates[::2])
+    def shared(self, view: View) -> tuple[Piece, ...]:
+        return tuple(_piece(template.render(view)) for template in self.templates[::2])
 
-    def filled(self, shared: Sequence[_Piece], own: dict[str, Any]) -> tuple[str, bytes]:
-        text, encoded = shared[0].text, shared[0].encoded
+    def filled(self, shared: Sequence[Piece], own: dict[str, Any]) -> tuple[Piece, ...]:
+        pieces = [shared[0]]
         # One context for them all: to make one costs more than to render a piece.
         context = self.templates[0].new_context(own)
         for template, after in zip(self.templates[1::2], shared[1:], strict=True):
-            piece = _Piece.of("".join(template.root_render_func(context)))
-            text += piece.text + after.text
-            encoded += piece.encoded + after.encoded
-        return text, encoded
+            if text := "".join(template.root_render_func(context)):
+                pieces.append(_piece(text))
+            pieces.append(after)
+        return tuple(pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +153,8 @@ class _Shared:
     """What everybody is told whose letters have a `_Common` in common."""
 
     view: View
-    text: tuple[_Piece, ...]
-    html: tuple[_Piece, ...]
+    text: tuple[Piece, ...]
+    html: tuple[Piece, ...]
     description: str
 
 
@@ -213,16 +205,16 @@ class Renderer:
             "greeting": f"{labels['greeting']} {views.title_of(recipient.name)},",
             "details": views.of_capacity(letter, labels) if isinstance(occasion, _WITH_CAPACITY) else [],
         }
-        text, text_encoded = self._text.filled(shared.text, own)
-        html, html_encoded = self._html.filled(shared.html, own)
-        if len(text) > LONGEST_OUTPUT or len(html) > LONGEST_OUTPUT:
-            raise LetterTooLong(f"a mail of {max(len(text), len(html))} characters for purpose {letter.purpose}")
-        subject, encoded = shared.view["subject"], (text_encoded, html_encoded)
+        text, html = self._text.filled(shared.text, own), self._html.filled(shared.html, own)
+        longest = max(sum(len(piece.text) for piece in pieces) for pieces in (text, html))
+        if longest > LONGEST_OUTPUT:
+            raise LetterTooLong(f"a mail of {longest} characters for purpose {letter.purpose}")
+        subject = shared.view["subject"]
         if not invited:
-            return Rendered(subject, text, html, encoded=encoded)
+            return Rendered(subject, text, html)
         assert isinstance(occasion, CalendarOccasion)  # noqa: S101  (narrows for the type checker)
         message = self._invitation(letter, occasion, shared)
-        return Rendered(subject, text, html, invitation.write(message), message.method, encoded)
+        return Rendered(subject, text, html, invitation.write(message), message.method)
 
     def _say(self, common: _Common) -> _Shared:
         """The pieces that do not depend on who reads them."""
@@ -324,6 +316,11 @@ class Renderer:
             reminder=title,
             page=view["page"],
         )
+
+
+def _piece(text: str) -> Piece:
+    """A part of a text or a page, on lines of its own."""
+    return Piece.of(text + "\n" if text and not text.endswith("\n") else text)
 
 
 def _environment(*, autoescape: bool) -> _Sandbox:

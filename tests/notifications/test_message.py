@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from services.notifications import message
 from services.notifications.hygiene import UnusableAddress, line, shortened
 from services.notifications.letters import Address, Confirmation, Contact, Invite, Letter, Recipient
-from services.notifications.quoted import quoted_printable
+from services.notifications.quoted import Piece, quoted_printable
 from services.notifications.rendering import Rendered
 from tests.notifications.samples import (
     CALENDAR,
@@ -51,13 +51,17 @@ def parsed(raw: bytes) -> EmailMessage:
     return found
 
 
+def saying(subject: str, text: str = "", html: str = "") -> Rendered:
+    return Rendered(subject, (Piece.of(text),), (Piece.of(html),))
+
+
 def composed(rendered: Rendered | None = None, sample: Letter | None = None, sender: Address = SENDER) -> EmailMessage:
     return parsed(raw_mail(rendered, sample, sender))
 
 
 def raw_mail(rendered: Rendered | None = None, sample: Letter | None = None, sender: Address = SENDER) -> bytes:
     return message.compose(
-        rendered or Rendered("Onderwerp", "Tekst\n", "<p>Tekst</p>"),
+        rendered or saying("Onderwerp", "Tekst\n", "<p>Tekst</p>"),
         sample or letter(Confirmation(SESSIONS)),
         sender=sender,
         message_id=ID,
@@ -274,7 +278,7 @@ def test_no_text_whatsoever_adds_a_header_or_a_recipient(
         recipient=Recipient(recipient, "noor@x.example"),
         programme=replace(PROGRAMME, enrolment=Contact(contact, "help@x.example")),
     )
-    raw = raw_mail(Rendered(subject, subject, subject), sample, Address(sender, SENDER.mailbox))
+    raw = raw_mail(saying(subject, subject, subject), sample, Address(sender, SENDER.mailbox))
 
     assert header_names(raw) == ORDINARY
     mail = parsed(raw)
@@ -289,7 +293,7 @@ def test_no_text_whatsoever_adds_a_header_or_a_recipient(
 def test_a_name_and_a_subject_are_read_back_as_they_were_but_for_control_characters(text: str) -> None:
     wanted = shortened(line(text), message.LONGEST_NAME)
     sample = replace(letter(Confirmation(SESSIONS)), recipient=Recipient(text, "noor@x.example"))
-    raw = raw_mail(Rendered(wanted, "", ""), sample)
+    raw = raw_mail(saying(wanted), sample)
 
     assert parsed(raw)["Subject"] == wanted
     # The header parser of Python 3.11 puts a space between the encoded words of a name, against RFC 2047 §6.2.
@@ -301,7 +305,7 @@ def test_a_name_and_a_subject_are_read_back_as_they_were_but_for_control_charact
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1))
 def test_encoded_words_are_short_whole_and_decodable_one_by_one(text: str) -> None:
     cleaned = shortened(line("é" + text), message.LONGEST_SUBJECT)
-    raw = raw_mail(Rendered(cleaned, "", ""))
+    raw = raw_mail(saying(cleaned))
     words = re.findall(rb"=\?utf-8\?[qb]\?([^?]*)\?=", raw.partition(b"Subject:")[2].partition(b"\r\nMessage-ID")[0])
 
     assert words
@@ -317,7 +321,8 @@ def test_encoded_words_are_short_whole_and_decodable_one_by_one(text: str) -> No
 def test_what_was_encoded_piece_by_piece_is_the_whole_encoded(name: str) -> None:
     _, rendered, _ = MAILS[name]
 
-    assert rendered.encoded == (quoted_printable(rendered.text), quoted_printable(rendered.html))
+    for whole, pieces in ((rendered.text, rendered.text_pieces), (rendered.html, rendered.html_pieces)):
+        assert b"".join(piece.encoded for piece in pieces) == quoted_printable(whole)
 
 
 BODIES = st.text(max_size=400) | st.text(st.sampled_from("a .=\t\n\r\x00é漢-_?"), max_size=400)

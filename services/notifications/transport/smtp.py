@@ -8,7 +8,6 @@ import asyncio
 import socket
 import ssl
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Literal
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
@@ -92,20 +91,19 @@ class Smtp:
         if self._places is None:
             raise RuntimeError("the transport is not open")
         sender, to = mailbox(envelope_from) if envelope_from else "", mailbox(recipient)
-        after = wait(attempt, jitter)
         async with self._places:
             connection = await self._reusable()
             if connection is not None:
                 outcome = await self._converse(connection, sender, to, raw)
                 if outcome is not None:
-                    return _or_retry(outcome, after)
+                    return _or_retry(outcome, attempt, jitter)
             # A server may end an idle connection at any moment: that is no answer to this mail.
             try:
                 connection = await self._connect()
             except (SMTPException, OSError) as error:
-                return _or_retry(_refused(error), after)
+                return _or_retry(_refused(error), attempt, jitter)
             outcome = await self._converse(connection, sender, to, raw)
-            return _or_retry(outcome or Reply("the server ended the connection"), after)
+            return _or_retry(outcome or Reply("the server ended the connection"), attempt, jitter)
 
     async def _converse(self, connection: Dialogue, sender: str, to: str, raw: bytes) -> Outcome | Reply | None:
         """One mail transaction. A bare Reply asks for a later attempt; None means that the connection was gone."""
@@ -238,8 +236,8 @@ def _code_of(outcome: Outcome | Reply) -> int | None:
     return outcome.code if isinstance(outcome, Reply) else outcome.reply.code
 
 
-def _or_retry(outcome: Outcome | Reply, after: timedelta) -> Outcome:
-    return Retry(outcome, after) if isinstance(outcome, Reply) else outcome
+def _or_retry(outcome: Outcome | Reply, attempt: int, jitter: float) -> Outcome:
+    return Retry(outcome, wait(attempt, jitter)) if isinstance(outcome, Reply) else outcome
 
 
 def _positive(reply: Reply) -> bool:
@@ -272,8 +270,6 @@ def _refused(error: Exception) -> Outcome | Reply:
 
 def _stuffed(raw: bytes) -> bytes:
     """The message as DATA wants it: CRLF everywhere, so that no line passes for the end, and dots doubled (§4.5.2)."""
-    if raw.endswith(b"\r\n") and raw.count(b"\r") == raw.count(b"\n") == raw.count(b"\r\n"):
-        dot = b"." if raw.startswith(b".") else b""
-        return b"".join((dot, raw.replace(b"\r\n.", b"\r\n.."), b".\r\n"))
-    lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").removesuffix(b"\n").split(b"\n")
-    return b"".join([(b"." + line if line.startswith(b".") else line) + b"\r\n" for line in lines]) + b".\r\n"
+    text = b"\r\n".join(raw.splitlines())
+    dot = b"." if text.startswith(b".") else b""
+    return b"".join((dot, text.replace(b"\r\n.", b"\r\n.."), b"\r\n.\r\n"))

@@ -5,6 +5,7 @@ VENV ?= .venv
 DATA ?= data
 PORT_BASE ?= 4600
 WORKERS ?= 2
+TAG ?= latest
 
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
@@ -21,7 +22,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check lint format types imports tests bench schemas lock install install-development clean
+IMAGES := registration notifications reporting tools catcher
+.PHONY: images help demo run test check lint format types imports tests bench schemas lock install install-development clean
 
 help: ## list these targets
 	@echo "make TARGET, where TARGET is one of"
@@ -60,6 +62,14 @@ tests: $(DEVELOPMENT_STAMP) ## the tests alone; ARGS="tests/contracts -k subject
 	@# Tests that kill brokers and services side by side may run out of patience on a busy machine: what failed has one
 	@# more try by itself, with nothing beside it, and must pass then.
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS) || { test $$? -eq 1 && $(BIN)/pytest --last-failed $(ARGS); }
+
+images: ## the images that compose.yaml names, deelname-registration:latest and so on; TAG=... another tag
+	@# The machine's own network, so that packages come from where they come from outside.
+	@for service in $(IMAGES); do \
+	  docker build --quiet --network host --file deploy/Dockerfile --build-arg SERVICE=$$service \
+	    $(foreach setting,PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,$(if $($(setting)),--build-arg $(setting))) \
+	    --tag deelname-$$service:$(TAG) . || exit 1; \
+	done
 
 bench: $(DEVELOPMENT_STAMP) ## measure the four paths beside raw probes of the same durability
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -218,7 +218,7 @@ def test_together_they_show_every_way_that_an_enrolment_can_go() -> None:
 def test_the_partner_imports_nothing_of_ours() -> None:
     source = (HERE / "partner.py").read_text(encoding="utf-8")
     imported = set(re.findall(r"^(?:import|from) (\w+)", source, re.MULTILINE))
-    assert imported == {"asyncio", "collections", "json", "nats", "pathlib", "sys", "typing"}
+    assert imported == {"asyncio", "collections", "json", "nats", "pathlib", "ssl", "sys", "typing"}
 
 
 def test_every_line_of_requests_is_sent_as_it_stands() -> None:

@@ -1,0 +1,330 @@
+"""``docker compose up`` in a fresh clone: images, the system in containers, and who works with it from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import http.client
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+import pytest_asyncio
+from nats.aio.client import Client
+from packaging.utils import canonicalize_name
+from ruamel.yaml import YAML
+
+from cli.encryption import trusting
+from tests.ports import free_ports
+from tests.system.world import Json, Partner, Staff, Web, enrolment, person, programme, session, until
+from tests.workspace.members import ROOT
+from tests.workspace.test_requirements import pins
+
+SERVICES = ("registration", "notifications", "reporting")
+IMAGES = (*SERVICES, "tools", "catcher")
+LONG_RUNNING = ("nats", *SERVICES, "mail")
+# One tag for each clone: two at a time must not test each other's images.
+TAG = f"test-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(1500),
+    pytest.mark.xdist_group("compose"),
+]
+
+
+def run(*command: str, within: float = 120, **environment: str) -> str:
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=within, env=os.environ | environment
+    )
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def compose_program() -> tuple[str, ...]:
+    """Compose v2 where the engine has it, else docker-compose 1.29."""
+    if subprocess.run(("docker", "compose", "version"), capture_output=True, check=False).returncode == 0:
+        return ("docker", "compose")
+    if found := shutil.which("docker-compose"):
+        return (found,)
+    reason = "neither docker compose nor docker-compose is installed"
+    if "engine" in os.environ.get("DEELNAME_TESTS_REQUIRE", ""):
+        pytest.fail(f"required, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Everything that compose.yaml starts, under a project name and ports of its own."""
+
+    program: tuple[str, ...]
+    project: str
+    base: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        names = ("BROKER", "REGISTRATION", "NOTIFICATIONS", "REPORTING", "MAIL")
+        ports = {f"DEELNAME_{name}_PORT": str(self.base + number) for number, name in enumerate(names)}
+        return {"DEELNAME_TAG": TAG, **ports}
+
+    def compose(self, *arguments: str, within: float = 200) -> str:
+        return run(*self.program, "-p", self.project, *arguments, within=within, **self.environment)
+
+    def container(self, name: str) -> str:
+        """The name of a part's container; the two versions of Compose spell it differently."""
+        label = f"label=com.docker.compose.service={name}"
+        project = f"label=com.docker.compose.project={self.project}"
+        (found,) = run("docker", "ps", "--all", "--quiet", "--filter", label, "--filter", project).split()
+        return found
+
+    def inspect(self, name: str) -> Json:
+        (found,) = json.loads(run("docker", "inspect", self.container(name)))
+        return dict(found)
+
+    def inside(self, name: str, *command: str) -> str:
+        return run("docker", "exec", self.container(name), *command)
+
+    def url(self, name: str) -> str:
+        number = ("nats", *SERVICES, "mail").index(name)
+        return f"http://127.0.0.1:{self.base + number}"
+
+    def get(self, name: str, path: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(self.url(name).removeprefix("http://"), timeout=20)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+
+@pytest.fixture(scope="module")
+def images() -> dict[str, int]:
+    """All images, built from this tree: quick where the engine remembers the steps. Their sizes in bytes."""
+    compose_program()
+    run("make", "images", f"TAG={TAG}", within=1200)
+    sizes = {name: int(run("docker", "inspect", "--format", "{{.Size}}", f"deelname-{name}:{TAG}")) for name in IMAGES}
+    print({name: f"{size / 1e6:.0f} MB" for name, size in sizes.items()})
+    return sizes
+
+
+@pytest.fixture(scope="module")
+def stack(images: dict[str, int]) -> Iterator[Stack]:
+    stack = Stack(compose_program(), f"deelname-test-{os.getpid()}", free_ports(5))
+    try:
+        stack.compose("up", "--detach", "--no-build", within=300)
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--timeout", "10")
+
+
+@dataclass
+class Outside:
+    """Who works with the system over its open ports."""
+
+    staff: Staff
+    partner: Partner
+    web: Web
+
+
+def _what_an_operator_hands_out(stack: Stack) -> bytes:
+    command = (*stack.program, "-p", stack.project, "run", "--rm", "--no-deps", "-T", "operator")
+    return subprocess.run(
+        (*command, "tar", "-C", "/deployment", "-c", "secrets", "partners"),
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        timeout=60,
+        env=os.environ | stack.environment,
+    ).stdout
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def outside(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Outside]:
+    folder = tmp_path_factory.mktemp("deployment")
+    archive = await asyncio.to_thread(_what_an_operator_hands_out, stack)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(folder, filter="data")
+    handed = json.loads((folder / "partners" / "demo" / "endpoints.json").read_text(encoding="utf-8"))["nats"]["demo"]
+    assert handed["url"] == f"tls://127.0.0.1:{stack.base}", "what a partner is handed says where to connect"
+
+    async def connect(name: str, seed: Path) -> Client:
+        return await nats.connect(
+            handed["url"],
+            nkeys_seed=str(seed),
+            tls=trusting(folder / "partners" / "demo" / handed["ca_file"]),
+            inbox_prefix=f"_INBOX_{name}".encode(),
+        )
+
+    staff = await connect("staff", folder / "secrets" / "staff.nk")
+    partner = Partner("demo", await connect("demo", folder / "partners" / "demo" / handed["nkey_seed_file"]))
+    yield Outside(Staff(staff), partner, Web(stack.url("registration")))
+    await partner.close()
+    await staff.close()
+
+
+# Images ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_holds_its_services_packages_and_no_others(images: dict[str, int], name: str) -> None:
+    code = "import importlib.metadata as m, json; print(json.dumps([d.metadata['Name'] for d in m.distributions()]))"
+    command = ("docker", "run", "--rm", "--network", "none", "--read-only", f"deelname-{name}:{TAG}", "python", "-I")
+    held = {canonicalize_name(each) for each in json.loads(run(*command, "-c", code))}
+    locked = set(pins(ROOT / "requirements" / f"{name}.txt"))
+    ours = {each for each in held if each.startswith("deelname")}
+    assert ours == {"deelname-contracts", "deelname-chassis", f"deelname-{name}"}
+    assert held - ours <= locked
+    assert not held & {"pip", "setuptools", "wheel"}
+
+
+def test_an_image_is_small(images: dict[str, int]) -> None:
+    """Beside what it starts from: Python itself is not ours to shrink."""
+    (base,) = json.loads(run("docker", "inspect", "python:3.13-slim"))
+    ours = {name: (size - base["Size"]) / 1e6 for name, size in images.items()}
+    assert {name: round(size) for name, size in ours.items() if size > 90} == {}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_module_of_an_image_is_compiled(images: dict[str, int], name: str) -> None:
+    """Nothing can be written there: what is not compiled would be compiled at every start."""
+    code = (
+        "import importlib.util, pathlib, sys\n"
+        "files = [p for p in pathlib.Path(sys.prefix, 'lib').rglob('*.py') if 'services' in p.parts]\n"
+        "print(len(files), sum(not pathlib.Path(importlib.util.cache_from_source(str(p))).exists() for p in files))"
+    )
+    command = ("docker", "run", "--rm", "--network", "none", f"deelname-{name}:{TAG}", "python", "-c", code)
+    files, missing = map(int, run(*command).split())
+    assert files > 20
+    assert missing == 0
+
+
+# The system -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_a_container_may_do_as_little_as_it_can(stack: Stack, name: str) -> None:
+    found = stack.inspect(name)
+    host = found["HostConfig"]
+    assert found["Config"]["User"] == "10001:10001"
+    assert host["ReadonlyRootfs"] is True
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert not host["Privileged"]
+    assert [option.replace("=", ":") for option in host["SecurityOpt"]] == ["no-new-privileges:true"]
+    assert host["Memory"] > 0
+    assert host["PidsLimit"] > 0
+    assert host["NanoCpus"] > 0
+    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    open_to = [binding["HostIp"] for bindings in host["PortBindings"].values() for binding in bindings]
+    assert set(open_to) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_nobody_and_writes_nowhere_but_to_its_data(stack: Stack, name: str) -> None:
+    tries = "for place in / /opt/deelname /run/secrets/deelname /clock /data /tmp; do "
+    tries += "touch $place/probe 2>/dev/null && echo $place; done; id -u; rm -f /data/probe /tmp/probe"
+    assert stack.inside(name, "sh", "-c", tries).split() == ["/data", "/tmp", "10001"]
+
+
+@pytest.mark.parametrize(
+    ("name", "seeds"),
+    [
+        ("registration", {"registration.nk", "registration_intake.nk"}),
+        ("notifications", {"notifications.nk"}),
+        ("reporting", {"reporting.nk"}),
+    ],
+)
+def test_a_service_sees_its_own_secrets_alone_and_none_in_its_environment(
+    stack: Stack, name: str, seeds: set[str]
+) -> None:
+    assert set(stack.inside(name, "ls", "/run/secrets/deelname").split()) == seeds | {"ca.pem"}
+    environment = stack.inspect(name)["Config"]["Env"]
+    assert not [entry for entry in environment if "PASSWORD" in entry or "SU" in entry.partition("=")[2][:2]]
+
+
+async def test_up_in_a_fresh_clone_tells_the_samples(stack: Stack) -> None:
+    """It enrols as a partner over NATS, and fails if a mail, a place or a count is not what was declared."""
+    code = await asyncio.to_thread(run, "docker", "wait", stack.container("demo"), within=300)
+    said = await asyncio.to_thread(run, "sh", "-c", 'docker logs "$0" 2>&1', stack.container("demo"))
+    assert code.strip() == "0", said[-3000:]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_a_service_is_healthy(stack: Stack, name: str) -> None:
+    async def unwell() -> str:
+        return "" if stack.inspect(name)["State"]["Health"]["Status"] == "healthy" else f"{name} is not healthy"
+
+    await until(unwell)
+    assert stack.get(name, "/health/ready")[0] == 200
+
+
+async def test_enrolling_over_http_and_over_nats_leads_to_mails_and_counts(stack: Stack, outside: Outside) -> None:
+    await outside.staff.publish(programme("composed", sessions=[session("first", 8)]))
+    anna, bram = person("Anna", "anna@people.example"), person("Bram", "bram@people.example")
+    assert (await outside.web.enrol(enrolment("composed", anna))).certainty == "done"
+    assert (await outside.partner.enrol("over-nats", enrolment("composed", bram))).certainty == "done"
+    outcome = await outside.partner.answer("over-nats")
+    assert "accepted" in outcome["type"]
+
+    async def missing() -> str:
+        found = {mail["to"] for mail in json.loads(stack.get("mail", "/mails")[1])["mails"]}
+        unseen = [who["email"] for who in (anna, bram) if not any(who["email"] in to for to in found)]
+        report: Any = await outside.staff.report("composed")
+        people = report["people"]["confirmed"] if "people" in report else 0
+        return f"no mail to {unseen}" if unseen else "" if people == 2 else f"counted {people}"
+
+    await until(missing)
+    assert stack.get("reporting", "/programmes/composed")[0] == 200
+    assert stack.get("registration", "/programmes/composed")[0] == 200
+
+
+async def test_a_service_that_is_started_again_goes_on_where_it_was(stack: Stack, outside: Outside) -> None:
+    before = await outside.staff.enrolments("composed")
+    await asyncio.to_thread(stack.compose, "restart", "registration", "reporting")
+    await test_a_service_is_healthy(stack, "registration")
+    await test_a_service_is_healthy(stack, "reporting")
+    assert await outside.staff.enrolments("composed") == before
+    carla = person("Carla", "carla@people.example")
+    assert (await outside.web.enrol(enrolment("composed", carla))).certainty == "done"
+
+    async def uncounted() -> str:
+        report = await outside.staff.report("composed")
+        return "" if report["people"]["confirmed"] == 3 else f"counted {report['people']}"
+
+    await until(uncounted)
+
+
+async def test_up_once_more_keeps_keys_and_facts(stack: Stack, outside: Outside) -> None:
+    seed = stack.inside("registration", "sha256sum", "/run/secrets/deelname/registration.nk")
+    facts = len(await outside.staff.facts("composed"))
+    await asyncio.to_thread(stack.compose, "up", "--detach", "--no-build")
+    assert stack.inside("registration", "sha256sum", "/run/secrets/deelname/registration.nk") == seed
+    assert len(await outside.staff.facts("composed")) == facts
+
+
+def test_the_operator_has_the_tool_at_hand(stack: Stack) -> None:
+    listed = stack.compose("run", "--rm", "--no-deps", "-T", "operator", "deelname", "--json", "programme", "list")
+    assert "gezinsaanpak-2023" in listed
+
+
+def test_production_is_the_same_file_without_what_develops() -> None:
+    """No demo, no catcher, no clock of their own; and it says what is missing instead of making it up."""
+    program = compose_program()
+    production = {"COMPOSE_PROFILES": "", "DEELNAME_NOW": "", "DEELNAME_SENDER": "Deelname <d@example.org>"}
+    settings = YAML(typ="safe", pure=True).load(run(*program, "config", **production))
+    clocks = {
+        name: (service.get("environment") or {}).get("DEELNAME_NOW") for name, service in settings["services"].items()
+    }
+    assert not any(clocks.values())
+    running = run(*program, "config", "--services", **production).split()
+    assert {"nats", *SERVICES} <= set(running)

@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.chassis.access import Caller, Gate, Proxy
 from services.chassis.guard import Guard
 
+SECRETS = Path("/run/secrets")
+
 
 class Login(TypedDict):
     """How to connect to the broker: the arguments of ``broker.connect`` and ``broker.faststream_broker``."""
@@ -25,9 +27,20 @@ class Login(TypedDict):
 
 
 class CommonSettings(BaseSettings):
-    """Read from the environment with the prefix ``DEELNAME_``; frozen."""
+    """
+    Read from the environment with the prefix ``DEELNAME_``; frozen.
 
-    model_config = SettingsConfigDict(env_prefix="DEELNAME_", frozen=True, extra="ignore", env_ignore_empty=True)
+    What the environment does not say is read from a file, ``/run/secrets/deelname_transport`` for one: the place where
+    containers are given what is secret.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="DEELNAME_",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        secrets_dir=SECRETS if SECRETS.is_dir() else None,
+    )
 
     nats_url: Annotated[str, Field(description="The broker: nats://host:port, several parted by commas.")]
     nats_user: Annotated[str | None, Field(description="User in the account APP.")] = None

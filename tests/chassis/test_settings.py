@@ -44,3 +44,13 @@ def test_what_is_missing_is_named(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("DEELNAME_DATA")
     with pytest.raises(ValidationError, match="data"):
         CommonSettings()
+
+
+def test_what_the_environment_leaves_open_is_read_from_a_file_of_secrets(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An empty variable leaves it open: Compose sets every variable that its file names."""
+    (tmp_path / "deelname_nats_password").write_text("from a file\n", encoding="utf-8")
+    assert CommonSettings(_secrets_dir=tmp_path).nats_password.get_secret_value() == "throw-away"  # type: ignore[union-attr]
+    environment.setenv("DEELNAME_NATS_PASSWORD", "")
+    assert CommonSettings(_secrets_dir=tmp_path).nats_password.get_secret_value() == "from a file"  # type: ignore[union-attr]

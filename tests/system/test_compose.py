@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +43,15 @@ pytestmark = [
 in_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 
-def run(*command: str, within: float = 120, **environment: str) -> str:
+def run(*command: str, within: float = 120, environment: Mapping[str, str] | None = None) -> str:
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=within, env=os.environ | environment
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=within,
+        env={**os.environ, **(environment or {})},
     )
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
@@ -78,7 +84,7 @@ class Stack:
         return {"DEELNAME_TAG": TAG, **ports}
 
     def compose(self, *arguments: str, within: float = 200) -> str:
-        return run(*self.program, "-p", self.project, *arguments, within=within, **self.environment)
+        return run(*self.program, "-p", self.project, *arguments, within=within, environment=self.environment)
 
     def container(self, name: str) -> str:
         """The name of a part's container; the two versions of Compose spell it differently."""
@@ -330,10 +336,10 @@ def test_production_is_the_same_file_without_what_develops() -> None:
     """No demo, no catcher, no clock of their own; and it says what is missing instead of making it up."""
     program = compose_program()
     production = {"COMPOSE_PROFILES": "", "DEELNAME_NOW": "", "DEELNAME_SENDER": "Deelname <d@example.org>"}
-    settings = YAML(typ="safe", pure=True).load(run(*program, "config", **production))
+    settings = YAML(typ="safe", pure=True).load(run(*program, "config", environment=production))
     clocks = {
         name: (service.get("environment") or {}).get("DEELNAME_NOW") for name, service in settings["services"].items()
     }
     assert not any(clocks.values())
-    running = run(*program, "config", "--services", **production).split()
+    running = run(*program, "config", "--services", environment=production).split()
     assert {"nats", *SERVICES} <= set(running)

@@ -13,6 +13,7 @@ from deploy.embedded import EmbeddedBroker
 from deploy.production.copies import declare_all, until_whole
 from deploy.production.deployment import Node
 from deploy.production.directory import Directory
+from deploy.streams import ACK_WAIT
 from tests.ports import free_ports
 
 NAMES = ("a", "b", "c")
@@ -33,12 +34,12 @@ class Cluster:
         for node in self.nodes.values():
             node.start()
 
-    async def declared(self, within: float = 60) -> None:
+    async def declared(self, within: float = 60, ack_wait: float = ACK_WAIT) -> None:
         """Declare everything as soon as the servers have found one another, and wait until all have it."""
         deadline = time.monotonic() + within
         while True:
             try:
-                await declare_all(self.directory)
+                await declare_all(self.directory, ack_wait)
                 break
             except Exception:  # until they have elected one of them, refusals have many words
                 if time.monotonic() > deadline:

@@ -70,7 +70,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly what was not tested."""
+    """Tell what tests have measured, and say loudly what was not tested."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "told" and report.when == "call":
+                terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {value}")
     skipped = terminalreporter.stats.get("skipped", [])
     for mark in ("engine", "promtool", "root"):
         number = sum(mark in report.keywords for report in skipped)

@@ -15,7 +15,7 @@ from nats.js.api import StreamInfo
 from deploy.identities import APPLICATION, PARTNERS, TOPOLOGY, TOPOLOGY_PARTNERS
 from deploy.production.deployment import Deployment
 from deploy.production.directory import Directory
-from deploy.streams import streams_of
+from deploy.streams import ACK_WAIT, streams_of
 from deploy.topology import Changes, TopologyConflict, connect, declare
 
 _IDENTITIES = ((APPLICATION, TOPOLOGY), (PARTNERS, TOPOLOGY_PARTNERS))
@@ -33,6 +33,7 @@ class Kept:
     Attributes:
         name: the stream's.
         messages: how many it holds.
+        last: the number of the last one.
         wanted: how many servers are to keep it.
         leader: the server that answers for it; None while there is none, or where a server is alone.
         current: the servers that have all of it, the leader among them.
@@ -41,6 +42,7 @@ class Kept:
 
     name: str
     messages: int
+    last: int
     wanted: int
     leader: str | None
     current: tuple[str, ...]
@@ -52,9 +54,11 @@ class Kept:
         return not self.lagging and len(self.current) == self.wanted
 
 
-async def declare_all(directory: Directory) -> Changes:
+async def declare_all(directory: Directory, ack_wait: float = ACK_WAIT) -> Changes:
     """
     Create what is missing and change what differs, the number of copies too. Deletes nothing.
+
+    ``ack_wait``: seconds after which what was handed out and not acknowledged is handed out again.
 
     Raises:
         TopologyConflict: see ``topology.declare``.
@@ -62,7 +66,7 @@ async def declare_all(directory: Directory) -> Changes:
     """
     deployment = directory.read()
     async with _accounts(directory, deployment) as (application, partners):
-        return await declare(application, partners, deployment.partners, replicas=deployment.copies)
+        return await declare(application, partners, deployment.partners, ack_wait, deployment.copies)
 
 
 async def look(directory: Directory) -> list[Kept]:
@@ -126,12 +130,13 @@ _NO_STREAM = 10059
 
 def _kept(name: str, info: StreamInfo, wanted: int) -> Kept:
     if info.cluster is None:
-        return Kept(name, info.state.messages, wanted, None, ("",))
+        return Kept(name, info.state.messages, info.state.last_seq, wanted, None, ("",))
     leader = info.cluster.leader or None
     peers = info.cluster.replicas or []
     return Kept(
         name,
         info.state.messages,
+        info.state.last_seq,
         wanted,
         leader,
         tuple(sorted([*([leader] if leader else []), *(peer.name for peer in peers if peer.current and peer.name)])),

@@ -41,7 +41,9 @@ async def test_streams_go_from_three_servers_to_one_and_back_and_keep_every_mess
     )
     try:
         before = (await publisher.jetstream().stream_info("LOG_REGISTRATION")).state.last_seq
-        facts = [(f"log.registration._.test.{number}", b"%d" % number, {}) for number in range(40)]
+        facts: list[tuple[str, bytes, dict[str, str]]] = [
+            (f"log.registration._.test.{number}", b"%d" % number, {}) for number in range(40)
+        ]
         await publish_batch(publisher, facts)
         for replicas in (1, 3):
             made.configure({"replicas": replicas})

@@ -27,6 +27,7 @@ from contracts.programme import (
     Programme,
     ProgrammeKind,
     Seat,
+    Session,
     TeamRule,
 )
 from contracts.subjects import fact_subject
@@ -42,6 +43,7 @@ MUNICIPALITIES = ("Zeist", "Almelo", "Hof van Twente", "HOF VAN TWENTE", None)
 RULES = ("closed", "full", "not-eligible-kind", "already-enrolled")
 ROLES = ("manager", "taalhuis", None)
 PURPOSES = ("confirmation", "invite", "refusal")
+SESSIONS = ("aftrap", "werksessie")
 ANYBODY = Eligibility()
 MEETING, TEAMS = "uitwisseling", "gezinsaanpak"
 
@@ -77,7 +79,9 @@ class PlausibleLogs:
     _organisations: list[str] = field(default_factory=list)
     _active: list[_Enrolment] = field(default_factory=list)
     _waiting: list[_Enrolment] = field(default_factory=list)
-    _failed: list[facts.MailFailed] = field(default_factory=list)
+    _sent: list[Any] = field(default_factory=list)
+    _failed: list[Any] = field(default_factory=list)
+    _bounced: list[facts.MailBounced] = field(default_factory=list)
     _mail_programmes: dict[str, str] = field(default_factory=dict)
     _count: int = 0
 
@@ -95,6 +99,8 @@ class PlausibleLogs:
             possible.append(self._promote)
         if self._failed:
             possible.append(self._retry)
+        if self._sent:
+            possible += [self._bounce, self._answer]
         self.choose(possible)()
 
     # What happens -------------------------------------------------------------------------------------------------
@@ -129,6 +135,7 @@ class PlausibleLogs:
             themes=self.choose(((), (ThemeReference(theme="vluchtelingen", goals=("delen",)),))),
             organisers=(self.choose(("organisation-0", "elders")),),
             eligible=self.choose((Eligibility(), Eligibility(kinds=(OrganisationKind.LIBRARY,)))),
+            sessions=tuple(Session(id=id_, title=Title(nl=id_, en=f"{id_} (en)")) for id_ in SESSIONS),
         )
         self._programmes[programme.id] = programme
         self._append(programme.id, facts.ProgrammePublished(programme=programme))
@@ -234,18 +241,50 @@ class PlausibleLogs:
             "person": enrolment.people[0].person,
             "enrolment": enrolment.id,
         }
-        if self.choose((True, True, True, False)):
-            self._append(enrolment.programme, facts.MailSent(**mail))
-        else:
-            failed = facts.MailFailed(**mail, cause=self.choose(("refused", "uncertain")))
-            self._failed.append(failed)
-            self._mail_programmes[failed.mail] = enrolment.programme
-            self._append(enrolment.programme, failed)
+        if mail["purpose"] == "invite":
+            mail["session"] = self.choose(SESSIONS)
+        self._mail_programmes[mail["mail"]] = enrolment.programme
+        self._attempt(mail)
+
+    def _attempt(self, mail: dict[str, Any]) -> None:
+        sent = self.choose((True, True, True, False))
+        data: facts.MailSent | facts.MailFailed = (
+            facts.MailSent(**mail)
+            if sent
+            else facts.MailFailed(**mail, cause=self.choose(("refused", "given-up", "uncertain")))
+        )
+        (self._sent if sent else self._failed).append(data)
+        self._append(self._mail_programmes[data.mail], data)
 
     def _retry(self) -> None:
-        mail = self._take(self._failed)
-        sent = facts.MailSent(mail=mail.mail, purpose=mail.purpose, person=mail.person, enrolment=mail.enrolment)
-        self._append(self._mail_programmes[mail.mail], sent)
+        """Also of what came back; and it may fail once more."""
+        self._attempt(_mail_of(self._take(self._failed)))
+
+    def _bounce(self) -> None:
+        """Of what was sent, or of what nobody knew of whether it was; also once more, by another report."""
+        uncertain = [each for each in self._failed if isinstance(each, facts.MailFailed) and each.cause == "uncertain"]
+        mail = self.choose((*self._sent[-20:], *uncertain[-20:], *self._bounced[-5:]))
+        data = facts.MailBounced(
+            **_mail_of(mail), status=self.choose(("5.1.1", "4.2.2", None)), suppressed=self.choose((True, False))
+        )
+        for known in (self._sent, self._failed):
+            if mail in known:
+                known.remove(mail)
+                self._failed.append(data)
+                self._bounced.append(data)
+                break
+        self._append(self._mail_programmes[data.mail], data)
+
+    def _answer(self) -> None:
+        """To an invitation; again and again, also from somebody who left meanwhile."""
+        mail = self.choose(self._sent[-20:])
+        answered = facts.InvitationAnswered(
+            enrolment=mail.enrolment,
+            session=mail.session or self.choose(SESSIONS),
+            person=mail.person,
+            answer=self.choose(("accepted", "tentative", "declined")),
+        )
+        self._append(self._mail_programmes[mail.mail], answered)
 
     # How it is written down ---------------------------------------------------------------------------------------
 
@@ -270,6 +309,11 @@ class PlausibleLogs:
         # The latest are near the end: a long log stays cheap to grow.
         place = self.choose(range(max(0, len(among) - 20), len(among)))
         return among.pop(place)
+
+
+def _mail_of(data: facts.MailSent | facts.MailFailed | facts.MailBounced) -> dict[str, Any]:
+    """What every fact about one mail says of it."""
+    return {name: getattr(data, name) for name in facts.MailSent.model_fields}
 
 
 def fact(

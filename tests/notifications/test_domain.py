@@ -11,7 +11,6 @@ from contracts.enrolment import Participant
 from contracts.programme import TeamRule
 from services.chassis.state import State
 from services.notifications.domain import NOTHING, Planned, evolve, invitation_of, obstacle, plan, settle
-from services.notifications.domain.mails import CANCELS, REQUESTS
 from tests.notifications.lives import (
     PROGRAMME,
     TEAM,
@@ -331,6 +330,19 @@ def test_a_session_put_into_the_past_leaves_the_agendas() -> None:
     assert told(life.moves("kick-off", LATER)) == [("invite", "noor", "kick-off")]
 
 
+def test_a_move_that_may_not_have_been_told_before_it_took_place_is_not_forgotten() -> None:
+    life = Life(session("kick-off", LATER), session("slot"))
+    life.happens(confirmed("e1", "noor"))
+    life.moves("kick-off", JUNE, LATER)
+    life.later("2023-06-22")
+    life.happens(facts.SessionCancelled(session="slot"))
+    item = invitation_of(life.state, PROGRAMME, "noor", "kick-off")
+    assert item is not None
+    assert item.standing, "other facts do not take it out: it is still to be told when it took place"
+    mails = life.happens(withdrawn("e1"))
+    assert told(mails) == [("withdrawn-invite", "noor", "kick-off")], "the later date may stand in the agenda"
+
+
 def test_publishing_anew_after_a_withdrawal_of_the_programme_invites_those_who_still_take_part() -> None:
     life = Life(session("kick-off", JUNE))
     life.happens(confirmed("e1", "noor"))
@@ -396,22 +408,6 @@ class TestTheLastLook:
             "the person has a newer invitation",
             None,
         ]
-
-    def test_nothing_goes_into_or_out_of_an_agenda_after_the_session(self) -> None:
-        life = Life(session("kick-off", JUNE))
-        life.happens(confirmed("e1", "noor"))
-        life.happens(withdrawn("e1"))
-        life.later("2023-07-01")
-        calendar = [each for each in life.mails if each.purpose in REQUESTS | CANCELS]
-        assert {obstacle(life.state, each, life.time) for each in calendar} == {"the session is over"}
-
-    def test_an_old_date_is_not_told_once_the_session_took_place_on_an_earlier_one(self) -> None:
-        life = Life(session("kick-off", LATER))
-        life.happens(confirmed("e1", "noor"))
-        life.moves("kick-off", JUNE, LATER)
-        life.later("2023-06-22")
-        invite = next(each for each in life.mails if each.purpose == "invite")
-        assert obstacle(life.state, invite, life.time) == "the session is over"
 
     def test_a_team_that_was_completed_meanwhile_is_not_told_that_it_is_not(self) -> None:
         life = Life(session("kick-off", JUNE), team=TEAM)

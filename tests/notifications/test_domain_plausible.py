@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.chassis.state import State
-from services.notifications.domain import Agenda, Planned, obstacle, step
+from services.notifications.domain import NOTHING, Agenda, Planned, invitation_of, obstacle, settle, step
 from services.notifications.domain.mails import CANCELS, REQUESTS
 from tests.notifications.lives import PROGRAMME
 from tests.notifications.plausible import OPERATIONS, World
@@ -77,7 +77,9 @@ class AnyLife(RuleBasedStateMachine):
         life = self.world.life
         for mail in life.mails:
             if mail.purpose in REQUESTS and obstacle(life.state, mail, life.time) is None:
-                assert (mail.person, mail.session) in self.world.wanted()
+                item = invitation_of(life.state, mail.programme, mail.person, mail.session or "")
+                goes_out = isinstance(settle(item, mail, NOTHING, life.time), Planned)
+                assert goes_out == ((mail.person, mail.session) in self.world.wanted())
 
     def teardown(self) -> None:
         state = State()

@@ -13,6 +13,8 @@ from tests.notifications.lives import START, occasion
 A, B, C = occasion("2023-06-20"), occasion("2023-06-27"), occasion("2023-07-04")
 ITEM = Invitation("kick-off", "p.kick-off.x.1@deelname", 1, 4, C, START, START, "e1")
 NOW = START + timedelta(days=1, milliseconds=250)
+BETWEEN, AFTERWARDS = (datetime.fromisoformat(f"2023-{day}T12:00+00:00") for day in ("06-30", "07-30"))
+"""After A and B and before C, and after them all."""
 
 
 def said(
@@ -118,5 +120,32 @@ def test_nobody_is_told_before_the_fold_has_read_of_it() -> None:
 def test_words_name_the_time_that_was_told() -> None:
     taken = (Taken("kick-off", C, ITEM.uid), Taken("slot", B, "other"), Taken("old", B))
     words = Planned("m", "withdrawn", "noor", "p", START, "e1", None, Detail(taken=taken))
-    named = with_told(words, {ITEM.uid: history(told=said(1, A))}).detail.taken
+    named = with_told(words, {ITEM.uid: history(told=said(1, A))}, NOW).detail.taken
     assert [each.occasion for each in named] == [A, B, B]
+
+
+def test_words_do_not_name_what_was_over_by_the_time_that_was_told() -> None:
+    words = Planned("m", "withdrawn", "noor", "p", START, "e1", None, Detail(taken=(Taken("kick-off", C, ITEM.uid),)))
+    assert with_told(words, {ITEM.uid: history(told=said(1, A))}, BETWEEN).detail.taken == ()
+
+
+def test_a_calendar_does_not_keep_a_later_date_than_the_one_on_which_it_took_place() -> None:
+    held_on_a = replace(ITEM, occasion=A)
+    assert told(held_on_a, mail(), history(told=said(1, C)), BETWEEN) == ("session-moved", 2, A, C)
+    gone = replace(held_on_a, standing=False, sequence=5)
+    cancel = mail("session-cancelled", 5)
+    assert told(gone, cancel, history(told=said(1, C)), BETWEEN) == ("session-cancelled", 2, C, None)
+
+
+def test_nothing_goes_into_or_out_of_a_calendar_in_which_the_session_is_over() -> None:
+    held_on_a = replace(ITEM, occasion=A)
+    for item, about, before in (
+        (held_on_a, mail(), History()),
+        (held_on_a, mail(), history(told=said(1, A))),
+        (held_on_a, mail("invite"), history(own=said(0, A))),
+        (ITEM, mail("session-cancelled", 4), history(told=said(1, A))),
+        (held_on_a, mail("session-cancelled", 4), History()),
+    ):
+        assert settle(item, about, before, BETWEEN) == Pointless("the session is over")
+    assert settle(held_on_a, mail(), history(told=said(1, C)), AFTERWARDS) == Pointless("the session is over")
+    assert told(ITEM, mail(), history(told=said(1, A)), BETWEEN) == ("session-moved", 2, C, A)

@@ -8,7 +8,7 @@ from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from inspect import isawaitable
@@ -306,6 +306,33 @@ async def test_a_session_without_a_date_is_called_off_in_words_under_the_confirm
     assert calendars([cancel]) == []
     assert cancel["In-Reply-To"] == confirmation["Message-ID"]
     assert (await held.statuses())[-1] == ("session-cancelled", "slot", "sent")
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_date_that_passed_before_it_could_be_told_does_not_leave_the_later_one_in_the_calendar(
+    held: Service, mail_server: MailServer, gone: bool
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    async with opened(mail_server.url) as transport:
+        sender = held.sender(transport)
+        await held.reads(life)
+        await sender.send_due()
+        life.moves("kick-off", occasion("2023-06-06"), JUNE)
+        if gone:
+            life.later("2023-06-07")
+            life.happens(withdrawn("e1"))
+        await held.reads(life)
+        held.clock.now = datetime(2023, 6, 8, 9, tzinfo=UTC)
+        await sender.send_due()
+        taken = len(mail_server.taken)
+        held.clock.now = datetime(2023, 6, 21, 9, tzinfo=UTC)
+        await sender.send_due()
+    assert len(mail_server.taken) == taken
+    calendar = [each for each in mail_server.taken if calendars([each])][-1]
+    ((method, _, sequence),) = calendars([calendar])
+    assert (method, sequence) == ("CANCEL" if gone else "REQUEST", 1)
+    assert ("20230620T100000" if gone else "20230606T100000") in calendar_of(calendar)
+    assert "dropped" not in {status for purpose, *_, status in await held.statuses() if purpose == "withdrawn-invite"}
 
 
 async def test_who_withdraws_reads_the_time_that_was_told_and_not_one_that_was_held(

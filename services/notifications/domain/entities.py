@@ -55,7 +55,8 @@ class Invitation:
     after a cancellation gets a new one, because calendars ignore a second life of the same UID. ``sequence`` and
     ``stamp`` rise with every change; several changes may be told as one, so a calendar may have seen fewer of them
     (:mod:`services.notifications.domain.saying`). ``standing`` is False once it was cancelled. ``announced``: the
-    person knew of the session before it had a date.
+    person knew of the session before it had a date. ``latest`` is, of all occasions that
+    it had, the one that ends last, once it was moved: a calendar may still show it.
     """
 
     session: str
@@ -68,6 +69,7 @@ class Invitation:
     enrolment: str
     standing: bool = True
     announced: bool = False
+    latest: Occasion | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from contracts.programme import Occasion
-from services.notifications.domain.entities import Invitation, same_for_an_agenda
+from services.notifications.domain.entities import Invitation, is_over, same_for_an_agenda
 from services.notifications.domain.mails import CANCELS, Appointment, Planned
 from services.notifications.letters import Purpose
 
@@ -76,6 +76,8 @@ def settle(item: Invitation | None, mail: Planned, history: History, now: dateti
     if item is None or (item.uid == planned.uid and item.sequence < planned.sequence):
         return Unread()
     told, own = history.told, history.own
+    if _over(item, told, now, cancels=mail.purpose in CANCELS):
+        return Pointless("the session is over")
     if mail.purpose in CANCELS:
         if own is not None:
             return _saying(mail, own.purpose, own.appointment)
@@ -106,14 +108,32 @@ def settle(item: Invitation | None, mail: Planned, history: History, now: dateti
     return _saying(mail, "session-moved", _next(planned, item, history, now, occasion=item.occasion, before=before))
 
 
-def with_told(mail: Planned, told: dict[str, History]) -> Planned:
-    """A mail in words, naming the sessions that it takes away at the time and place last told, by UID of the item."""
-    taken = tuple(
+def _over(item: Invitation, told: Said | None, now: datetime, *, cancels: bool) -> bool:
+    """
+    Whether nobody has any use for the mail any more, because the session is over.
+
+    A calendar that shows a date to come must not keep it, though the session took place before: an item is over when
+    the date that was told is over as well.
+    """
+    shown = told is not None and told.purpose not in CANCELS
+    if cancels and shown:
+        return is_over(told.appointment.occasion, now)
+    return is_over(item.occasion, now) and not (shown and not is_over(told.appointment.occasion, now))
+
+
+def with_told(mail: Planned, told: dict[str, History], now: datetime) -> Planned:
+    """
+    A mail in words, naming the sessions that it takes away at the time and place last told, by UID of the item.
+
+    Those that were over by then are not named.
+    """
+    named = (
         dataclasses.replace(each, occasion=last.appointment.occasion)
         if each.uid in told and (last := told[each.uid].told) is not None
         else each
         for each in mail.detail.taken
     )
+    taken = tuple(each for each in named if not is_over(each.occasion, now))
     return dataclasses.replace(mail, detail=dataclasses.replace(mail.detail, taken=taken))
 
 

@@ -15,11 +15,10 @@ def obstacle(state: State, mail: Planned, now: datetime) -> str | None:
     Why a planned mail should not go out any more, in English for staff; None when it should.
 
     Who was withdrawn gets no confirmation and no invitation any more. Cancellations and withdrawals go out whatever
-    has happened since, unless what they cancel is over.
+    has happened since. Whether a calendar item is over, :func:`~services.notifications.domain.saying.settle` says: that
+    depends on what its person was told.
     """
     appointment = mail.detail.appointment
-    if appointment is not None and entities.is_over(appointment.occasion, now):
-        return "the session is over"
     course = entities.course_of(state, mail.programme)
     enrolment = entities.enrolment_of(state, mail.programme, mail.enrolment) if mail.enrolment else None
     if course is None or enrolment is None:
@@ -41,8 +40,6 @@ def obstacle(state: State, mail: Planned, now: datetime) -> str | None:
             invitation = entities.invitation_of(state, mail.programme, mail.person, mail.session or "")
             if appointment is None or invitation is None or not invitation.standing:
                 return "the person is not invited to this session any more"
-            if entities.is_over(invitation.occasion, now):
-                return "the session is over"
             return "the person has a newer invitation" if invitation.uid != appointment.uid else None
         case "undeliverable":
             return "the programme is over" if entities.all_over(course, now) else None

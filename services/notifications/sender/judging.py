@@ -94,8 +94,12 @@ def judge(due: Due, answer: transport_outcomes.Outcome, now: datetime) -> tuple[
 
 
 def _not_after(due: Due) -> datetime | None:
-    """An invitation is of no use once the session has begun."""
-    return due.mail.detail.appointment.occasion.begins if due.mail.detail.appointment else None
+    """An invitation is of no use once the session has begun, and the calendar shows none that is to begin."""
+    if due.mail.detail.appointment is None:
+        return None
+    appointment = due.mail.detail.appointment
+    shown = (appointment.occasion.begins, appointment.before.begins if appointment.before else None)
+    return max((each for each in shown if each is not None), default=None)
 
 
 def _named(due: Due) -> dict[str, str | None]:

@@ -63,10 +63,10 @@ def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
                 trace=row[17],
             )
         )
-    return _with_histories(connection, found)
+    return _with_histories(connection, found, now)
 
 
-def _with_histories(connection: sqlite3.Connection, found: list[Due]) -> list[Due]:
+def _with_histories(connection: sqlite3.Connection, found: list[Due], now: datetime) -> list[Due]:
     uids = {each.mail.detail.appointment.uid for each in found if each.mail.detail.appointment}
     taken = {taken.uid for each in found for taken in each.mail.detail.taken if taken.uid}
     if not uids and not taken:
@@ -80,7 +80,7 @@ def _with_histories(connection: sqlite3.Connection, found: list[Due]) -> list[Du
     return [
         replace(
             each,
-            mail=with_told(each.mail, told) if told and each.mail.detail.taken else each.mail,
+            mail=with_told(each.mail, told, now) if each.mail.detail.taken else each.mail,
             history=items.history(lines.get(appointment.uid, ()), each.ordinal)
             if (appointment := each.mail.detail.appointment)
             else each.history,

@@ -338,15 +338,17 @@ def _mail_failed(state: State, programme: str, data: facts.MailFailed, _: dateti
 
 @_on(facts.MailBounced)
 def _mail_bounced(state: State, programme: str, data: facts.MailBounced, _: datetime) -> State:
-    if state.get(programme, BOUNCED + data.mail) is not None:
-        return state
     mails = state.get(programme, MAILS + data.purpose) or MailsEntry()
-    # What comes back was sent, also where nobody could know that until now.
+    # What comes back was sent, also where nobody could know that until now; and it may come back more than once.
     failed = state.get(programme, FAILED + data.mail) is not None
+    again = state.get(programme, BOUNCED + data.mail) is not None
+    if again and not failed:
+        return state
     if failed:
         state = state.remove(programme, FAILED + data.mail)
-    state = state.put(programme, BOUNCED + data.mail, BouncedMailEntry(data.purpose))
-    after = MailsEntry(mails.sent + failed, mails.failed - failed, mails.bounced + 1)
+    if not again:
+        state = state.put(programme, BOUNCED + data.mail, BouncedMailEntry(data.purpose))
+    after = MailsEntry(mails.sent + (failed and not again), mails.failed - failed, mails.bounced + (not again))
     return state.put(programme, MAILS + data.purpose, after)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import takewhile
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from contracts.facts import Fact, parse
 from services.chassis.state import State
 from services.reporting.domain import canonical, evolve
 from services.reporting.domain.evolution import day
-from services.reporting.domain.state import ENROLMENT
+from services.reporting.domain.state import ENROLMENT, MailsEntry
 from tests.plausible import MEETING, PlausibleLogs, fact, interleaved, logs, meeting, subject_and_body
 
 
@@ -63,6 +64,29 @@ def test_a_fact_that_was_published_and_read_again_counts_the_same(grown: Plausib
     log = grown.registration + grown.notifications
     read = [parse(subject_and_body(each)[1]) for each in log]
     assert canonical(folded(read)) == canonical(folded(log))
+
+
+@given(logs())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_every_mail_is_counted_once_by_what_became_of_it(grown: PlausibleLogs) -> None:
+    state = folded(grown.registration + grown.notifications)
+
+    fates: dict[str, list[type[object]]] = {}
+    for each in grown.notifications:
+        if (id_ := getattr(each.data, "mail", None)) is not None:
+            fates.setdefault(id_, []).append(type(each.data))
+    counted = [
+        entry
+        for programme in state.partitions()
+        for entry in state.partition(programme).values()
+        if isinstance(entry, MailsEntry)
+    ]
+    assert sum(entry.sent for entry in counted) == sum(set(each) != {facts.MailFailed} for each in fates.values())
+    assert sum(entry.failed for entry in counted) == sum(each[-1] is facts.MailFailed for each in fates.values())
+    assert sum(entry.bounced for entry in counted) == sum(
+        facts.MailBounced in takewhile(lambda kind: kind is not facts.MailSent, reversed(each))
+        for each in fates.values()
+    )
 
 
 @given(logs())

@@ -153,7 +153,10 @@ class Work:
         invitations = {
             each.session: each
             for each in self.agenda(person).invitations
-            if each.standing and each.session not in wanted and not entities.is_over(each.occasion, self.time)
+            if each.standing
+            and each.session not in wanted
+            and not entities.is_over(each.latest or each.occasion, self.time)
+            and not self.stays(person, each)
         }
         return tuple(Taken(id_, invitations[id_].occasion, invitations[id_].uid) for id_ in self.ordered(invitations))
 
@@ -206,7 +209,7 @@ class Work:
             invitation, target = known.get(id_), wanted.get(id_)
             if target is not None:
                 after[id_] = self.invite(person, invitation, *target)
-            elif invitation is not None and invitation.standing:
+            elif invitation is not None and invitation.standing and not self.stays(person, invitation):
                 after[id_] = self.cancel(person, invitation)
         if after != known:
             self.put_agenda(dataclasses.replace(agenda, invitations=tuple(after.values())))
@@ -238,7 +241,12 @@ class Work:
             return told
         if entities.same_for_an_agenda(invitation.occasion, occasion):
             return invitation
-        told = self.next(invitation, occasion=occasion, enrolment=enrolment)
+        told = self.next(
+            invitation,
+            occasion=occasion,
+            enrolment=enrolment,
+            latest=_later(invitation.latest or invitation.occasion, occasion),
+        )
         self.mail(
             "session-moved",
             person,
@@ -249,18 +257,28 @@ class Work:
         )
         return told
 
+    def stays(self, person: str, invitation: Invitation) -> bool:
+        """Whether its session is over and nothing else: a change that was not told by then still is to be told."""
+        session, _ = self.attending(person).get(invitation.session, (None, ""))
+        return (
+            session is not None
+            and entities.is_over(session, self.time)
+            and entities.same_for_an_agenda(session.occasion, invitation.occasion)
+        )
+
     def soon(self, occasion: Occasion) -> bool:
         """Whether it begins so soon that nobody should learn of it later than need be."""
         return occasion.begins is not None and occasion.begins - self.time < _SOON
 
     def cancel(self, person: str, invitation: Invitation) -> Invitation:
         """The item taken out of the agenda; nobody is told of what is over."""
-        if entities.is_over(invitation.occasion, self.time):
+        if entities.is_over(invitation.latest or invitation.occasion, self.time):
             return dataclasses.replace(invitation, standing=False)
         course = self.course
         session = course.definition.session(invitation.session) if course and not course.withdrawn else None
         postponed = session is not None and session.start is None
-        off = session is None or postponed or entities.is_over(session, self.time)
+        # Who is to attend it all the same sees it taken out because it was put into the past.
+        off = session is None or postponed or session.id in self.attending(person)
         told = self.next(invitation, standing=False)
         appointment = dataclasses.replace(_appointment(told), postponed=postponed)
         self.mail(
@@ -281,6 +299,10 @@ class Work:
 def _stamp(time: datetime) -> datetime:
     """A DTSTAMP has whole seconds."""
     return time.replace(microsecond=0)
+
+
+def _later(one: Occasion, other: Occasion) -> Occasion:
+    return other if one.finishes is None or (other.finishes is not None and other.finishes > one.finishes) else one
 
 
 def _appointment(invitation: Invitation) -> Appointment:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from sqlite3 import Connection
 
 import structlog
@@ -28,7 +28,7 @@ from services.chassis.reader import Message, load_position
 from services.chassis.state import State
 from services.notifications import message, store
 from services.notifications.contacts import ContactsUnavailable
-from services.notifications.domain import Planned, programme_of, step
+from services.notifications.domain import NOTHING, Planned, foretold, programme_of, step, with_told
 from services.notifications.preview import DoesNotFit, imagined
 from services.notifications.rendering import Renderer
 from services.notifications.sender import ReadsContacts
@@ -175,7 +175,7 @@ class Desk:
         if programme is None:
             raise ProblemError(not_found("enrolment", question.enrolment))
         try:
-            mail = imagined(state, programme, question, now)
+            mail = await self._foretold(imagined(state, programme, question, now), now)
             person = await self._person(mail.person)
             said = Writer(state, now).letter(mail, person, question.language)
             rendered = self._renderer.render(said)
@@ -197,6 +197,17 @@ class Desk:
             calendar=rendered.calendar.decode() if rendered.calendar else None,
             raw=raw.decode("ascii"),
         )
+
+    async def _foretold(self, mail: Planned, now: datetime) -> Planned:
+        """The mail as it would go out: against what its person was told last."""
+        appointment = mail.detail.appointment
+        uids = {each.uid for each in mail.detail.taken if each.uid} | ({appointment.uid} if appointment else set())
+        if not uids:
+            return mail
+        told = await self._database.run(lambda raw: store.histories(raw, uids))
+        if appointment is not None:
+            return foretold(mail, told.get(appointment.uid, NOTHING), now)
+        return with_told(mail, told, now)
 
     async def _person(self, id_: str) -> Person:
         try:

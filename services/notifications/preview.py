@@ -47,9 +47,9 @@ def imagined(state: State, programme: str, question: MailPreviewQuestion, now: d
         agenda = entities.agenda_of(state, programme, person)
         detail = Detail(
             taken=tuple(
-                Taken(each.session, each.occasion)
+                Taken(each.session, each.occasion, each.uid)
                 for each in agenda.invitations
-                if each.standing and not entities.is_over(each.occasion, now)
+                if each.standing and not entities.is_over(each.latest or each.occasion, now)
             )
         )
     return Planned(
@@ -96,25 +96,31 @@ def _calendar(
     wanted: str | None,
     now: datetime,
 ) -> tuple[str, Detail]:
-    session = _session(course, enrolment, person, wanted)
-    told = entities.invitation_of(state, course.definition.id, person, session.id)
-    occasion = told.occasion if told and purpose in CANCELS else session.occasion
+    session = _session(course, enrolment, person, purpose=purpose, wanted=wanted)
+    item = entities.invitation_of(state, course.definition.id, person, session.id)
+    occasion = item.occasion if item and purpose in CANCELS else session.occasion
     if occasion.start is None:
+        if purpose == "session-cancelled":
+            return session.id, Detail()
         raise DoesNotFit(f"the session {session.id} has no date yet, so there is nothing for an agenda")
+    if item is not None and not item.standing and purpose in REQUESTS:
+        number, item = item.number + 1, None
+    else:
+        number = 1
+    # The SEQUENCE, and what was told before, are known to whoever knows what went out.
     stamp = now.replace(microsecond=0)
     return session.id, Detail(
         appointment=Appointment(
-            uid=told.uid if told else item_uid(course.definition.id, session.id, person, 1),
-            sequence=told.sequence if told else 0,
+            uid=item.uid if item else item_uid(course.definition.id, session.id, person, number),
+            sequence=0,
             stamp=stamp,
-            created=told.created if told else stamp,
+            created=item.created if item else stamp,
             occasion=occasion,
-            before=told.occasion if told and purpose == "session-moved" else None,
         )
     )
 
 
-def _session(course: Course, enrolment: Enrolment, person: str, wanted: str | None) -> Session:
+def _session(course: Course, enrolment: Enrolment, person: str, *, purpose: Purpose, wanted: str | None) -> Session:
     participant = enrolment.participant(person)
     sessions = list(entities.attended(course, participant)) if participant else []
     if wanted is not None:
@@ -126,6 +132,8 @@ def _session(course: Course, enrolment: Enrolment, person: str, wanted: str | No
             )
         return session
     session = next((each for each in sessions if each.start is not None), None)
+    if session is None and sessions and purpose == "session-cancelled":
+        return sessions[0]
     if session is None:
         raise DoesNotFit("none of the sessions has a date yet, so there is nothing for an agenda")
     return session

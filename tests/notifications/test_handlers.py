@@ -246,6 +246,12 @@ class TestDesk:
         question = MailPreviewQuestion(enrolment="e1", purpose="confirmation")
         assert "januari 2024 (nl), de datum volgt nog" in (await notifications.desk.preview(question)).text
 
+    async def test_a_session_without_a_date_can_be_cancelled_in_words(self, notifications: Service) -> None:
+        await notifications.reads(life_with(confirmed("e1", "noor")))
+        question = MailPreviewQuestion(enrolment="e1", purpose="session-cancelled", session="slot", language="en")
+        preview = await notifications.desk.preview(question)
+        assert (preview.subject, preview.calendar) == ("Cancelled: slot (en)", None)
+
     async def test_a_refusal_a_place_in_the_queue_and_an_incomplete_team_can_be_seen_too(
         self, notifications: Service
     ) -> None:

@@ -23,7 +23,7 @@ import pytest
 from contracts import facts
 from contracts.commands import RetryMail
 from contracts.enrolment import Person
-from contracts.queries import MailsQuestion, MailView
+from contracts.queries import MailPreviewQuestion, MailsQuestion, MailView
 from services.notifications import store
 from services.notifications.contacts import Absence
 from services.notifications.handlers import Planner
@@ -253,6 +253,46 @@ async def test_three_edits_in_a_row_become_one_mail_one_sequence_later(held: Ser
     assert text is not None
     assert "20 juni" in text.get_content(), "what it was is what the person knows"
     assert [each.status for each in await mails(held)] == ["sent", "sent", "sent", "dropped", "dropped"]
+
+
+async def test_a_preview_shows_the_calendar_item_that_goes_out_next(held: Service, mail_server: MailServer) -> None:
+    life = life_with(confirmed("e1", "noor"))
+
+    async def preview(purpose: str, session: str = "kick-off") -> str:
+        asked = MailPreviewQuestion(enrolment="e1", purpose=purpose, session=session)
+        return (await held.desk.preview(asked)).calendar or ""
+
+    async with opened(mail_server.url) as transport:
+        sender = held.sender(transport)
+        await held.reads(life)
+        expected = await preview("invite")
+        await sender.send_due()
+        assert calendar_of(mail_server.taken[1]) == expected == await preview("invite")
+        for day in ("2023-06-22", "2023-06-23", "2023-06-24"):
+            life.moves("kick-off", occasion(day))
+        await held.reads(life)
+        held.clock.forward(minutes=9)
+        expected = await preview("session-moved")
+        assert "SEQUENCE:1\r\n" in expected
+        await sender.send_due()
+        assert calendar_of(mail_server.taken[-1]) == expected
+        held.clock.forward(minutes=9)
+        expected = await preview("withdrawn-invite")
+        withdrawal = await held.desk.preview(MailPreviewQuestion(enrolment="e1", purpose="withdrawn"))
+        life.happens(withdrawn("e1"))
+        await held.reads(life)
+        await sender.send_due()
+        words, cancel = mail_server.taken[-2:]
+        assert calendar_of(cancel) == expected
+        assert "SEQUENCE:2\r\n" in expected
+        said = words.get_body(("plain",))
+        assert said is not None
+        assert said.get_content().split() == withdrawal.text.split()
+        life.happens(confirmed("e2", "noor"))
+        await held.reads(life)
+        anew = await held.desk.preview(MailPreviewQuestion(enrolment="e2", purpose="invite"))
+        await sender.send_due()
+        assert calendar_of(mail_server.taken[-1]) == anew.calendar, "a new item, not the cancelled one"
 
 
 async def test_moved_and_moved_back_within_the_hold_says_nothing(held: Service, mail_server: MailServer) -> None:

@@ -16,7 +16,7 @@ from services.notifications.domain.entities import (
 )
 from services.notifications.domain.mails import Appointment, Detail, Planned, Taken
 from services.notifications.domain.planning import Step, evolve, plan, step
-from services.notifications.domain.saying import NOTHING, History, Pointless, Said, Unread, settle, with_told
+from services.notifications.domain.saying import NOTHING, History, Pointless, Said, Unread, foretold, settle, with_told
 from services.notifications.domain.sending import obstacle
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "course_of",
     "enrolment_of",
     "evolve",
+    "foretold",
     "invitation_of",
     "is_over",
     "obstacle",

@@ -115,10 +115,27 @@ def _over(item: Invitation, told: Said | None, now: datetime, *, cancels: bool) 
     A calendar that shows a date to come must not keep it, though the session took place before: an item is over when
     the date that was told is over as well.
     """
-    shown = told is not None and told.purpose not in CANCELS
-    if cancels and shown:
-        return is_over(told.appointment.occasion, now)
-    return is_over(item.occasion, now) and not (shown and not is_over(told.appointment.occasion, now))
+    shown = told.appointment.occasion if told is not None and told.purpose not in CANCELS else None
+    if cancels and shown is not None:
+        return is_over(shown, now)
+    return is_over(item.occasion, now) and (shown is None or is_over(shown, now))
+
+
+def foretold(mail: Planned, history: History, now: datetime) -> Planned:
+    """A mail that somebody looks at before there is reason for it, with what it would say of its calendar item now."""
+    planned, told = mail.detail.appointment, history.told
+    if planned is None:
+        return mail
+    last = told.appointment if told is not None and told.purpose not in CANCELS else None
+    if last is not None and mail.purpose == "invite" and same_for_an_agenda(last.occasion, planned.occasion):
+        return _saying(mail, mail.purpose, last)
+    sequence, stamp = _numbers(history, now)
+    appointment = dataclasses.replace(planned, sequence=sequence, stamp=stamp)
+    if last is not None and mail.purpose in CANCELS:
+        appointment = dataclasses.replace(appointment, occasion=last.occasion)
+    elif last is not None and mail.purpose == "session-moved":
+        appointment = dataclasses.replace(appointment, before=last.occasion)
+    return _saying(mail, mail.purpose, appointment)
 
 
 def with_told(mail: Planned, told: dict[str, History], now: datetime) -> Planned:
@@ -146,13 +163,18 @@ def _next(
     occasion: Occasion,
     before: Occasion | None = None,
 ) -> Appointment:
-    stamp = now.replace(microsecond=0)
-    if history.stamp is not None:
-        stamp = max(stamp, history.stamp + timedelta(seconds=1))
-    sequence = 0 if history.sequence is None else history.sequence + 1
+    sequence, stamp = _numbers(history, now)
     return dataclasses.replace(
         planned, sequence=sequence, stamp=stamp, occasion=occasion, before=before, change=item.sequence
     )
+
+
+def _numbers(history: History, now: datetime) -> tuple[int, datetime]:
+    """The SEQUENCE and DTSTAMP of what is written next about an item."""
+    stamp = now.replace(microsecond=0)
+    if history.stamp is not None:
+        stamp = max(stamp, history.stamp + timedelta(seconds=1))
+    return 0 if history.sequence is None else history.sequence + 1, stamp
 
 
 def _saying(mail: Planned, purpose: Purpose, appointment: Appointment) -> Planned:

@@ -21,6 +21,7 @@ from services.notifications.store.inbox import (
     received_about,
     received_bytes,
 )
+from services.notifications.store.items import histories
 from services.notifications.store.key import fingerprint, key
 from services.notifications.store.measuring import Queue, queue
 from services.notifications.store.news import LOG, SOURCE, News, append
@@ -68,6 +69,7 @@ __all__ = [
     "forget_bytes",
     "forget_old_bytes",
     "forget_old_received",
+    "histories",
     "keep",
     "key",
     "last_told",

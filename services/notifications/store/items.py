@@ -58,6 +58,13 @@ def history(written: Sequence[Line], ordinal: int | None = None) -> History:
     )
 
 
+def histories(connection: sqlite3.Connection, uids: Collection[str]) -> dict[str, History]:
+    """What was written about each of these items until now, those left out about which nothing was."""
+    written: dict[str, list[Line]] = lines(connection, uids)
+    written |= {uid: [line] for uid, line in inherited(connection, set(uids) - written.keys()).items()}
+    return {uid: history(found) for uid, found in written.items()}
+
+
 def inherited(connection: sqlite3.Connection, uids: Collection[str]) -> Mapping[str, Line]:
     """
     What people know of items that were taken up silently (``DEELNAME_QUIET_UNTIL``), told by an earlier database.

@@ -26,6 +26,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from services.chassis import metrics, tracing
 from services.chassis.broker import ConnectionLost, while_connected
+from services.chassis.patience import Patience
 
 _log = structlog.get_logger("chassis.reader")
 
@@ -40,9 +41,11 @@ CREATE TABLE positions (
 _HEARTBEAT = 0.5  # seconds between the broker's signs of life when there is nothing to deliver
 _SILENCE = 1.5  # seconds without any sign of life after which the consumer counts as gone
 _LONGEST_QUEUE = 30  # seconds that what the broker said may wait to be heard
+_MOST_UNANSWERED = 2  # looks at the stream, each longer than the one before
 _TICK = 0.25
 _ROOM = 8  # batches that may wait here before flow control is held back
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_LONGEST_ELECTION_PAUSE = 1.0  # where it is the broker that has to come back: who waits long is late
 
 _BATCHES = metrics.sizes("deelname_reader_batch_facts", "Facts that the reader applied together.", ["stream"])
 _APPLYING = metrics.durations("deelname_reader_apply_duration_seconds", "Applying a batch of facts.", ["stream"])
@@ -105,7 +108,8 @@ class Reader:
         batch: int = 500,
     ) -> None:
         self._connection = connection
-        self._jetstream = connection.jetstream(timeout=5)
+        self._asking = Patience(1.0)
+        self._unanswered = 0
         self._stream = stream
         self._load_position = position
         self._apply = apply
@@ -146,8 +150,10 @@ class Reader:
                 await self._follow()
             except StartAgain as doubt:
                 _log.info("reader starts again", stream=self._stream, position=self._position, reason=str(doubt))
+                self._pause = min(self._pause, _LONGEST_ELECTION_PAUSE)
             except (NatsError, OSError) as error:
                 self._complain(str(error) or type(error).__name__)
+                self._pause = min(self._pause, _LONGEST_ELECTION_PAUSE)
             except Exception as error:
                 self._complain(f"{type(error).__name__}: {error}", error)
             self._following = False
@@ -161,7 +167,8 @@ class Reader:
         reconnects = self._connection.stats["reconnects"]
         consumer = _Consumer(self._connection, self._stream, self._batch * _ROOM)
         try:
-            self._head = await consumer.open(self._position + 1)
+            self._head = await self._asking.wait(lambda seconds: consumer.open(self._position + 1, seconds))
+            self._unanswered = 0
             self._following = True
             looked = monotonic()
             while True:
@@ -211,7 +218,21 @@ class Reader:
             self._complaint = ""
 
     async def _compare_with_stream(self, consumer: _Consumer) -> None:
-        info = await while_connected(self._connection, self._jetstream.stream_info(self._stream))
+        try:
+            info = await self._asking.wait(
+                lambda seconds: while_connected(
+                    self._connection,
+                    self._connection.jetstream(timeout=seconds).stream_info(self._stream),
+                    seconds + 1,
+                )
+            )
+        except TimeoutError:
+            # The stream may have no leader at this moment, while another server keeps our consumer alive.
+            self._unanswered += 1
+            if self._unanswered > _MOST_UNANSWERED:
+                raise
+            return
+        self._unanswered = 0
         self._head = int(info.state.last_seq)
         self._pause = _SHORTEST_PAUSE
         if self._head > self._position and consumer.idle > 1:
@@ -271,13 +292,13 @@ class _Consumer:
         """Seconds since the broker could last have sent a message and did not."""
         return 0.0 if self._waiting else monotonic() - self._delivered
 
-    async def open(self, start: int) -> int:
-        """Begin at sequence ``start``; returns the stream's last sequence."""
+    async def open(self, start: int, within: float) -> int:
+        """Begin at sequence ``start``, ``within`` some seconds; returns the stream's last sequence."""
         inbox = self._connection.new_inbox()
         self._subscription = await self._connection.subscribe(inbox, cb=self._receive)
         info = await while_connected(
             self._connection,
-            self._connection.jetstream(timeout=5).add_consumer(
+            self._connection.jetstream(timeout=within).add_consumer(
                 self._stream,
                 ConsumerConfig(
                     deliver_subject=inbox,
@@ -291,6 +312,7 @@ class _Consumer:
                     mem_storage=True,
                 ),
             ),
+            within + 1,
         )
         return start - 1 + int(info.num_pending or 0)
 

@@ -21,12 +21,14 @@ from typing import Any
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.js.api import StreamInfo
 from nats.js.errors import NotFoundError
 
 from services.chassis import metrics, tracing
 from services.chassis.broker import publish_all, while_connected
 from services.chassis.database import Database
 from services.chassis.log import Entry, Log
+from services.chassis.patience import Patience
 
 _log = structlog.get_logger("chassis.relay")
 
@@ -41,7 +43,7 @@ _MOST_OFFERED = 4 * BATCH_MESSAGES
 
 _IDLE = 1.0  # seconds after which the stream is asked whether it is still what it was
 _DIVERGED_PAUSE = 2.0
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _MESSAGE_ID = "Nats-Msg-Id"
 
 _BATCHES = metrics.sizes("deelname_relay_batch_facts", "Facts that the relay published together.", ["stream"])
@@ -136,12 +138,13 @@ class Relay:
         before: Callable[[Sequence[Entry]], Awaitable[None]] | None = None,
     ) -> None:
         self._connection = connection
-        self._jetstream = connection.jetstream(timeout=5)
         self._database = database
         self._log = log
         self._stream = stream
         self._forgets = forgets
         self._before = before
+        self._asking = Patience(1.0)
+        self._publishing = Patience(2.0)
         self._woken = asyncio.Event()
         self._offered: deque[Entry] = deque()
         self._unread = True
@@ -241,7 +244,7 @@ class Relay:
         begun = tracing.now()
         messages = [(entry.subject, entry.body, {_MESSAGE_ID: entry.id}) for entry in entries]
         messages[0][2]["Nats-Expected-Last-Sequence"] = str(position)
-        sequence = await publish_batch(self._connection, messages)
+        sequence = await self._publishing.wait(lambda seconds: publish_batch(self._connection, messages, seconds))
         if sequence != entries[-1].position:
             raise StreamDiverged(f"the stream stored position {entries[-1].position} as {sequence}")
         self._copied = sequence
@@ -280,7 +283,7 @@ class Relay:
 
     async def _ask_stream(self) -> None:
         """Learn how far the stream is, and make sure that it is a copy of the log as far as it goes."""
-        info = await while_connected(self._connection, self._jetstream.stream_info(self._stream))
+        info = await self._stream_info()
         sequence = int(info.state.last_seq)
         # Read after the stream: whatever another relay published was committed before.
         expected, self._head = await self._database.run(
@@ -292,7 +295,13 @@ class Relay:
             raise StreamDiverged(f"of {sequence} facts the stream holds {info.state.messages}: was it purged?")
         if sequence:
             try:
-                message = await while_connected(self._connection, self._jetstream.get_msg(self._stream, seq=sequence))
+                message = await self._asking.wait(
+                    lambda seconds: while_connected(
+                        self._connection,
+                        self._connection.jetstream(timeout=seconds).get_msg(self._stream, seq=sequence),
+                        seconds + 1,
+                    )
+                )
             except NotFoundError:
                 if not self._forgets:
                     raise StreamDiverged(f"the stream has lost message {sequence}") from None
@@ -303,9 +312,18 @@ class Relay:
         self._copied = sequence
         self._unread = True
 
+    async def _stream_info(self) -> StreamInfo:
+        return await self._asking.wait(
+            lambda seconds: while_connected(
+                self._connection,
+                self._connection.jetstream(timeout=seconds).stream_info(self._stream),
+                seconds + 1,
+            )
+        )
+
     async def _look_after_stream(self) -> None:
         """A stream that was emptied or made anew would otherwise be noticed at the next fact only."""
-        info = await while_connected(self._connection, self._jetstream.stream_info(self._stream))
+        info = await self._stream_info()
         lost = info.state.messages != self._copied and not self._forgets
         if info.state.last_seq != self._copied or lost or info.created != self._created:
             await self._ask_stream()

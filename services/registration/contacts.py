@@ -20,6 +20,7 @@ from contracts.subjects import CONTACTS
 from services.chassis.broker import while_connected
 from services.chassis.database import Database
 from services.chassis.log import Entry
+from services.chassis.patience import Patience
 from services.chassis.relay import publish_batch
 from services.registration import store
 from services.registration.store import Contact
@@ -49,6 +50,7 @@ class Contacts:
         # Whom an erasure is about to purge must not be put back by somebody who read the table before.
         self._one_at_a_time = asyncio.Lock()
         self._short_at: int | None = None
+        self._patience = Patience()
 
     async def look_after(self) -> None:
         """
@@ -138,9 +140,11 @@ class Contacts:
             (key_subject(person), who.model_dump_json().encode(), {}) for person, who in people.items()
         ]
         for start in range(0, len(messages), _MOST_AT_ONCE):
-            await publish_batch(self._connection, messages[start : start + _MOST_AT_ONCE])
+            await self._publish(messages[start : start + _MOST_AT_ONCE])
 
     async def _purge(self, person: str) -> None:
-        await publish_batch(
-            self._connection, [(key_subject(person), b"", {"KV-Operation": "PURGE", "Nats-Rollup": "sub"})]
-        )
+        await self._publish([(key_subject(person), b"", {"KV-Operation": "PURGE", "Nats-Rollup": "sub"})])
+
+    async def _publish(self, messages: Sequence[tuple[str, bytes, dict[str, str]]]) -> None:
+        # The same once more changes nothing.
+        await self._patience.wait(lambda seconds: publish_batch(self._connection, messages, seconds))

@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and the broker that cuts the line at the worst moment."""
+"""A TCP proxy between a client and the broker that cuts the line at the worst moment, or has a request go nowhere."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ class Proxy:
 
     Attributes:
         cuts: how many times the line was cut.
+        lost: how many pieces went nowhere.
     """
 
     def __init__(self, upstream: int) -> None:
         self.port = free_port()
         self.cuts = 0
+        self.lost = 0
         self._mark: bytes | None = None
+        self._losing: bytes | None = None
         self._upstream = upstream
 
     @property
@@ -30,6 +33,10 @@ class Proxy:
     def cut_once_behind(self, mark: bytes) -> None:
         """Let the next piece that holds ``mark`` through to the broker, keep its answer back, and cut the line."""
         self._mark = mark
+
+    def lose_one(self, mark: bytes) -> None:
+        """Have the next piece that holds ``mark`` go nowhere, as a request to a stream that has no leader does."""
+        self._losing = mark
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Proxy]:
@@ -48,6 +55,10 @@ class Proxy:
         answers = asyncio.create_task(self._pass_on(upstream_reader, writer))
         try:
             while piece := await reader.read(65536):
+                if self._losing is not None and self._losing in piece:
+                    self._losing = None
+                    self.lost += 1
+                    continue
                 cut = self._mark is not None and self._mark in piece
                 if cut:
                     self._mark = None

@@ -16,6 +16,7 @@ from services.chassis.log import SqliteLog
 from services.chassis.reader import GapError, Message, Reader, load_position, save_position
 from services.chassis.relay import Relay, publish_batch
 from tests.chassis.conftest import STREAM, append, entries, make_stream, running, until, until_stored
+from tests.chassis.proxy import Proxy
 from tests.conftest import Broker
 
 
@@ -203,6 +204,31 @@ async def test_a_consumer_that_vanished_is_replaced(connection: Client, stream: 
         await publish(connection, 6, 10)
         await fold.reached(10)
     assert await fold.effects() == list(range(1, 11))
+
+
+@pytest.mark.parametrize("what", ["$JS.API.CONSUMER.CREATE.", "$JS.API.STREAM.INFO."])
+async def test_what_is_asked_during_an_election_is_asked_again_soon(
+    broker: Broker, connection: Client, stream: str, fold: Fold, what: str
+) -> None:
+    """While the servers of a cluster elect a leader nobody answers for a stream: what is asked then goes nowhere."""
+    async with Proxy(broker.port).open() as proxy:
+        unheard = await connect(proxy.url, "unheard")
+        reader = fold.reader(unheard)
+        if "CREATE" in what:
+            # The first thing that goes over this line, but for what nats-py asks with.
+            await unheard.jetstream().stream_info(stream)
+            proxy.lose_one(what.encode())
+        async with running(reader.run()):
+            if "INFO" in what:
+                await until(lambda: reader.following)
+                proxy.lose_one(what.encode())
+            await until(lambda: proxy.lost == 1)
+            await publish(connection, 1, 5)
+            async with asyncio.timeout(4):
+                await fold.reached(5)
+            await until(lambda: reader.following and reader.lag == 0)
+        await unheard.close()
+    assert await fold.effects() == list(range(1, 6))
 
 
 async def test_a_slow_fold_holds_the_broker_back_and_loses_nothing(

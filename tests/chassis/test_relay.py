@@ -193,6 +193,29 @@ async def test_an_answer_that_was_lost_heals_by_asking_again(
     assert await stored(connection) == copies(3 * size)
 
 
+@pytest.mark.parametrize("what", ["HPUB log.test.", "$JS.API.STREAM.INFO."])
+async def test_what_is_asked_during_an_election_is_asked_again_soon(
+    broker: Broker, connection: Client, database: Database, stream: str, what: str
+) -> None:
+    """While the servers of a cluster elect a leader nobody answers for a stream: what is asked then goes nowhere."""
+    async with Proxy(broker.port).open() as proxy:
+        unheard = await connect(proxy.url, "unheard")
+        relay = Relay(unheard, database, LOG, stream)
+        async with running(relay.run()):
+            await until(lambda: relay.following)
+            proxy.lose_one(what.encode())
+            await until(lambda: proxy.lost == 1 or what.startswith("HPUB"))
+            await append(database, 1, 1)
+            relay.wake()
+            # An election takes four seconds at least; whoever waited five for the lost answer would come second.
+            async with asyncio.timeout(4):
+                await until_stored(connection, 1)
+            await until(lambda: relay.following and relay.lag == 0)
+            assert proxy.lost == 1
+        await unheard.close()
+    assert await stored(connection) == copies(1)
+
+
 async def test_a_log_behind_the_stream_is_never_copied_over_it(
     connection: Client, database: Database, stream: str, tmp_path: Path, migrations: Path
 ) -> None:

@@ -10,6 +10,8 @@ Result = TypeVar("Result")
 
 _TIMES = 3
 """An answer may take so many times as long as the last one."""
+_MORE = 1.3
+"""Slowly, so that what is asked just before the end of an election does not outlast it by much."""
 
 
 class Patience:
@@ -34,13 +36,13 @@ class Patience:
         The result of ``request``, which is given the seconds that it may take.
 
         Raises:
-            TimeoutError: as ``request`` does; the next one is given twice the time.
+            TimeoutError: as ``request`` does; the next one is given a third more time.
         """
         begun = monotonic()
         try:
             result = await request(self.seconds)
         except TimeoutError:
-            self.seconds = min(2 * self.seconds, self._longest)
+            self.seconds = min(_MORE * self.seconds, self._longest)
             raise
         self.seconds = min(max(_TIMES * (monotonic() - begun), self._shortest), self._longest)
         return result

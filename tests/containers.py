@@ -63,10 +63,14 @@ def engine() -> str:
 
 def sweep() -> None:
     """Remove the containers of test runs that were killed."""
+    from docker.errors import NotFound
+
     with _client() as client:
-        for container in client.containers.list(all=True, filters={"label": _OURS}):
+        # Other runs start, end and sweep beside this one: what is gone meanwhile is gone.
+        for container in client.containers.list(all=True, filters={"label": _OURS}, ignore_removed=True):
             if not Path(f"/proc/{container.labels[_OURS]}").exists():
-                container.remove(force=True, v=True)
+                with contextlib.suppress(NotFound):
+                    container.remove(force=True, v=True)
 
 
 @contextlib.contextmanager

@@ -108,9 +108,11 @@ class TestRunning:
     async def test_each_service_is_told_what_it_needs_and_no_more(self, running: LocalSystem, port_base: int) -> None:
         data = running.layout.data
         common = {"NATS_URL", "NATS_USER", "NATS_PASSWORD", "NATS_NAME", "DATA", "HTTP_HOST", "HTTP_PORT", "LOG_LEVEL"}
+        common |= {"PUBLIC_A_MINUTE"}
 
         assert told(data, "reporting").keys() == common
-        own = {"TRANSPORT", "SENDER", "PUBLIC_URL", "HOLD", "MAILS_A_MINUTE_AND_DOMAIN", "MAILS_A_PROGRAMME_AND_HOUR"}
+        own = {"TRANSPORT", "SENDER", "PUBLIC_URL", "INBOX", "HOLD"}
+        own |= {"MAILS_A_MINUTE_AND_DOMAIN", "MAILS_A_PROGRAMME_AND_HOUR"}
         assert told(data, "notifications").keys() == common | own
         assert told(data, "notifications")["TRANSPORT"] == f"maildir:{data / 'mail'}"
         assert told(data, "registration")["PARTNERS"] == "demo"

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from cli.desk import Desk, Speech, command, group
 from cli.failure import USAGE, Failure
+from contracts.base import EmailAddress
 from contracts.commands import (
     LARGEST_RAW,
     AddSuppression,
@@ -34,6 +36,8 @@ from contracts.queries import (
     ReceivedQuestion,
     SuppressionList,
 )
+
+_ADDRESS: TypeAdapter[str] = TypeAdapter(EmailAddress)
 
 app = group("Mails: list them with their fate, preview one without sending it, retry what failed, see what came back.")
 
@@ -92,7 +96,7 @@ def list_(
     "preview",
     examples=[
         "deelname mail preview 0198… --purpose confirmation",
-        "deelname mail preview 0198… --purpose invitation --session aftrap --html mail.html --raw mail.eml",
+        "deelname mail preview 0198… --purpose invite --session aftrap --html mail.html --raw mail.eml",
     ],
 )
 def preview(
@@ -122,7 +126,7 @@ def preview(
         found = connection.ask("notifications", "mail", "preview", question, MailPreview)
     for path, text in ((html, found.html), (raw, found.raw)):
         if path:
-            _write(path, text)
+            _write(path, text.encode())
             desk.output.note(f"wrote {path}")
     if desk.output.as_json:
         desk.output.json(found)
@@ -162,6 +166,8 @@ def receive(
 ) -> None:
     """Hand a mail over that came back: a bounce, or an answer to an invitation."""
     raw = _read(file)
+    if not raw.strip():
+        raise Failure(f"{file} is empty.", "Give the whole mail as it came, its headers first.", code=USAGE)
     if len(raw) > LARGEST_RAW:
         raise Failure(
             f"The mail has {len(raw)} octets; {LARGEST_RAW} fit into a message of the broker.",
@@ -193,13 +199,14 @@ def received(
             found = connection.ask(
                 "notifications", "received", "get", ReceivedMailQuestion(received=number), ReceivedMessage
             )
-        text = base64.b64decode(found.raw).decode("utf-8", "backslashreplace")
+        content = base64.b64decode(found.raw)
         if raw:
-            _write(raw, text)
+            _write(raw, content)
             desk.output.note(f"wrote {raw}")
-        elif desk.output.as_json:
+        if desk.output.as_json:
             desk.output.json(found)
-        else:
+        elif not raw:
+            text = content.decode("utf-8", "backslashreplace")
             # A stranger's control characters must not reach the terminal.
             desk.output.say("".join(each if each.isprintable() or each == "\n" else " " for each in text))
         return
@@ -262,11 +269,22 @@ def lift(
         )
     if desk.output.as_json:
         desk.output.json(result)
-    desk.output.say(f"✓ lifted ({result.changed})" if result.changed else "✓ nothing was suppressed")
+    desk.output.say(
+        "✓ lifted: mails go to it again; 'deelname mail retry' sends what failed"
+        if result.changed
+        else "✓ nothing was suppressed: 'deelname mail suppressed' lists what is"
+    )
 
 
 def _whose(whom: str) -> dict[str, str]:
-    return {"email" if "@" in whom else "person": whom}
+    if "@" not in whom:
+        return {"person": whom}
+    try:
+        return {"email": _ADDRESS.validate_python(whom)}
+    except ValidationError:
+        raise Failure(
+            f"'{whom}' is no address.", "Write it as noor@bibliotheek.example, or give a person's id.", code=USAGE
+        ) from None
 
 
 def _read(file: str) -> bytes:
@@ -276,9 +294,8 @@ def _read(file: str) -> bytes:
         raise Failure(f"{file} cannot be read: {error.strerror}.", "Choose another file.", code=USAGE) from None
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     try:
-        # newline="": a message's own line ends (RFC 5322) stay as they are.
-        path.write_text(text, encoding="utf-8", newline="")
+        path.write_bytes(content)
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}.", "Choose another file.", code=USAGE) from None

@@ -1,0 +1,131 @@
+"""What comes back by mail and addresses that nothing is sent to, by the tool, in a system that runs."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Deelname, until
+from tests.cli.test_enrolments import enrol
+from tests.notifications.inbox.returned import person, postfix, reply
+
+# One system for all of them, not one for each worker.
+pytestmark = pytest.mark.xdist_group("cli")
+
+
+def mailed(running: Path, address: str) -> list[EmailMessage]:
+    """What lies in the maildir for somebody."""
+    mails = [
+        message_from_bytes(path.read_bytes(), policy=policy.default)
+        for path in sorted((running.parent / "mail" / "new").iterdir())
+    ]
+    return [each for each in mails if isinstance(each, EmailMessage) and each["Delivered-To"] == address]
+
+
+def written(folder: Path, name: str, content: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def noor(deelname: Deelname, programme: str, running: Path) -> str:
+    """The address of somebody who was mailed a confirmation and an invitation."""
+    enrol(deelname, programme, "Noor")
+    address = f"noor@{programme}.example"
+    until(lambda: len(mailed(running, address)) == 2)
+    until(lambda: {each["status"] for each in mails_of(deelname, programme)} == {"sent"})
+    return address
+
+
+def mails_of(deelname: Deelname, programme: str) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = deelname("mail", "list", "--programme", programme, "--json").json["mails"]
+    return found
+
+
+def test_a_bounce_is_handed_in_and_the_address_gets_nothing_until_that_is_lifted(
+    deelname: Deelname, programme: str, noor: str, running: Path, tmp_path: Path
+) -> None:
+    confirmation = next(each for each in mailed(running, noor) if not list(each.iter_attachments()))
+    bounce = written(tmp_path, "bounce.eml", postfix(confirmation["Return-Path"].strip("<>"), noor))
+    result = deelname("mail", "receive", bounce, "--json").json
+    assert (result["kind"], "does not exist" in result["note"]) == ("bounce", True)
+    again = deelname("mail", "receive", bounce)
+    assert (again.code, "✓ bounce" in again.said) == (0, True)
+    listed = deelname("mail", "received", "--json").json["received"]
+    assert [each["mail"] for each in listed if each["mail"] == result["mail"]]
+    assert "bounce" in deelname("mail", "received").said
+
+    who = next(each["person"] for each in mails_of(deelname, programme))
+    (suppressed,) = [
+        each for each in deelname("mail", "suppressed", "--json").json["suppressed"] if each["person"] == who
+    ]
+    assert (suppressed["source"], suppressed["status"]) == ("bounce", "5.1.1")
+    assert noor not in deelname("mail", "suppressed").said, "staff see whose it is, by the id"
+
+    lifted = deelname("mail", "lift", noor)
+    assert (lifted.code, lifted.said) == (0, "✓ lifted: mails go to it again; 'deelname mail retry' sends what failed")
+    assert deelname("mail", "retry", result["mail"]).code == 0
+    until(lambda: {each["status"] for each in mails_of(deelname, programme)} <= {"sent"})
+    assert "nothing was suppressed" in deelname("mail", "lift", noor).said
+
+
+def test_staff_take_an_address_out_and_let_it_in_again(deelname: Deelname, programme: str, noor: str) -> None:
+    who = next(each["person"] for each in mails_of(deelname, programme))
+    assert deelname("mail", "suppress", who, "--reason", "asked by telephone", "--json").json == {"changed": 1}
+    assert "already" in deelname("mail", "suppress", noor, "--reason", "once more").said
+    assert "asked by telephone" in deelname("mail", "suppressed").said
+    assert deelname("mail", "lift", who, "--json").json == {"changed": 1}
+
+
+def test_an_answer_is_taken_and_what_is_no_answer_waits_for_a_person(
+    deelname: Deelname, noor: str, running: Path, tmp_path: Path
+) -> None:
+    invite = next(each for each in mailed(running, noor) if list(each.iter_attachments()))
+    calendar = next(each for each in invite.walk() if each.get_content_type() == "text/calendar").get_content()
+    uid = calendar.replace("\r\n ", "").partition("UID:")[2].split()[0]
+    stamp = calendar.partition("DTSTAMP:")[2].split()[0]
+    answer = written(tmp_path, "answer.eml", reply(uid, noor, "DECLINED", stamp=stamp))
+    assert deelname("mail", "receive", answer, "--json").json["note"] == "declined"
+
+    words = person("deelname@deelname.example", noor, "Gr\xfc\xdfe \x1b[2J").replace("ü".encode(), b"\xfc")
+    question = written(tmp_path, "question.eml", words)
+    number = deelname("mail", "receive", question, "--json").json["received"]
+    unread = deelname("mail", "received", "--unread", "--json").json["received"]
+    assert [each["received"] for each in unread if each["received"] == number]
+    shown = deelname("mail", "received", number)
+    assert "e [2J" in shown.said
+    assert "\x1b" not in shown.out, "a stranger's control characters do not reach the terminal"
+    copy = tmp_path / "copy.eml"
+    assert deelname("mail", "received", number, "--raw", copy).code == 0
+    assert copy.read_bytes() == words, "byte for byte, whatever its character set"
+    assert b64decode(deelname("mail", "received", number, "--json").json["raw"]) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("receive", "nowhere.eml"), 2, "nowhere.eml cannot be read"),
+        (("receive", "{empty}"), 2, "is empty"),
+        (("receive", "{large}"), 2, "DEELNAME_INBOX"),
+        (("received", "987654"), 1, "987654"),
+        (("suppress", "noor@", "--reason", "x"), 2, "'noor@' is no address"),
+        (("suppress", "nobody-has-this-id", "--reason", "x"), 1, "nobody-has-this-id"),
+        (("lift", "@"), 2, "'@' is no address"),
+        (("suppress", "noor@bibliotheek.example"), 2, "--reason"),
+    ],
+)
+def test_a_mistake_is_answered_with_what_to_do(
+    deelname: Deelname, tmp_path: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    files = {
+        "{empty}": written(tmp_path, "empty.eml", b" \r\n"),
+        "{large}": written(tmp_path, "large.eml", b"x" * 900_000),
+    }
+    outcome = deelname("mail", *(files.get(each, each) for each in words))
+    assert (outcome.code, said in outcome.said) == (code, True), outcome.said
+    assert "Traceback" not in outcome.said

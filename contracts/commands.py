@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field, model_validator
 
+from contracts.access import Role
 from contracts.base import EmailAddress, Identity, Language, Line, Message, Slug, Text
 from contracts.enrolment import EnrolmentRequest, EnrolmentStatus, MissingSeat, ParticipantRequest, Person
 from contracts.organisation import Organisation
@@ -160,6 +161,32 @@ class LiftSuppression(SuppressionCommand):
     """Send to an address again; what was not sent meanwhile is sent by ``mail.retry``."""
 
 
+class CreateToken(Message):
+    """
+    Give somebody of the staff, or a program, a token for HTTP.
+
+    Other than commands it has no ``id``: the answer of a command with an id is kept for ever, and this one must not be.
+    """
+
+    name: Line
+    role: Role
+    organisations: tuple[Slug, ...] = Field(default=(), description="An organiser's: their programmes are theirs.")
+    expires: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _organisers_alone_have_organisations(self) -> CreateToken:
+        if (self.role == "organiser") != bool(self.organisations):
+            raise ValueError("an organiser needs organisations, and nobody else has any")
+        return self
+
+
+class RevokeToken(Message):
+    """Make a token worthless, by its name or by its account."""
+
+    name: Line | None = None
+    account: Identity | None = None
+
+
 class RebuildReport(Command):
     """Fold all facts again into a fresh database and swap it in."""
 
@@ -211,6 +238,22 @@ class PersonResult(Message):
 
     person: Identity
     result: Literal["corrected", "unchanged", "erased"]
+
+
+class TokenMade(Message):
+    """The one time that a token is told."""
+
+    account: Identity
+    name: Line
+    role: Role
+    token: str
+
+
+class TokenRevocation(Message):
+    """Whose token is worth nothing now."""
+
+    account: Identity
+    name: Line
 
 
 class RetriedMail(Message):

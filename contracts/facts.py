@@ -14,8 +14,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, create_model
+from pydantic import AwareDatetime, Field, StringConstraints, TypeAdapter, ValidationError, create_model
 
+from contracts.access import Role
 from contracts.base import Identity, Message, Slug, Text, Title
 from contracts.enrolment import Enrolled, MissingSeat, Participant, Reason
 from contracts.envelope import Envelope, UnknownData
@@ -312,6 +313,32 @@ class PersonErased(Message):
     cause: Literal["asked-for", "term-passed"] | None = None
 
 
+# Staff ---------------------------------------------------------------------------------------------------------------
+
+
+@_fact("token.created.v1")
+class TokenCreated(Message):
+    """
+    A token of the staff is good from now on.
+
+    ``digest`` is the SHA-256 of its secret of 256 random bits, from which nobody gets back to the secret. Services read
+    here which tokens there are, and need ask nobody when one is shown to them.
+    """
+
+    account: Identity
+    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    role: Role
+    organisations: tuple[Slug, ...] = ()
+    expires: AwareDatetime | None = None
+
+
+@_fact("token.revoked.v1")
+class TokenRevoked(Message):
+    """A token is worth nothing from now on."""
+
+    account: Identity
+
+
 # Notifications' own log ----------------------------------------------------------------------------------------------
 
 
@@ -396,6 +423,8 @@ RegistrationFact: TypeAlias = (
     | ThemePublished
     | PersonCorrected
     | PersonErased
+    | TokenCreated
+    | TokenRevoked
 )
 NotificationsFact: TypeAlias = MailSent | MailFailed | MailBounced | InvitationAnswered
 

@@ -26,7 +26,7 @@ FOLDER: Final = Path(__file__).parent / "schemas"
 SAMPLES: Final = Path(__file__).parent / "samples"
 """Of every type one message with every field, ``<type>.full.json``, and one with only those required, ``.minimal``."""
 
-COMMANDS: Final[tuple[type[commands.Command], ...]] = (
+COMMANDS: Final[tuple[type[Message], ...]] = (
     commands.PublishProgramme,
     commands.WithdrawProgramme,
     commands.PublishTheme,
@@ -43,6 +43,8 @@ COMMANDS: Final[tuple[type[commands.Command], ...]] = (
     commands.ReceiveMail,
     commands.AddSuppression,
     commands.LiftSuppression,
+    commands.CreateToken,
+    commands.RevokeToken,
     commands.RebuildReport,
 )
 QUERIES: Final[tuple[type[Message], ...]] = (
@@ -66,6 +68,8 @@ ANSWERS: Final[tuple[type[Message], ...]] = (
     commands.EnrolmentResult,
     commands.EnrolmentReceipt,
     commands.PersonResult,
+    commands.TokenMade,
+    commands.TokenRevocation,
     commands.RetriedMail,
     commands.ReceivedMail,
     commands.Suppressed,
@@ -80,6 +84,8 @@ ANSWERS: Final[tuple[type[Message], ...]] = (
     queries.PeopleExpiring,
     queries.LunchList,
     queries.LogPiece,
+    queries.TokenList,
+    queries.TokenUses,
     queries.MailView,
     queries.MailList,
     queries.MailPreview,

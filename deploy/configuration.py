@@ -316,6 +316,8 @@ def _import(item: Import) -> dict[str, object]:
     line: dict[str, object] = {"service": {"account": Bare(item.account), "subject": item.subject}}
     if item.within:
         line["to"] = item.within
+    if item.share:
+        line["share"] = True
     return line
 
 

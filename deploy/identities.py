@@ -94,12 +94,14 @@ class Import:
 
     ``within`` is set for subjects of the JetStream interface that the server would answer in the asker's own account
     ("JetStream not enabled for account"): a mapping sends them there first, so that clients need not know.
+    ``share`` has the server say which user asks, in the header ``Nats-Request-Info``, over whatever the user put there.
     """
 
     subject: str
     account: str
     answers: Answers = Answers.ONE
     within: str | None = None
+    share: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,8 +331,8 @@ _READABLE_BY_STAFF = tuple(subjects.log_stream(service) for service in ("registr
 _ACCOUNT_OF = {"registration": REGISTRATION, "notifications": NOTIFICATIONS, "reporting": REPORTING}
 
 _STAFF_IMPORTS = (
-    *(Import(subjects.commands_of(service), account) for service, account in _ACCOUNT_OF.items()),
-    *(Import(subjects.queries_of(service), account) for service, account in _ACCOUNT_OF.items()),
+    *(Import(subjects.commands_of(service), account, share=True) for service, account in _ACCOUNT_OF.items()),
+    *(Import(subjects.queries_of(service), account, share=True) for service, account in _ACCOUNT_OF.items()),
     *(Import(f"$JS.API.DIRECT.GET.{stream}", APPLICATION, Answers.MANY) for stream in _READABLE_BY_STAFF),
     *(_asks_of(f"$JS.API.STREAM.INFO.{stream}") for stream in _READABLE_BY_STAFF),
 )

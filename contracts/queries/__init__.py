@@ -42,6 +42,8 @@ from contracts.queries.registration import (
     ProgrammeStanding,
     ProgrammeView,
     ThemeList,
+    TokenList,
+    TokenView,
 )
 from contracts.queries.reporting import (
     AnswerRow,
@@ -64,6 +66,7 @@ from contracts.queries.reporting import (
     SeatRow,
     ThemeQuestion,
     ThemeReport,
+    TokenUses,
 )
 
 __all__ = [
@@ -126,4 +129,7 @@ __all__ = [
     "ThemeList",
     "ThemeQuestion",
     "ThemeReport",
+    "TokenList",
+    "TokenUses",
+    "TokenView",
 ]

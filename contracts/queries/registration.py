@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from contracts.base import EmailAddress, Identity, Message, Slug, Title
+from contracts.access import Role
+from contracts.base import EmailAddress, Identity, Line, Message, Slug, Title
 from contracts.enrolment import EnrolmentStatus, MissingSeat, Person, Reason
 from contracts.organisation import Organisation
 from contracts.programme import Programme, ProgrammeKind
@@ -198,3 +199,23 @@ class LogPiece(Message):
 
     facts: tuple[dict[str, object], ...]
     head: int
+    actors: dict[str, str] = Field(default_factory=dict, description="The accounts that caused them, and their names.")
+
+
+class TokenView(Message):
+    """A token of the staff; the day of its last use is that at registration."""
+
+    account: Identity
+    name: Line
+    role: Role
+    organisations: tuple[Slug, ...] = ()
+    created: AwareDatetime
+    expires: AwareDatetime | None = None
+    revoked: AwareDatetime | None = None
+    used: date | None = None
+
+
+class TokenList(Message):
+    """All tokens there ever were, the newest first."""
+
+    tokens: tuple[TokenView, ...]

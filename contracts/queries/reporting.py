@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 
 from pydantic import Field
 
-from contracts.base import Message, OrganisationKind, Slug, Title
+from contracts.base import Identity, Message, OrganisationKind, Slug, Title
 from contracts.programme import ProgrammeKind
 
 
@@ -186,6 +187,12 @@ class Participation(Message):
 
     by: Heading
     rows: tuple[ParticipationRow, ...]
+
+
+class TokenUses(Message):
+    """The day on which each account was last let in by its token."""
+
+    uses: dict[Identity, date]
 
 
 class ThemeQuestion(Message):

@@ -27,6 +27,7 @@ from contracts.access import ROLES, Role
 
 _PREFIX: Final = "deelname"
 _SECRET_BYTES: Final = 32
+_LONGEST_SUBJECT: Final = 250
 _NOBODY: Final = hashlib.sha256(b"").hexdigest()
 
 Network = IPv4Network | IPv6Network
@@ -187,7 +188,7 @@ class Proxy:
         if self.subject_header is None or not self.trusts((scope.get("client") or ("", 0))[0]):
             return None
         subjects = _values(scope, self.subject_header.encode())
-        if len(subjects) != 1 or not subjects[0].strip():
+        if len(subjects) != 1 or not 0 < len(subjects[0].strip()) <= _LONGEST_SUBJECT:
             return None
         named = _values(scope, self.groups_header.encode()) if self.groups_header else []
         theirs = [self.groups[group.strip()] for group in ",".join(named).split(",") if group.strip() in self.groups]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -15,8 +17,10 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from pydantic import BaseModel, ValidationError
 
+from contracts.access import Role
 from contracts.problem import ERROR_CODE_HEADER, ERROR_HEADER, Problem, ProblemError, invalid, problem_type
 from services.chassis import tracing
+from services.chassis.access import Caller
 from services.chassis.metrics import CALLS
 
 _log = structlog.get_logger("chassis.commands")
@@ -25,6 +29,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _INBOXES = ("_INBOX", "_R_.")
 """What an inbox begins with: a client's own, or the one that the broker puts in place of another account's."""
+
+_REQUEST_INFO = "Nats-Request-Info"
+_USER = re.compile(r"[A-Za-z0-9._-]{1,120}")
 
 UNEXPECTED = Problem(
     type=problem_type("unexpected"),
@@ -50,6 +57,7 @@ class Call:
         body: the bytes that came.
         headers: NATS headers, empty when there are none.
         reply_to: where the answer goes; "" when nobody waits, or when it is no inbox.
+        caller: who of the staff calls, as far as the broker says.
     """
 
     __slots__ = ("_came", "_connection", "answered", "body", "headers", "reply_to", "subject")
@@ -65,6 +73,21 @@ class Call:
         self.headers = headers
         self.answered = False
         self._came = monotonic()
+
+    @property
+    def caller(self) -> Caller | None:
+        """
+        Who calls, as the broker says.
+
+        A request that comes from another account has a header that the broker wrote, whatever the client put there. It
+        names the user because the import of the staff's account says ``share`` (deploy/identities.py). In our own
+        account nobody else is.
+        """
+        try:
+            user = json.loads(self.headers.get(_REQUEST_INFO, "{}")).get("user")
+        except (ValueError, AttributeError):
+            return None
+        return Caller("broker", user, "admin") if isinstance(user, str) and _USER.fullmatch(user) else None
 
     def parse(self, model: type[Model]) -> Model:
         """
@@ -122,6 +145,7 @@ class Route:
         reply: the model of the answer's body; None when the answer is empty.
         handler: what is called.
         description: one line for the reader of the AsyncAPI document.
+        role: who may call it over HTTP, where its table is served there too; over the broker, rights decide.
     """
 
     subject: str
@@ -129,6 +153,7 @@ class Route:
     reply: type[BaseModel] | None
     handler: Handler
     description: str
+    role: Role = "admin"
 
 
 def serve(broker: NatsBroker, table: Iterable[Route], queue: str = "") -> None:
@@ -164,31 +189,33 @@ def _straight(
     return process
 
 
+async def handle(handler: Handler, call: Call) -> None:
+    """Have a call answered, whatever happens: by the handler, or with what went wrong."""
+    try:
+        awaited = handler(call)
+        if awaited is not None:
+            outcome = await awaited
+            if not call.answered:
+                await call.reply(
+                    outcome.model_dump_json().encode() if isinstance(outcome, BaseModel) else outcome or b""
+                )
+    except ProblemError as error:
+        await call.fail(error.problem)
+    except ValidationError as error:
+        await call.fail(invalid(error))
+    except Exception:
+        # Without the body: it may hold people's data.
+        _log.exception("handler failed", subject=call.subject)
+        await call.fail(UNEXPECTED)
+
+
 def _answering(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
     async def answering(message: Msg) -> None:
         call = Call(message._client, message.subject, message.data, message.reply, message.headers or {})
         if not tracing.is_on():
-            await answer(call)
+            await handle(handler, call)
             return
         with tracing.span(call.subject, "server", parent=call.headers.get(tracing.HEADER)):
-            await answer(call)
-
-    async def answer(call: Call) -> None:
-        try:
-            awaited = handler(call)
-            if awaited is not None:
-                outcome = await awaited
-                if not call.answered:
-                    await call.reply(
-                        outcome.model_dump_json().encode() if isinstance(outcome, BaseModel) else outcome or b""
-                    )
-        except ProblemError as error:
-            await call.fail(error.problem)
-        except ValidationError as error:
-            await call.fail(invalid(error))
-        except Exception:
-            # Without the body: it may hold people's data.
-            _log.exception("handler failed", subject=call.subject)
-            await call.fail(UNEXPECTED)
+            await handle(handler, call)
 
     return answering

@@ -232,7 +232,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         if listens is not None:
             tasks["inbox"] = Lmtp(*listens, takes=inbox.takes, receive=inbox.receive).run
         await service.run(
-            application(health, measure(database, sender, clock)),
+            application(health, settings.guard(), measure(database, sender, clock)),
             host=settings.http_host,
             port=settings.http_port,
             brokers=(broker,),

@@ -17,6 +17,7 @@ from contracts import commands, queries, subjects
 from contracts.envelope import Envelope
 from contracts.facts import FACTS, SERVICES, variant
 from contracts.intake import INTAKE, OUTCOMES
+from services.chassis.access import Verifier
 from services.chassis.broker import connect, faststream_broker, inbox_prefix
 from services.chassis.clock import Clock, clock_from
 from services.chassis.commands import Route, serve
@@ -28,6 +29,7 @@ from services.chassis.relay import Relay
 from services.chassis.service import periodic, run
 from services.chassis.settings import Login
 from services.chassis.specification import Channel, specification
+from services.chassis.staff import staff_router
 from services.chassis.web import application
 from services.registration import pages, store
 from services.registration.batch import Batch
@@ -38,6 +40,7 @@ from services.registration.handlers.intake import Intake
 from services.registration.handlers.retention import Retention
 from services.registration.partners import Partners
 from services.registration.settings import MIGRATIONS, Settings
+from services.registration.tokens import Tokens
 from services.registration.web import router
 from services.registration.writer import Writer
 
@@ -49,6 +52,7 @@ SECONDS_BETWEEN_FORGETTING = 5.0
 SECONDS_BETWEEN_LOOKS_AT_TERMS = 5.0
 SECONDS_BETWEEN_LOOKS_AT_CONTACTS = 15.0
 SECONDS_BETWEEN_LOOKS_AT_PARTNERS = 2.0
+SECONDS_BETWEEN_NOTES_OF_USE = 5.0
 
 
 def routes(handlers: Handlers) -> list[Route]:
@@ -64,40 +68,49 @@ def routes(handlers: Handlers) -> list[Route]:
     result = commands.EnrolmentResult
     return [
         Route(do("programme", "publish"), c.PublishProgramme, c.Published, h.publish_programme(),
-              "Publish a programme, or publish it again with changes."),
+              "Publish a programme, or publish it again with changes.", "organiser"),
         Route(do("programme", "withdraw"), c.WithdrawProgramme, c.Published, h.withdraw_programme(),
-              "Cancel a programme with everything in it."),
+              "Cancel a programme with everything in it.", "organiser"),
         Route(do("theme", "publish"), c.PublishTheme, c.Published, h.publish_theme(), "Publish a theme."),
         Route(do("organisation", "register"), c.RegisterOrganisations, c.OrganisationsRegistered,
               h.register_organisations(), "Put organisations into the registry, or change them."),
-        Route(do("enrolment", "request"), c.RequestEnrolment, result, h.request_enrolment(), "Ask for a place."),
-        Route(do("enrolment", "withdraw"), c.WithdrawEnrolment, result, h.withdraw_enrolment(), "Give a place back."),
+        Route(do("enrolment", "request"), c.RequestEnrolment, result, h.request_enrolment(), "Ask for a place.",
+              "organiser"),
+        Route(do("enrolment", "withdraw"), c.WithdrawEnrolment, result, h.withdraw_enrolment(), "Give a place back.",
+              "organiser"),
         Route(do("enrolment", "promote"), c.PromoteEnrolment, result, h.promote_enrolment(),
-              "Give who waits a place by hand."),
-        Route(do("participant", "add"), c.AddParticipant, result, h.add_participant(), "Add somebody."),
+              "Give who waits a place by hand.", "organiser"),
+        Route(do("participant", "add"), c.AddParticipant, result, h.add_participant(), "Add somebody.", "organiser"),
         Route(do("participant", "change"), c.ChangeParticipant, result, h.change_participant(),
-              "Give somebody another seat or role, or the place to somebody else."),
+              "Give somebody another seat or role, or the place to somebody else.", "organiser"),
         Route(do("participant", "withdraw"), c.WithdrawParticipant, result, h.withdraw_participant(),
-              "Take one person out of an enrolment."),
+              "Take one person out of an enrolment.", "organiser"),
         Route(do("person", "correct"), c.CorrectPerson, c.PersonResult, h.correct_person(),
               "Correct a name, an address or a language."),
         Route(do("person", "erase"), c.ErasePerson, c.PersonResult, h.erase_person(),
               "Erase everything that says who a person is."),
-        Route(ask("programme", "list"), q.Everything, q.ProgrammeList, h.list_programmes(), "All programmes."),
-        Route(ask("programme", "get"), q.ProgrammeQuestion, q.ProgrammeView, h.get_programme(), "One programme."),
-        Route(ask("theme", "list"), q.Everything, q.ThemeList, h.list_themes(), "All themes."),
-        Route(ask("organisation", "list"), q.Everything, q.OrganisationList, h.list_organisations(), "The registry."),
+        Route(ask("programme", "list"), q.Everything, q.ProgrammeList, h.list_programmes(), "All programmes.",
+              "viewer"),
+        Route(ask("programme", "get"), q.ProgrammeQuestion, q.ProgrammeView, h.get_programme(), "One programme.",
+              "organiser"),
+        Route(ask("theme", "list"), q.Everything, q.ThemeList, h.list_themes(), "All themes.", "viewer"),
+        Route(ask("organisation", "list"), q.Everything, q.OrganisationList, h.list_organisations(), "The registry.",
+              "viewer"),
         Route(ask("enrolment", "list"), q.EnrolmentsQuestion, q.EnrolmentList, h.list_enrolments(),
-              "The enrolments of a programme."),
+              "The enrolments of a programme.", "organiser"),
         Route(ask("enrolment", "get"), q.EnrolmentQuestion, q.EnrolmentView, h.get_enrolment(),
-              "One enrolment with its history and the reason for each step."),
+              "One enrolment with its history and the reason for each step.", "organiser"),
         Route(ask("person", "export"), q.PersonQuestion, q.PersonExport, h.export_person(),
               "Everything that registration keeps about a person."),
         Route(ask("lunch", "list"), q.ProgrammeQuestion, q.LunchList, h.list_lunches(),
-              "The lunches of a programme to come, and what people do not eat."),
+              "The lunches of a programme to come, and what people do not eat.", "organiser"),
         Route(ask("person", "expiring"), q.PeopleExpiringQuestion, q.PeopleExpiring, h.people_expiring(),
               "Who will be erased by itself, and when."),
-        Route(ask("log", "read"), q.LogQuestion, q.LogPiece, h.read_log(), "A piece of the log."),
+        Route(ask("log", "read"), q.LogQuestion, q.LogPiece, h.read_log(), "A piece of the log.", "viewer"),
+        Route(do("token", "create"), c.CreateToken, c.TokenMade, h.create_token(),
+              "Give somebody of the staff, or a program, a token for HTTP."),
+        Route(do("token", "revoke"), c.RevokeToken, c.TokenRevocation, h.revoke_token(), "Make a token worthless."),
+        Route(ask("token", "list"), q.Everything, q.TokenList, h.list_tokens(), "All tokens there ever were."),
     ]  # fmt: skip
 
 
@@ -123,10 +136,11 @@ def document() -> dict[str, Any]:
     return specification(TITLE, version("deelname-registration"), DESCRIPTION, routes(unbound), channels())
 
 
-def web(writer: Writer, clock: Clock, health: Health, guard: Guard) -> FastAPI:
-    """The HTTP face."""
+def web(writer: Writer, clock: Clock, health: Health, guard: Guard, table: Iterable[Route]) -> FastAPI:
+    """The HTTP face: everybody's, and the commands and questions for the staff."""
     face = application(TITLE, version("deelname-registration"), DESCRIPTION, health, guard)
     face.include_router(router(writer, clock))
+    face.include_router(staff_router(table))
     face.include_router(pages.router(writer, clock))
     return face
 
@@ -139,7 +153,11 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     contacts = Contacts(connection, database)
     relay = Relay(connection, database, store.LOG, subjects.log_stream(NAME), before=contacts.copy)
 
+    tokens = Tokens(database)
+    await tokens.load()
+
     def committed(batch: Batch) -> None:
+        tokens.committed(batch)
         contacts.know(batch.newcomers.values())
         relay.offer(batch.entries)
 
@@ -147,7 +165,9 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     broker = faststream_broker(**settings.login)
     terms = Terms(timedelta(days=settings.keep_people_days), timedelta(days=settings.keep_others_days))
     retention = Retention(writer, clock, terms)
-    serve(broker, routes(Handlers(writer, clock, retention, settings.confirm_above)), NAME)
+    table = routes(Handlers(writer, clock, retention, settings.confirm_above))
+    serve(broker, table, NAME)
+    guard = settings.guard(Verifier(tokens.find, clock, tokens.used))
 
     async def let_deadlines_pass() -> None:
         await writer.perform(programmes.let_deadlines_pass(clock()))
@@ -158,6 +178,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         "contacts": periodic(SECONDS_BETWEEN_LOOKS_AT_CONTACTS, contacts.look_after),
         "forget": periodic(SECONDS_BETWEEN_FORGETTING, database.forget),
         "retention": periodic(SECONDS_BETWEEN_LOOKS_AT_TERMS, retention.look),
+        "tokens": periodic(SECONDS_BETWEEN_NOTES_OF_USE, tokens.note),
         "deadlines": periodic(SECONDS_BETWEEN_DEADLINE_CHECKS, let_deadlines_pass),
     }
     relays = {subjects.log_stream(NAME): relay}
@@ -173,7 +194,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         brokers.append(intake_broker)
         closing.append(partners_connection.close)
     await run(
-        web(writer, clock, Health(database, relays=relays, clock=clock), settings.guard()),
+        web(writer, clock, Health(database, relays=relays, clock=clock), guard, table),
         host=settings.http_host,
         port=settings.http_port,
         brokers=brokers,

@@ -16,11 +16,12 @@ from contracts.enrolment import Person
 from contracts.envelope import schema_name
 from contracts.facts import NAMES, NO_PROGRAMME, RegistrationFact
 from contracts.subjects import fact_subject
+from services.chassis.access import Caller, Token
 from services.chassis.identity import new_id
 from services.chassis.log import Entry
 from services.registration import store
 from services.registration.domain import ProgrammeState, Registry, evolve, evolve_registry
-from services.registration.store import Contact
+from services.registration.store import Contact, accounts
 
 SOURCE = "registration"
 
@@ -80,7 +81,10 @@ class Batch:
         """The ``traceparent`` of the request that is being decided."""
         self.forgets = False
         """Whether something was deleted that must not stay in the file."""
+        self.tokens: dict[str, Token | None] = {}
+        """Tokens of the staff that were made, or revoked."""
         self._memory = memory
+        self._caller: Caller | None = None
         self._unwritten: list[Contact] = []
         self._enrolments: list[tuple[str, str, str, str | None]] = []
         self._outcomes: list[Entry] = []
@@ -146,6 +150,15 @@ class Batch:
         """Remember where a new enrolment belongs."""
         self._enrolments.append((enrolment, programme, source, request))
 
+    @contextmanager
+    def done_by(self, caller: Caller | None) -> Iterator[None]:
+        """Whatever is recorded inside, somebody of the staff has caused."""
+        before, self._caller = self._caller, caller
+        try:
+            yield
+        finally:
+            self._caller = before
+
     def add_outcome(self, source: str, subject: str, id_: str, body: bytes) -> None:
         """Answer a partner; the answer is written when the batch is."""
         memory = self._memory
@@ -186,7 +199,7 @@ class Batch:
     def all_or_nothing(self) -> Iterator[None]:
         """Undo what is done inside if it raises, and leave the rest of the batch as it was."""
         memory, newcomers = self._memory.copied(), dict(self.newcomers)
-        entries, outcomes = len(self.entries), len(self._outcomes)
+        entries, outcomes, tokens = len(self.entries), len(self._outcomes), dict(self.tokens)
         self.settled.execute("SAVEPOINT piece")
         try:
             yield
@@ -195,7 +208,7 @@ class Batch:
             self.connection.execute("ROLLBACK TO piece")
             self.connection.execute("RELEASE piece")
             self._memory.go_back_to(memory)
-            self.newcomers = newcomers
+            self.newcomers, self.tokens = newcomers, tokens
             self._people_at.clear()
             self._unwritten.clear()
             self._enrolments.clear()
@@ -212,6 +225,18 @@ class Batch:
         if self._outcomes:
             store.OUTCOMES.append(connection, self._outcomes)
 
+    def _actor(self, now: datetime) -> str:
+        caller = self._caller
+        assert caller is not None  # noqa: S101
+        if caller.kind != "proxy":
+            return f"{caller.kind}:{caller.name}"
+        # What the proxy calls somebody may be their address: facts have an id for it.
+        account = accounts.account_of(self.connection, caller.name)
+        if account is None:
+            account = new_id()
+            accounts.add_account(self.connection, account, caller.name, now)
+        return f"proxy:{account}"
+
     def _append(self, programme: str, version: int, fact: RegistrationFact, now: datetime, cause: str | None) -> None:
         if self._memory.head is None:
             self._memory.head = store.LOG.head(self.connection)
@@ -221,12 +246,13 @@ class Batch:
         time = now.astimezone(UTC).isoformat().replace("+00:00", "Z")
         because = f'"causationid":"{cause}",' if cause else ""
         traced = f'"traceparent":"{self.trace}",' if self.trace else ""
+        actor = f'"actor":"{self._actor(now)}",' if self._caller else ""
         # Put together by hand: making an envelope model only to write it out took a third of a decision's time. That
         # it reads back as the envelope is tested for every type of fact.
         body = (
             f'{{"specversion":"1.0","id":"{id_}","source":"{SOURCE}","type":"{type_}","subject":"{programme}",'
             f'"time":"{time}","datacontenttype":"application/json","dataschema":"{schema}",'
-            f'"position":{position},"version":{version},{because}{traced}"data":{fact.model_dump_json(exclude_none=True)}}}'
+            f'"position":{position},"version":{version},{because}{traced}{actor}"data":{fact.model_dump_json(exclude_none=True)}}}'
         )
         self.entries.append(Entry(position, programme, version, subject, body.encode(), id_))
         self.types.append(type_)

@@ -24,7 +24,7 @@ from services.chassis.web import BodyTooLarge
 from services.registration import form as forms
 from services.registration.domain.offering import Offer
 from services.registration.form import Faulty, Form, Unreadable, form_of, request_of
-from services.registration.handlers import enrolments, key_of, queries
+from services.registration.handlers import answers, enrolments, key_of, queries
 from services.registration.handlers.enrolments import Arrival
 from services.registration.sentences import Sentences
 from services.registration.store import Answer
@@ -121,7 +121,8 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
     async def ask(asked: EnrolmentRequest, key: str | None) -> Answer:
         work = enrolments.request(asked, Arrival(clock(), "web", WEB, key, new_id))
         people = [one.person for one in asked.participants]
-        return await writer.perform(work, key_of(WEB, key, asked, "request") if key else None, people)
+        same = key_of(WEB, key, asked, "request") if key else None
+        return answers.told_in_public(await writer.perform(work, same, people))
 
     return routes
 

@@ -14,7 +14,7 @@ from contracts.queries import ProgrammeList, ProgrammeQuestion, ProgrammeView
 from services.chassis.clock import Clock
 from services.chassis.identity import new_id
 from services.chassis.problems import problem_response, problems
-from services.registration.handlers import enrolments, key_of, queries
+from services.registration.handlers import answers, enrolments, key_of, queries
 from services.registration.handlers.enrolments import Arrival
 from services.registration.store import Answer
 from services.registration.writer import Writer
@@ -64,7 +64,7 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
         key = key_of(WEB, idempotency_key, body, "request") if idempotency_key else None
         work = enrolments.request(body, Arrival(clock(), "web", WEB, idempotency_key, new_id))
         people = [one.person for one in body.participants]
-        return _response(await writer.perform(work, key, people))
+        return _response(answers.told_in_public(await writer.perform(work, key, people)))
 
     return routes
 

@@ -15,6 +15,7 @@ from nats.errors import Error as NatsError
 from contracts import commands, queries, subjects
 from contracts.facts import FACTS, SERVICES, variant
 from contracts.problem import ProblemError
+from services.chassis.access import Verifier
 from services.chassis.broker import connect, faststream_broker
 from services.chassis.clock import clock_from
 from services.chassis.commands import Route, serve
@@ -25,7 +26,7 @@ from services.chassis.service import Endless, run
 from services.chassis.specification import Channel, specification
 from services.chassis.web import application
 from services.reporting.domain.evolution import COUNTED
-from services.reporting.handlers import Handlers, Reports
+from services.reporting.handlers import Handlers, Reports, Tokens
 from services.reporting.projection import Projection
 from services.reporting.rebuild import Rebuild, discard_leftovers
 from services.reporting.settings import Settings
@@ -57,6 +58,8 @@ def routes(handlers: Handlers) -> list[Route]:
               "Which organisations took part, and which could have and never did."),
         Route(ask("theme", "get"), q.ThemeQuestion, q.ThemeReport, h.get_theme,
               "What a theme has reached, per municipality and goal."),
+        Route(ask("token", "uses"), q.Everything, q.TokenUses, h.token_uses,
+              "The day on which each account was last let in here, since reporting was started."),
         Route(subjects.command(NAME, "report", "rebuild"), c.RebuildReport, c.RebuiltReport, h.rebuild_report,
               "Fold all facts again into a fresh database and swap it in."),
     ]  # fmt: skip
@@ -127,10 +130,13 @@ async def start(settings: Settings) -> None:
     broker = faststream_broker(**settings.login)
     following = readers(connection, projection)
     reports = Reports(projection)
+    clock = clock_from(settings.now)
+    tokens = Tokens(projection)
+    guard = settings.guard(Verifier(tokens.find, clock, tokens.used))
     rebuild = Rebuild(connection, projection)
-    serve(broker, routes(Handlers(reports, rebuild)), NAME)
+    serve(broker, routes(Handlers(reports, rebuild, tokens)), NAME)
     await run(
-        web(reports, Health(projection, readers=following, clock=clock_from(settings.now)), settings.guard()),
+        web(reports, Health(projection, readers=following, clock=clock), guard),
         host=settings.http_host,
         port=settings.http_port,
         brokers=[broker],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date, datetime
 
 from contracts.commands import RebuildReport, RebuiltReport
 from contracts.problem import ProblemError, not_found
@@ -15,9 +16,11 @@ from contracts.queries import (
     ProgrammeReportList,
     ThemeQuestion,
     ThemeReport,
+    TokenUses,
 )
 from contracts.subjects import query
 from contracts.theme import Theme
+from services.chassis.access import Token
 from services.chassis.commands import Call
 from services.chassis.state import State
 from services.reporting import domain
@@ -88,12 +91,39 @@ class Reports:
         return tuple(domain.themes(self._state).values())
 
 
+class Tokens:
+    """The staff's tokens as the log tells of them: what ``access.Verifier`` finds them by, and tells of their use."""
+
+    def __init__(self, projection: Projection) -> None:
+        self._projection = projection
+        self.uses: dict[str, date] = {}
+        """The day on which each was last used, since this process began."""
+
+    def find(self, account: str) -> Token | None:
+        """The token of an account, unless it was revoked."""
+        known = domain.token(self._projection.state, account)
+        if known is None:
+            return None
+        expires = datetime.fromisoformat(known.expires) if known.expires else None
+        return Token(account, known.digest, known.role, known.organisations, expires)
+
+    def used(self, account: str, day: date) -> None:
+        """Take note."""
+        self.uses[account] = day
+
+
 class Handlers:
     """Calls over NATS, answered from the reports."""
 
-    def __init__(self, reports: Reports, rebuild: Rebuild) -> None:
+    def __init__(self, reports: Reports, rebuild: Rebuild, tokens: Tokens) -> None:
         self._reports = reports
         self._rebuild = rebuild
+        self._tokens = tokens
+
+    async def token_uses(self, call: Call) -> TokenUses:
+        """``ask.reporting.token.uses``."""
+        call.parse(Everything)
+        return TokenUses(uses=self._tokens.uses)
 
     async def list_programmes(self, call: Call) -> ProgrammeReportList:
         """``ask.reporting.programme.list``."""

@@ -1,4 +1,4 @@
-"""The HTTP face: reports as JSON, as CSV for a spreadsheet, and as pages for people."""
+"""The HTTP face: reports as JSON, as CSV for a spreadsheet, and as pages; for staff, whatever their role."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel
 
 from contracts.base import Language, OrganisationKind
@@ -21,13 +21,16 @@ from contracts.queries import (
     ProgrammeReportList,
     ThemeReport,
 )
+from services.chassis.access import Needs
 from services.chassis.pages import Lang, Pages, preferences
+from services.chassis.problems import problems
 from services.reporting import tables
 from services.reporting.handlers import Reports
 from services.reporting.words import WORDS
 
 HEADINGS: Final[tuple[Heading, ...]] = get_args(Heading)
 
+_STAFF: Final = [Depends(Needs("viewer"))]
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _MONTHS: Final[dict[Language, tuple[str, ...]]] = {
     "nl": ("jan.", "feb.", "mrt.", "apr.", "mei", "juni", "juli", "aug.", "sep.", "okt.", "nov.", "dec."),
@@ -45,7 +48,9 @@ def router(reports: Reports) -> APIRouter:
     """Every address."""
     every = APIRouter()
     every.include_router(_api(reports))
-    every.include_router(_pages(reports))
+    pages = _Pages(_TEMPLATES, WORDS)
+    every.include_router(pages.router())
+    every.include_router(_pages(reports, pages))
     return every
 
 
@@ -53,7 +58,9 @@ def router(reports: Reports) -> APIRouter:
 
 
 def _api(reports: Reports) -> APIRouter:
-    router = APIRouter(prefix="/api", tags=["reports"])
+    router = APIRouter(
+        prefix="/api", tags=["reports"], dependencies=_STAFF, responses=problems(401, 403, 404, 422, 429)
+    )
 
     @router.get("/programmes", response_model=ProgrammeReportList)
     async def programmes(format: Format = None, accept: Accept = "") -> Response:
@@ -125,10 +132,8 @@ class _Pages(Pages):
         )
 
 
-def _pages(reports: Reports) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
-    pages = _Pages(_TEMPLATES, WORDS)
-    router.include_router(pages.router())
+def _pages(reports: Reports, pages: _Pages) -> APIRouter:
+    router = APIRouter(include_in_schema=False, dependencies=_STAFF)
 
     async def shown(
         request: Request, lang: Language, template: str, context: Callable[[], Coroutine[Any, Any, dict[str, Any]]]

@@ -20,7 +20,7 @@ from contracts.envelope import Envelope, UnknownData
 
 TYPES = [*facts.FACTS, *intake.INTAKE, *intake.OUTCOMES]
 DOCUMENTS = schemas.documents()
-ONLY_FACTS_HAVE = {"position", "version"}
+ONLY_FACTS_HAVE = {"actor", "position", "version"}
 
 
 def sample(type_: str, kind: str) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from contracts.commands import EnrolmentReceipt
 from contracts.programme import Online
 from contracts.queries import ProgrammeList, ProgrammeView
 from services.chassis.identity import new_id
+from services.registration import app
+from services.registration.handlers import Handlers
 from services.registration.handlers.programmes import LARGEST_DEFINITION
 from tests.registration.domain.given import IN_ORDER, SESSION, programme, track
 from tests.registration.system import System, running_system
@@ -156,13 +158,21 @@ def test_every_failure_is_told_as_a_problem_without_what_was_sent(
 def test_the_faces_description_is_served_and_names_every_route(system: System) -> None:
     status, document = system.get("/openapi.json")
     assert (status, document["openapi"][:2]) == (200, "3.")
+    staff = app.routes(Handlers.__new__(Handlers))
     assert set(document["paths"]) == {
         "/health/live",
         "/health/ready",
         "/api/programmes",
         "/api/programmes/{programme}",
         "/api/enrolments",
+        *("/api/" + route.subject.replace(".registration.", "/").replace(".", "/") for route in staff),
     }
+    for path, methods in document["paths"].items():
+        for method in methods.values():
+            of_staff = path.startswith(("/api/do/", "/api/ask/"))
+            assert bool(method.get("security")) is of_staff, path
+            assert ({"401", "403"} <= set(method["responses"])) is of_staff, path
+    assert set(document["components"]["securitySchemes"]) == {"HTTPBearer", "HTTPBasic"}
     request = document["paths"]["/api/enrolments"]["post"]
     assert {"202", "403", "404", "409", "422", "429"} <= set(request["responses"])
     assert request["parameters"][0]["name"] == "idempotency-key"

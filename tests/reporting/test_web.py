@@ -19,6 +19,8 @@ from pydantic import BaseModel
 from contracts.problem import Problem
 from contracts.queries import Participation, ProgrammeReport, ProgrammeReportList, ThemeReport
 from deploy.embedded import free_port
+from services.chassis.access import Caller, Gate
+from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.reader import Message
 from services.chassis.service import run
@@ -43,7 +45,8 @@ class Site:
 
     async def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], str]:
         """Status, headers in lower case, and the body."""
-        request = urllib.request.Request(self._address + path.format(programme=self.programme), headers=headers)
+        named = {"authorization": "Bearer good"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(self._address + path.format(programme=self.programme), headers=named)
 
         def fetch() -> tuple[int, dict[str, str], str]:
             try:
@@ -67,7 +70,8 @@ async def site(path: Path) -> AsyncIterator[Site]:
     for stream, log in zip(store.STREAMS, (LOGS.registration, LOGS.notifications), strict=True):
         await projection.apply(stream, [Message(n, *subject_and_body(fact)) for n, fact in enumerate(log, 1)])
     reports, port, stop = Reports(projection), free_port(), asyncio.Event()
-    running = asyncio.create_task(run(web(reports, Health(projection)), port=port, stop=stop))
+    gate = Gate(lambda text: Caller("token", "a", "viewer") if text == "good" else None)
+    running = asyncio.create_task(run(web(reports, Health(projection), Guard(gate)), port=port, stop=stop))
     site = Site(port, (await reports.programmes()).programmes[0].programme)
     async with asyncio.timeout(20):
         while True:
@@ -229,3 +233,19 @@ class _Page(HTMLParser):
         self.addresses += [value for name in ("href", "src") if (value := attributes.get(name))]
         assert "style" not in attributes
         assert not any(name.startswith("on") for name in attributes)
+
+
+@pytest.mark.parametrize("address", ["/api/programmes", "/api/participation/theme", "/", "/programmes/{programme}"])
+async def test_reports_are_for_staff(site: Site, address: str) -> None:
+    for authorization in ("", "Bearer wrong", "Basic eDp3cm9uZw=="):
+        status, headers, text = await site.get(address, authorization=authorization, accept="text/html")
+        assert (status, headers["content-type"]) == (401, "application/problem+json")
+        assert headers["www-authenticate"].startswith("Basic ")
+        assert site.programme not in text
+    status, _, _ = await site.get(address, authorization="Basic d2hvZXZlcjpnb29k")
+    assert status == 200
+
+
+async def test_the_style_and_the_description_are_everybodys(site: Site) -> None:
+    assert (await site.get("/style.css", authorization=""))[0] == 200
+    assert (await site.get("/openapi.json", authorization=""))[0] == 200

@@ -15,6 +15,8 @@ from services.registration.domain.telling import Told
 from services.registration.store import Answer
 from services.registration.writer import problem_answer
 
+_ACCEPTED = 202
+
 
 def result(message: Message) -> Answer:
     """A success."""
@@ -111,7 +113,22 @@ def receipt(programme: str, expected: EnrolmentConfirmed | EnrolmentWaitlisted) 
         place=expected.place if waits else None,
         missing=expected.missing,
     )
-    return Answer(202, told.model_dump_json(exclude_none=True).encode())
+    return Answer(_ACCEPTED, told.model_dump_json(exclude_none=True).encode())
+
+
+def told_in_public(answer: Answer) -> Answer:
+    """An answer to the public, also one that the release before this stored under the id of a request: as a receipt."""
+    if answer.failed or answer.status == _ACCEPTED:
+        return answer
+    stored = EnrolmentResult.model_validate_json(answer.body)
+    waits = stored.status == "waiting"
+    told = EnrolmentReceipt(
+        programme=stored.programme,
+        expected="waiting" if waits else "confirmed",
+        place=stored.place if waits else None,
+        missing=stored.missing,
+    )
+    return Answer(_ACCEPTED, told.model_dump_json(exclude_none=True).encode())
 
 
 def _faults(reasons: Sequence[Reason]) -> tuple[Fault, ...]:

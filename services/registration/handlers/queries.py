@@ -37,7 +37,7 @@ from services.registration.batch import Batch
 from services.registration.domain import Enrolment, ProgrammeState, rules, telling
 from services.registration.domain.offering import Offer, offer
 from services.registration.handlers import answers, people
-from services.registration.store import Answer, terms
+from services.registration.store import Answer, accounts, terms
 from services.registration.writer import problem_answer
 
 _LARGEST_PAGE = 400_000
@@ -203,7 +203,11 @@ def log_read(batch: Batch, body: LogQuestion) -> Answer:
     """A piece of the log."""
     bodies = store.facts(batch.connection, body.after, body.limit, body.programme)
     head = store.LOG.head(batch.connection)
-    return answers.result(LogPiece(facts=tuple(json.loads(one) for one in bodies), head=head))
+    facts = tuple(json.loads(one) for one in bodies)
+    actors = {str(fact["actor"]) for fact in facts if "actor" in fact}
+    names = accounts.names(batch.connection, (actor.partition(":")[2] for actor in actors))
+    called = {actor: names[account] for actor in sorted(actors) if (account := actor.partition(":")[2]) in names}
+    return answers.result(LogPiece(facts=facts, head=head, actors=called))
 
 
 def _view(

@@ -13,7 +13,7 @@ from services.reporting.domain.canonical import canonical, digest
 from services.reporting.domain.evolution import evolve
 from services.reporting.domain.participation import participation
 from services.reporting.domain.programmes import programme_list, programme_report
-from services.reporting.domain.state import CODECS, themes
+from services.reporting.domain.state import CODECS, themes, token
 from services.reporting.domain.themes import theme_report
 
 CODE = sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
@@ -34,4 +34,5 @@ __all__ = [
     "programme_report",
     "theme_report",
     "themes",
+    "token",
 ]

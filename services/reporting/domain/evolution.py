@@ -27,6 +27,7 @@ from services.reporting.domain.state import (
     PROGRAMME,
     REFUSALS,
     THEME,
+    TOKENS,
     AnswerEntry,
     BouncedMailEntry,
     EnrolmentEntry,
@@ -35,6 +36,7 @@ from services.reporting.domain.state import (
     ProgrammeEntry,
     RefusalsEntry,
     SessionEntry,
+    TokenEntry,
     answer_key,
 )
 
@@ -309,6 +311,21 @@ def _organisation(
 @_on(facts.ThemePublished)
 def _theme(state: State, _: str, data: facts.ThemePublished, __: datetime) -> State:
     return state.put(NO_PROGRAMME, THEME + data.theme.id, data.theme)
+
+
+# Staff ---------------------------------------------------------------------------------------------------------------
+
+
+@_on(facts.TokenCreated)
+def _token_created(state: State, _: str, data: facts.TokenCreated, __: datetime) -> State:
+    expires = data.expires.isoformat() if data.expires else None
+    entry = TokenEntry(data.digest, data.role, data.organisations, expires)
+    return state.put(NO_PROGRAMME, TOKENS + data.account, entry)
+
+
+@_on(facts.TokenRevoked)
+def _token_revoked(state: State, _: str, data: facts.TokenRevoked, __: datetime) -> State:
+    return state.remove(NO_PROGRAMME, TOKENS + data.account)
 
 
 # Mails ---------------------------------------------------------------------------------------------------------------

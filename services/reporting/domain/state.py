@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from contracts.access import Role
 from contracts.base import Title
 from contracts.enrolment import EnrolmentStatus, Participant
 from contracts.facts import NO_PROGRAMME, InvitationAnswer
@@ -28,6 +29,7 @@ BOUNCED = "bounced/"
 ANSWER = "answer/"
 ORGANISATION = "organisation/"
 THEME = "theme/"
+TOKENS = "token/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,16 @@ class MailsEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenEntry:
+    """A token of the staff, who read reports with it. ``expires`` is an ISO 8601 instant."""
+
+    digest: str
+    role: Role
+    organisations: tuple[str, ...] = ()
+    expires: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FailedMailEntry:
     """A mail that failed. It is forgotten when the mail is sent after all: staff may retry it."""
 
@@ -128,6 +140,7 @@ CODECS: Mapping[str, type[Any]] = {
     "answer": AnswerEntry,
     "organisation": Organisation,
     "theme": Theme,
+    "token": TokenEntry,
 }
 """The names under which entities are stored; never renamed."""
 
@@ -155,6 +168,12 @@ def themes(state: State) -> dict[str, Theme]:
 def organisation(state: State, id_: str) -> Organisation | None:
     """An organisation of the registry."""
     found: Organisation | None = state.get(NO_PROGRAMME, ORGANISATION + id_)
+    return found
+
+
+def token(state: State, account: str) -> TokenEntry | None:
+    """The token of an account, unless it was revoked."""
+    found: TokenEntry | None = state.get(NO_PROGRAMME, TOKENS + account)
     return found
 
 

@@ -1,0 +1,73 @@
+"""Tokens of the staff: made, listed, revoked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from contracts.commands import CreateToken, RevokeToken, TokenMade, TokenRevocation
+from contracts.facts import TokenCreated, TokenRevoked
+from contracts.problem import Problem, not_found, problem_type
+from contracts.queries import TokenList
+from services.chassis.access import Token, new_token
+from services.registration.batch import Batch
+from services.registration.handlers import answers
+from services.registration.store import Answer, accounts
+from services.registration.writer import Work, problem_answer
+
+
+def create(body: CreateToken, account: str, now: datetime) -> Work:
+    """Make a token. Its secret is in the answer and nowhere else."""
+    text, digest = new_token(account)
+    token = Token(account, digest, body.role, body.organisations, body.expires)
+
+    def work(batch: Batch) -> Answer:
+        if accounts.token(batch.connection, name=body.name) is not None:
+            return problem_answer(
+                Problem(
+                    type=problem_type("name-taken"),
+                    title="There is a token of this name",
+                    status=409,
+                    detail=f"Choose another name than '{body.name}', or revoke that token first.",
+                )
+            )
+        unknown = [one for one in body.organisations if batch.registry.organisations.get(one) is None]
+        if unknown:
+            return problem_answer(not_found("organisation", unknown[0], "An organiser leads those of the registry."))
+        accounts.add_token(batch.connection, token, body.name, now)
+        batch.tokens[account] = token
+        fact = TokenCreated(
+            account=account, digest=digest, role=body.role, organisations=body.organisations, expires=body.expires
+        )
+        batch.record_registry((fact,), now)
+        return answers.result(TokenMade(account=account, name=body.name, role=body.role, token=text))
+
+    return work
+
+
+def revoke(body: RevokeToken, now: datetime) -> Work:
+    """Make a token worthless."""
+
+    def work(batch: Batch) -> Answer:
+        if (body.name is None) == (body.account is None):
+            return problem_answer(
+                Problem(
+                    type=problem_type("invalid"),
+                    title="The request is not valid",
+                    status=422,
+                    detail="Name the token: either 'name' or 'account'.",
+                )
+            )
+        known = accounts.token(batch.connection, account=body.account, name=body.name)
+        if known is None:
+            return problem_answer(not_found("token", body.account or body.name or "", "Perhaps it was revoked."))
+        accounts.revoke(batch.connection, known.account, now)
+        batch.tokens[known.account] = None
+        batch.record_registry((TokenRevoked(account=known.account),), now)
+        return answers.result(TokenRevocation(account=known.account, name=known.name))
+
+    return work
+
+
+def list_all(batch: Batch) -> Answer:
+    """Every token there ever was."""
+    return answers.result(TokenList(tokens=tuple(accounts.all_tokens(batch.connection))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import pytest_asyncio
 
 from deploy.broker import ServerKind
+from tests.notifications.inbox.returned import person as person_writes
+from tests.notifications.inbox.returned import postfix, reply
 from tests.system.world import Json, World, enrolment, person, programme, session, started, until
 from tests.system.world import organisation as an_organisation
 
@@ -73,6 +76,34 @@ class Quiet:
         return view
 
 
+async def returned(world: World, who: Json) -> None:
+    """A bounce, an answer to the invitation and a question come back, and an address is taken out by hand."""
+    address, staff = who["email"], world.staff
+
+    async def receive(mail: bytes, recipient: str) -> str:
+        handed = {"raw": b64encode(mail).decode(), "recipient": recipient}
+        kind: str = (await staff.do("do.notifications.mail.receive", handed))["kind"]
+        return kind
+
+    mails = [each for each in world.mails() if each.to == address]
+    invite = next(each for each in mails if each.calendar)
+    uid, sequence, _ = invite.item
+    stamp = invite.event["DTSTAMP"].dt.strftime("%Y%m%dT%H%M%SZ")
+    answer = reply(uid, address, "TENTATIVE", sequence=sequence, stamp=stamp)
+    assert await receive(answer, "deelname@deelname.example") == "reply"
+    # An address that nobody knows, and two more names of somebody whose mail comes from elsewhere.
+    elsewhere = reply(uid, f"private-{address}", sequence=sequence + 1, stamp=stamp)
+    assert await receive(elsewhere, "deelname@deelname.example") == "unknown"
+    question = person_writes("deelname@deelname.example", f'"{who["name"]}" <{address}>', f"Groet, {who['name']}")
+    assert await receive(question, "deelname@deelname.example") in ("unknown", "automatic")
+    path = str(invite.message["Return-Path"]).strip("<>")
+    bounce = postfix(path, address, diagnostic=f"550 5.1.1 <{address}>: {who['name']} does not work here")
+    assert await receive(bounce, path) == "bounce"
+    # Once more by hand, after somebody lifted it; the reason is what a colleague typed.
+    assert (await staff.do("do.notifications.suppression.lift", {"email": address}))["changed"] == 1
+    assert (await staff.do("do.notifications.suppression.add", {"email": address, "reason": "asked"}))["changed"] == 1
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def quiet(server: ServerKind, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Quiet]:
     async with started(tmp_path_factory.mktemp("quiet"), server) as world:
@@ -98,6 +129,9 @@ async def quiet(server: ServerKind, tmp_path_factory: pytest.TempPathFactory) ->
         nameless = {"person": MISTYPED["email"]}
         assert (await staff.attempt("do.registration.person.correct", nameless)).certainty == "refused"
         assert (await staff.attempt("ask.registration.person.export", {"email": MISTYPED["email"]})).body
+        await world.settled()
+        await returned(world, KEPT)
+        await returned(world, ERASED)
         await world.settled()
         # A crash's traceback and a rebuild may not quote anybody either.
         assert (await staff.do("do.reporting.report.rebuild"))["identical"]
@@ -146,6 +180,8 @@ async def test_a_person_that_is_erased_is_gone_and_the_place_is_given_on(quiet: 
     (who,) = [each["person"] for each in view["participants"]]
     (before, waits) = (await staff.report(ID), await quiet.view(WAITING))
     assert found(files(world.data / "notifications"), (ERASED,)) != {}
+    for table in ("received", "bounces", "answers", "suppressed"):
+        assert world.rows("notifications", f"SELECT 1 FROM {table}"), f"nothing came back: {table}"
     # What the broker and the database have kept in passing is there to be forgotten too.
     await staff.do("do.registration.person.correct", {"person": who, "language": "en"})
     await world.settled()
@@ -175,6 +211,25 @@ async def test_no_byte_of_who_was_erased_is_left_in_a_services_files(quiet: Quie
         return str(found(files(quiet.world.data / service), (ERASED,)) or "")
 
     await until(left, within=20)
+
+
+@pytest.mark.parametrize("stream", ["LOG_REGISTRATION", "LOG_NOTIFICATIONS", "OUTCOMES"])
+async def test_no_byte_of_who_was_erased_is_left_in_the_brokers_streams(quiet: Quiet, stream: str) -> None:
+    """What came back is known there by its kind and by ids alone."""
+    types = {body["type"] for _, _, body in await quiet.world.staff.stream("LOG_NOTIFICATIONS")}
+    assert {"mail.bounced.v1", "invitation.answered.v1"} <= types
+    assert found(files(stream_folder(quiet.world, stream)), (ERASED,)) == {}
+
+
+async def test_what_came_back_of_who_was_erased_is_gone_and_of_others_is_kept(quiet: Quiet) -> None:
+    world = quiet.world
+    (who,) = [fact["data"]["person"] for fact in await world.staff.facts() if fact["type"] == "person.erased.v1"]
+    kept = (await quiet.view(KEPT))["participants"][0]["person"]
+    for table in ("answers", "suppressed"):
+        whose = {row[0] for row in world.rows("notifications", f"SELECT person FROM {table}")}
+        assert (who in whose, kept in whose) == (False, True), table
+    raw = b"".join(row[0] for row in world.rows("notifications", "SELECT raw FROM received WHERE raw IS NOT NULL"))
+    assert KEPT["email"].encode() in raw
 
 
 async def test_the_contacts_hold_no_word_of_who_was_erased(quiet: Quiet) -> None:

@@ -59,6 +59,8 @@ def _settled(state: State, due: Due, now: datetime) -> Planned | Pointless | Unr
 
 def _worded(due: Due, mail: Planned) -> Due:
     """With bytes from an earlier attempt only as long as they say what is to be said now."""
+    if mail is due.mail:
+        return due
     own = due.history.own
     if mail.detail.appointment is None or own is None or own.appointment == mail.detail.appointment:
         return replace(due, mail=mail)

@@ -54,8 +54,8 @@ def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
     for row in rows:
         confirmation, _, message = (row[14] or "").partition(" ")
         found.append(
-            replace(
-                _half_sent(row[:14]),
+            _half_sent(
+                row[:14],
                 confirmation=confirmation or None,
                 confirmation_message=message or None,
                 previous=row[15],
@@ -76,6 +76,8 @@ def _with_histories(connection: sqlite3.Connection, found: list[Due], now: datet
     begun = {each.mail.detail.appointment.uid for each in found if each.mail.detail.appointment and _begins(each)}
     for uid, line in items.inherited(connection, (uids | taken) - lines.keys() - begun).items():
         lines[uid] = [line]
+    if not lines:
+        return found
     told = {uid: items.history(lines[uid]) for uid in taken & lines.keys()}
     return [
         replace(
@@ -93,7 +95,7 @@ def _begins(due: Due) -> bool:
     return due.mail.purpose == "invite"
 
 
-def _half_sent(row: Sequence[Any]) -> Due:
+def _half_sent(row: Sequence[Any], **looked_up: Any) -> Due:
     first_at, attempts, message_id, raw, recipient = row[9:14]
     return Due(
         ordinal=row[0],
@@ -104,6 +106,7 @@ def _half_sent(row: Sequence[Any]) -> Due:
         message_id=message_id,
         raw=raw,
         recipient=recipient,
+        **looked_up,
     )
 
 

@@ -20,13 +20,17 @@ NAMES = ("a", "b", "c")
 
 
 class Cluster:
-    """A deployment's servers as processes, each to be killed and started again by its name."""
+    """A deployment's servers as processes, three or one, each to be killed and started again by its name."""
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
         self.nodes: dict[str, EmbeddedBroker] = {
             node.name: EmbeddedBroker(directory.broker / node.file, node.port, directory.path / f"nats-{node.name}.log")
             for node in directory.read().nodes
+        } or {
+            "deelname": EmbeddedBroker(
+                directory.broker / "nats.conf", directory.read().port, directory.path / "nats.log"
+            )
         }
 
     def start(self) -> None:
@@ -49,15 +53,16 @@ class Cluster:
 
 
 def configured(path: Path, partners: tuple[str, ...] = ("demo",), **chosen: Any) -> Directory:
-    """A deployment of three servers on free ports of loopback."""
+    """A deployment of three servers on free ports of loopback, unless other ``nodes`` are chosen."""
     base = free_ports(6)
+    nodes = [
+        Node(name=name, host="localhost", port=base + 2 * number, routes_port=base + 2 * number + 1)
+        for number, name in enumerate(NAMES)
+    ]
     made = Directory(path)
     made.configure(
         {
-            "nodes": [
-                Node(name=name, host="localhost", port=base + 2 * number, routes_port=base + 2 * number + 1)
-                for number, name in enumerate(NAMES)
-            ],
+            "nodes": nodes,
             "partners": partners,
             "host": "127.0.0.1",
             "monitoring_port": None,

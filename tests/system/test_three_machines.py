@@ -1,5 +1,5 @@
 """
-The broker on three machines, whose leader is killed in the middle of work, three times.
+The broker on three machines: its leader is killed in the middle of work, three times; and how to get there and back.
 
 Everything is as ``deelname broker configure --node …`` writes it: nkeys, TLS everywhere, every stream on three servers,
 the services' own files of settings. All of it runs on loopback, on one machine's processors and disk.
@@ -106,12 +106,12 @@ def services(directory: Directory, data: Path, transport: str) -> Deployed:
     return Deployed(layout, directory.read().partners, children, {"http": http})
 
 
-class ThreeMachines(World):
-    """Staff, a partner and three services around a cluster."""
+class Production(World):
+    """Staff, a partner and three services around a broker as ``deelname broker configure`` writes it."""
 
-    def __init__(self, cluster: Cluster, deployed: Deployed, staff: Staff, partner: Partner, eyes: Client) -> None:
+    def __init__(self, directory: Directory, deployed: Deployed, staff: Staff, partner: Partner, eyes: Client) -> None:
         super().__init__(cast("LocalSystem", deployed), staff, {partner.name: partner})
-        self.cluster = cluster
+        self.directory = directory
         self._eyes = eyes
         self._loop = asyncio.get_running_loop()
 
@@ -125,7 +125,7 @@ class ThreeMachines(World):
 
     def streams(self) -> dict[str, Json]:
         """See ``World.streams``: asked as an operator would, for there is no one server whose monitoring knows all."""
-        seen = look(self.cluster.directory)
+        seen = look(self.directory)
         try:
             kept = asyncio.run_coroutine_threadsafe(seen, self._loop).result(20)
         except NatsError:
@@ -146,9 +146,8 @@ class ThreeMachines(World):
 
 
 @contextlib.asynccontextmanager
-async def three_machines(directory: Directory, cluster: Cluster, letters: Letters) -> AsyncIterator[ThreeMachines]:
-    """Three services and those around them, on a cluster that runs."""
-    await cluster.declared(ack_wait=ACK_WAIT)
+async def production(directory: Directory, letters: Letters) -> AsyncIterator[Production]:
+    """Three services and those around them, on a broker that runs and has its streams."""
     deployed = services(directory, directory.path.parent / "data", f"smtp://127.0.0.1:{letters.port}")
     async with contextlib.AsyncExitStack() as stack:
         for child in deployed.children.values():
@@ -160,7 +159,7 @@ async def three_machines(directory: Directory, cluster: Cluster, letters: Letter
         stack.push_async_callback(eyes.close)
         demo = Partner("demo", partner)
         stack.push_async_callback(demo.close)
-        world = ThreeMachines(cluster, deployed, Staff(staff), demo, eyes)
+        world = Production(directory, deployed, Staff(staff), demo, eyes)
         for name in SERVICES:
             await until(lambda name=name: world.unready(name))  # type: ignore[misc]
         yield world
@@ -197,11 +196,11 @@ class Watch:
             await asyncio.sleep(0.05)
 
 
-async def kill_the_leader(world: ThreeMachines) -> str:
+async def kill_the_leader(cluster: Cluster) -> str:
     """End the server that leads registration's stream, as a power cut would; its name."""
-    (log,) = [stream for stream in await look(world.cluster.directory) if stream.name == LOG]
+    (log,) = [stream for stream in await look(cluster.directory) if stream.name == LOG]
     assert log.leader is not None
-    world.cluster.nodes[log.leader].kill()
+    cluster.nodes[log.leader].kill()
     return log.leader
 
 
@@ -210,7 +209,8 @@ async def test_leaders_killed_under_load_cost_seconds_and_nothing_else(
 ) -> None:
     directory = configured(tmp_path / "production")
     with running(directory) as cluster:
-        async with mail_server() as letters, three_machines(directory, cluster, letters) as world:
+        await cluster.declared(ack_wait=ACK_WAIT)
+        async with mail_server() as letters, production(directory, letters) as world:
             await open_programmes(world)
             watch = Watch()
             watch.follow("commits", lambda: asyncio.to_thread(world.head, "registration"))
@@ -221,7 +221,7 @@ async def test_leaders_killed_under_load_cost_seconds_and_nothing_else(
             async with Crowd(world, letters, "crowd", 1, PACE) as crowd:
                 await crowd.more(30)
                 for _ in range(KILLS):
-                    killed.append((await kill_the_leader(world), time.monotonic()))
+                    killed.append((await kill_the_leader(cluster), time.monotonic()))
                     await followed(world, world.head("registration") + 1)
                     cluster.nodes[killed[-1][0]].start()
                     await until_whole(directory, 60)
@@ -239,11 +239,33 @@ async def test_leaders_killed_under_load_cost_seconds_and_nothing_else(
     record_property("told", f"{KILLS} leaders killed, {len(crowd.history)} requests, {certain} answered with certainty")
 
 
+async def test_a_system_moves_from_one_machine_to_three_and_back_and_nobody_hears_twice(tmp_path: Path) -> None:
+    """By what docs/operations.md says: nothing is copied by hand, for every stream but the intake is a copy anyway."""
+    port = free_ports(1)
+    alone = {"url": f"tls://localhost:{port}", "port": port, "nodes": ()}
+    path = tmp_path / "production"
+    crowds: list[Crowd] = []
+    async with mail_server() as letters:
+        for stage, chosen in (("one", alone), ("three", None), ("back", alone | {"store": str(path / "new-store")})):
+            directory = configured(path) if chosen is None else configured(path, **chosen)
+            with running(directory) as cluster:
+                await cluster.declared(ack_wait=ACK_WAIT)
+                async with production(directory, letters) as world:
+                    if stage == "one":
+                        await open_programmes(world)
+                    async with Crowd(world, letters, stage, len(crowds), PACE) as crowd:
+                        await crowd.more(20)
+                    crowds.append(crowd)
+                    for each in crowds:
+                        await check(world, letters, each)
+    assert (path / "store" / "jetstream").is_dir()
+
+
 def answered(request: Any) -> bool:
     return bool(request.answer.certainty == "done")
 
 
-async def followed(world: ThreeMachines, position: int) -> None:
+async def followed(world: Production, position: int) -> None:
     """Wait until a fact that was decided after this moment is in the stream and was read by everybody."""
 
     async def behind() -> str:

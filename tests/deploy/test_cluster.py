@@ -20,6 +20,7 @@ from deploy.production.deployment import Node, NotADeployment
 from deploy.production.directory import Directory
 from services.chassis.broker import connect
 from services.chassis.relay import publish_batch
+from tests.cli.conftest import invoke
 from tests.cluster import NAMES, Cluster, configured, running
 
 THREE = tuple(Node(name=name, host=f"nats-{name}.example.org") for name in NAMES)
@@ -192,3 +193,24 @@ def test_servers_that_make_no_cluster_are_refused(tmp_path: Path, nodes: tuple[s
 def test_more_copies_than_servers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NotADeployment, match="need as many servers"):
         Directory(tmp_path).configure({"replicas": 3})
+
+
+def test_the_command_declares_again_and_says_who_keeps_what(cluster: Cluster) -> None:
+    path = cluster.directory.path
+    declared = invoke("broker", "declare", path)
+    assert declared.code == 0, declared.said
+    assert "whole on every server" in declared.said
+    told = invoke("broker", "streams", path, "--wait", "30", "--json")
+    assert told.code == 0, told.said
+    assert {stream["name"]: stream["current"] for stream in told.json}["LOG_REGISTRATION"] == list(NAMES)
+    assert "3 of 3: a, b, c" in invoke("broker", "streams", path).out
+
+
+def test_the_command_takes_servers_by_name(tmp_path: Path) -> None:
+    nodes = [word for name in NAMES for word in ("--node", f"{name}=nats-{name}.example.org")]
+    told = invoke("broker", "configure", tmp_path / "d", *nodes)
+    assert told.code == 0, told.said
+    assert [(node.port, node.routes_port) for node in Directory(tmp_path / "d").read().nodes] == [(4222, 6222)] * 3
+    assert invoke("broker", "configure", tmp_path / "d", "--alone").code != 0
+    assert invoke("broker", "configure", tmp_path / "d", "--alone", "--url", "tls://one.example.org:4222").code == 0
+    assert Directory(tmp_path / "d").read().nodes == ()

@@ -96,6 +96,8 @@ class Crowd:
 
     def __init__(self, world: World, letters: Letters, name: str, seed: int, pace: float | None = None) -> None:
         self._pace = pace
+        # A command that went down with a server is never answered; who comes by the clock does not wait for it long.
+        self._patience = 10.0 if pace is None else 2.0
         self._world = world
         self._letters = letters
         self._name = name
@@ -166,7 +168,9 @@ class Crowd:
         return f"{len(open_)} were not mailed yet" if len(open_) > OPEN else ""
 
     async def _by_staff(self, id_: str, asked: Json) -> Answer:
-        return await self._world.staff.attempt("do.registration.enrolment.request", asked | {"id": id_}, within=10)
+        return await self._world.staff.attempt(
+            "do.registration.enrolment.request", asked | {"id": id_}, within=self._patience
+        )
 
     async def _by_web(self, id_: str, asked: Json) -> Answer:
         return await self._world.web.enrol(asked, key=id_)

@@ -152,7 +152,9 @@ async def production(directory: Directory, letters: Letters) -> AsyncIterator[Pr
     async with contextlib.AsyncExitStack() as stack:
         for child in deployed.children.values():
             child.start()
-            stack.callback(child.wait, 20)
+            # Not from this loop: the mail server in it has to say goodbye as well.
+            stack.push_async_callback(asyncio.to_thread, child.wait, 20)
+        for child in deployed.children.values():
             stack.callback(child.terminate)
         staff, partner, eyes = [await connected(directory, name) for name in ("staff", "demo", "topology")]
         stack.push_async_callback(staff.close)

@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from cli import broker, enrolment, intake, log, mail, organisation, partner, person, programme, report, system, theme
+from cli import (
+    broker,
+    enrolment,
+    intake,
+    log,
+    mail,
+    organisation,
+    partner,
+    person,
+    programme,
+    report,
+    system,
+    theme,
+    token,
+)
 
 _SETTING_UP = "Setting up"
 _RUNNING = "Running programmes"
@@ -61,6 +75,7 @@ app.add_typer(log.app, name="log", rich_help_panel=_LOOKING)
 app.add_typer(person.app, name="person", rich_help_panel=_LOOKING)
 app.add_typer(broker.app, name="broker", rich_help_panel=_OPERATING)
 app.add_typer(partner.app, name="partner", rich_help_panel=_OPERATING)
+app.add_typer(token.app, name="token", rich_help_panel=_OPERATING)
 
 
 def main() -> None:

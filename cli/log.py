@@ -34,6 +34,7 @@ def show(
 ) -> None:
     """The facts in their order."""
     facts: list[dict[str, object]] = []
+    actors: dict[str, str] = {}
     with desk.connect() as connection:
         while limit is None or len(facts) < limit:
             wanted = _PIECE if limit is None else min(_PIECE, limit - len(facts))
@@ -42,14 +43,26 @@ def show(
             if not piece.facts:
                 break
             facts += piece.facts
+            actors |= piece.actors
             after = _position(piece.facts[-1])
     if desk.output.as_json:
         desk.output.json(facts)
         return
     desk.output.table(
         f"Facts ({len(facts)})",
-        ["Position", "When", "Programme", "Version", "What", "About"],
-        [(_position(f), _when(f), f.get("subject"), f.get("version", ""), f.get("type"), about(f)) for f in facts],
+        ["Position", "When", "Programme", "Version", "What", "About", "By"],
+        [
+            (
+                _position(f),
+                _when(f),
+                f.get("subject"),
+                f.get("version", ""),
+                f.get("type"),
+                about(f),
+                by(f, actors),
+            )
+            for f in facts
+        ],
         empty="No facts.",
     )
 
@@ -97,6 +110,14 @@ def about(fact: Mapping[str, object]) -> str:
     if isinstance(reasons := data.get("reasons"), list | tuple):
         words.append("because " + ", ".join(str(r["rule"]) for r in reasons if isinstance(r, Mapping)))
     return ", ".join(words)
+
+
+def by(fact: Mapping[str, object], actors: Mapping[str, str]) -> str:
+    """Who of the staff caused it, by the name of the account where registration knows one."""
+    actor = fact.get("actor")
+    if not isinstance(actor, str):
+        return ""
+    return f"{actor.partition(':')[0]} {actors[actor]}" if actor in actors else actor.replace(":", " ", 1)
 
 
 def _line(desk: Desk, fact: Mapping[str, object]) -> None:

@@ -102,6 +102,7 @@ def _tell(desk: Desk, endpoints: dict[str, Any], file: Path) -> None:
         ],
     )
     output.next(
+        f"deelname token create --name me --role viewer --endpoints {file}",
         f"deelname programme list --endpoints {file}",
         f"deelname organisation load organisations.csv --endpoints {file}",
         f"deelname programme publish programme.yaml --endpoints {file}",

@@ -70,7 +70,7 @@ def show(
         ["What", "Where"],
         [
             ("mails, one file each", f"{endpoints['mail']}/new"),
-            ("reports", endpoints["http"]["reporting"]),
+            ("reports, for a token", endpoints["http"]["reporting"]),
             ("enrolment, HTTP", endpoints["http"]["registration"]),
             ("notifications, HTTP", endpoints["http"]["notifications"]),
             ("endpoints for clients", file),
@@ -91,6 +91,7 @@ def show(
     if once:
         output.note("The system has been stopped again. Run the demo without --once, and in another terminal try:", "")
     output.next(
+        f"deelname token create --name me --role viewer{suffix}",
         f"deelname report programmes{suffix}",
         f"deelname report theme vluchtelingen-integratie --language nl{suffix}",
         f"deelname report participation --by province{suffix}",

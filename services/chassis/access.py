@@ -2,7 +2,7 @@
 Who asks over HTTP, and what they may do.
 
 Staff prove themselves by a token of ours, or come by a proxy that has signed them in (OpenID Connect) and says so in
-headers. Headers from any other address are not looked at. Which endpoints ask for which role, docs/security.md lists.
+headers. Headers from any other address are not looked at. Which endpoints ask for which role, docs/http.md lists.
 """
 
 from __future__ import annotations

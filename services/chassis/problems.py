@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from contracts.problem import MEDIA_TYPE, Problem
 
 _DESCRIPTIONS: Final = {
+    400: "Not readable: the body is no JSON in UTF-8",
     401: "Nobody whom we know",
     403: "Somebody who may not, or sent by another site",
     404: "No such thing",

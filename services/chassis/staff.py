@@ -66,7 +66,7 @@ def staff_router(table: Iterable[Route]) -> APIRouter:
             _endpoint(route),
             methods=["POST"],
             response_model=route.reply,
-            responses=problems(401, 403, 404, 409, 413, 422, 429, 503),
+            responses=problems(400, 401, 403, 404, 409, 413, 422, 429, 503),
             summary=route.description,
             description=f"For the role {route.role}.",
             operation_id=f"{kind}_{entity}_{verb}",

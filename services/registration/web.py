@@ -53,7 +53,7 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
         "/enrolments",
         response_model=EnrolmentReceipt,
         status_code=202,
-        responses=problems(403, 404, 409, 413, 422, 429, 503),
+        responses=problems(400, 403, 404, 409, 413, 422, 429, 503),
     )
     async def request_enrolment(body: EnrolmentRequest, idempotency_key: Repeatable = None) -> Response:
         """

@@ -1,0 +1,67 @@
+"""``deelname token``, and who stands in ``deelname log show``."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import invoke
+
+
+def reports(running: Path, token: str) -> int:
+    address = json.loads(running.read_text())["http"]["reporting"]
+    request = urllib.request.Request(f"{address}/api/programmes", headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def until(running: Path, token: str, status: int) -> None:
+    """Reporting reads of a token in the log, a moment later."""
+    deadline = time.monotonic() + 30
+    while (found := reports(running, token)) != status:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+def test_a_token_opens_the_reports_until_it_is_revoked(running: Path) -> None:
+    at = ("--endpoints", running)
+    made = invoke("token", "create", "--name", "me", "--role", "viewer", "--json", *at).json
+    until(running, made["token"], 200)
+    (listed,) = [one for one in invoke("token", "list", "--json", *at).json["tokens"] if one["name"] == "me"]
+    assert (listed["role"], listed["account"], listed["used"] is not None) == ("viewer", made["account"], True)
+    assert made["token"] not in invoke("token", "list", *at).said
+    assert invoke("token", "revoke", "me", "--yes", *at).code == 0
+    until(running, made["token"], 401)
+    assert "revoked" in invoke("token", "list", *at).said
+    assert invoke("token", "revoke", "me", "--yes", *at).code == 1
+
+
+def test_a_new_token_is_shown_once_with_what_to_do_with_it(running: Path) -> None:
+    said = invoke("token", "create", "--name", "shown", "--role", "viewer", "--endpoints", running).said
+    assert "deelname_" in said
+    assert "not shown again" in said
+    assert json.loads(running.read_text())["http"]["reporting"] in said
+
+
+def test_the_log_says_who_caused_a_fact(running: Path) -> None:
+    shown = invoke("log", "show", "--endpoints", running)
+    assert "broker staff" in shown.said
+    facts = invoke("log", "show", "--json", "--endpoints", running).json
+    assert facts[0]["actor"] == "broker:staff"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--role", "boss"), ("--role", "organiser"), ("--role", "viewer", "--organiser", "x"), ("--expires", "soon")],
+)
+def test_a_token_that_makes_no_sense_is_refused_before_anything_is_asked(words: tuple[str, ...]) -> None:
+    assert invoke("token", "create", "--name", "x", *words, "--endpoints", "/nowhere").code == 2

@@ -1,0 +1,119 @@
+"""
+Schemathesis against the documents that the faces serve: what they promise, and what they do when asked nonsense.
+
+Left out is its check that everything that fits the schema is taken: the rules of a programme, and of what goes
+together, stand in no schema.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.cli.conftest import invoke, running  # noqa: F401 - a fixture
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+EXAMPLES = 5
+"""Of each kind for each operation, so that it takes a minute and not ten."""
+BOUNDED = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+FACES = ("registration", "reporting", "notifications")
+
+
+class Faces:
+    """Where the services are, and a token that may do everything."""
+
+    def __init__(self, endpoints: Path) -> None:
+        self.addresses: dict[str, str] = json.loads(endpoints.read_text())["http"]
+        made = invoke(
+            "token", "create", "--name", "schemathesis", "--role", "admin", "--json", "--endpoints", endpoints
+        )
+        self.token = made.json["token"]
+
+    def document(self, face: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.addresses[face]}/openapi.json", timeout=20) as answer:
+            document: dict[str, Any] = json.loads(answer.read())
+        return document
+
+    def operations(self, face: str) -> Iterator[Any]:
+        schema = schemathesis.openapi.from_url(f"{self.addresses[face]}/openapi.json")
+        for operation in schema.get_all_operations():
+            yield operation.ok()
+
+
+@pytest.fixture(scope="module")
+def faces(running: Path) -> Faces:  # noqa: F811 - it is that fixture
+    return Faces(running)
+
+
+def examine(operation: Any, mode: GenerationMode, check: Callable[[Any], None]) -> None:
+    """Have a check made of some requests of an operation."""
+
+    @BOUNDED
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: Any) -> None:
+        check(case)
+
+    ask()
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("face", FACES)
+def test_a_face_keeps_what_its_document_promises(faces: Faces, face: str, mode: GenerationMode) -> None:
+    def check(case: Any) -> None:
+        case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {faces.token}"}, timeout=60)
+
+    wrong: list[str] = []
+    for operation in faces.operations(face):
+        if mode is GenerationMode.NEGATIVE and not (operation.body or operation.path_parameters or operation.query):
+            continue
+        try:
+            examine(operation, mode, check)
+        except (Exception, BaseExceptionGroup) as error:
+            wrong.append(f"{operation.label}: {error}")
+    assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_what_is_the_staffs_is_closed_to_everybody_else(faces: Faces, face: str) -> None:
+    closed = []
+    for operation in faces.operations(face):
+        secured = bool(operation.definition.raw.get("security"))
+        if not secured:
+            continue
+        closed.append(operation.path)
+
+        def check(case: Any) -> None:
+            for headers in ({}, {"Authorization": "Bearer deelname_x_y"}):
+                assert case.call(headers=headers, timeout=60).status_code == 401
+
+        examine(operation, GenerationMode.POSITIVE, check)
+    assert bool(closed) is (face != "notifications")
+    assert all(path.startswith("/api/") for path in closed)

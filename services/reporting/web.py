@@ -58,9 +58,9 @@ def router(reports: Reports) -> APIRouter:
 
 
 def _api(reports: Reports) -> APIRouter:
-    router = APIRouter(
-        prefix="/api", tags=["reports"], dependencies=_STAFF, responses=problems(401, 403, 404, 422, 429)
-    )
+    described = problems(401, 403, 404, 422, 429)
+    described[200] = {"description": "JSON, or CSV", "content": {"text/csv": {"schema": {"type": "string"}}}}
+    router = APIRouter(prefix="/api", tags=["reports"], dependencies=_STAFF, responses=described)
 
     @router.get("/programmes", response_model=ProgrammeReportList)
     async def programmes(format: Format = None, accept: Accept = "") -> Response:

@@ -207,7 +207,7 @@ def _multipart(kind: str, boundary: str) -> str:
 def _parts(boundary: str, parts: Iterable[Iterable[bytes]]) -> list[bytes]:
     # Neither quoted-printable nor base64 can hold "=_", so that no body holds the boundary (RFC 2045 §6.7, note 5).
     delimiter = f"--{boundary}\r\n".encode("ascii")
-    pieces = []
+    pieces: list[bytes] = []
     # Joined once, at the end: a mail is some fifteen kilobytes.
     for part in parts:
         pieces += (delimiter, *part, b"\r\n")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    backup,
     broker,
     enrolment,
     intake,
@@ -73,6 +74,7 @@ app.add_typer(mail.app, name="mail", rich_help_panel=_RUNNING)
 app.add_typer(report.app, name="report", rich_help_panel=_LOOKING)
 app.add_typer(log.app, name="log", rich_help_panel=_LOOKING)
 app.add_typer(person.app, name="person", rich_help_panel=_LOOKING)
+backup.register(app, _OPERATING)
 app.add_typer(broker.app, name="broker", rich_help_panel=_OPERATING)
 app.add_typer(partner.app, name="partner", rich_help_panel=_OPERATING)
 app.add_typer(token.app, name="token", rich_help_panel=_OPERATING)

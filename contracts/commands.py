@@ -187,6 +187,20 @@ class RevokeToken(Message):
     account: Identity | None = None
 
 
+class CopyDatabase(Command):
+    """
+    Make a verified copy of the service's database beside it, to be fetched piece by piece.
+
+    An earlier one is thrown away. Every service takes it. The copy is of one moment, and the service goes on meanwhile.
+    """
+
+
+class DiscardCopy(Command):
+    """Throw a copy away: it holds what the database holds."""
+
+    copy_id: Identity
+
+
 class RebuildReport(Command):
     """Fold all facts again into a fresh database and swap it in."""
 
@@ -275,6 +289,27 @@ class Suppressed(Message):
     """How many addresses are suppressed or lifted; 0 where it was so already."""
 
     changed: int
+
+
+class DatabaseCopy(Message):
+    """
+    A copy of a service's database.
+
+    ``positions`` says by stream up to where the service had written its own log, or read that of another, when the copy
+    was made.
+    """
+
+    copy_id: Identity
+    size: int = Field(description="Octets.")
+    sha256: str
+    schema_number: int = Field(description="How many migrations it has been through.")
+    positions: dict[str, int]
+
+
+class CopyDiscarded(Message):
+    """The copy is gone; ``discarded`` is false where it was already."""
+
+    discarded: bool
 
 
 class RebuiltReport(Message):

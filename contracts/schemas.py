@@ -45,6 +45,8 @@ COMMANDS: Final[tuple[type[Message], ...]] = (
     commands.LiftSuppression,
     commands.CreateToken,
     commands.RevokeToken,
+    commands.CopyDatabase,
+    commands.DiscardCopy,
     commands.RebuildReport,
 )
 QUERIES: Final[tuple[type[Message], ...]] = (
@@ -61,6 +63,7 @@ QUERIES: Final[tuple[type[Message], ...]] = (
     queries.ReceivedMailQuestion,
     queries.ParticipationQuestion,
     queries.ThemeQuestion,
+    queries.CopyQuestion,
 )
 ANSWERS: Final[tuple[type[Message], ...]] = (
     commands.Published,
@@ -73,6 +76,8 @@ ANSWERS: Final[tuple[type[Message], ...]] = (
     commands.RetriedMail,
     commands.ReceivedMail,
     commands.Suppressed,
+    commands.DatabaseCopy,
+    commands.CopyDiscarded,
     commands.RebuiltReport,
     queries.ProgrammeList,
     queries.ProgrammeView,
@@ -97,6 +102,7 @@ ANSWERS: Final[tuple[type[Message], ...]] = (
     queries.ProgrammeReportList,
     queries.Participation,
     queries.ThemeReport,
+    queries.CopyPiece,
 )
 
 

@@ -1,5 +1,6 @@
 """Questions: what ``ask.<service>.<entity>.<verb>`` takes and what it answers, a module for each service."""
 
+from contracts.queries.copies import LARGEST_PIECE, CopyPiece, CopyQuestion
 from contracts.queries.notifications import (
     AnswerView,
     MailList,
@@ -70,8 +71,11 @@ from contracts.queries.reporting import (
 )
 
 __all__ = [
+    "LARGEST_PIECE",
     "AnswerRow",
     "AnswerView",
+    "CopyPiece",
+    "CopyQuestion",
     "CountRow",
     "Counts",
     "DayRow",

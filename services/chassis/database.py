@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
 import aiosqlite
+import structlog
 
 from services.chassis import metrics
+from services.chassis.copying import copy
+
+_log = structlog.get_logger("chassis.database")
 
 Result = TypeVar("Result")
 
@@ -20,6 +25,7 @@ _MOST_ROWS_A_STATEMENT = 256
 _TRANSACTIONS = metrics.durations(
     "deelname_database_transaction_duration_seconds", "A transaction, from its BEGIN until it is on disk or undone."
 )
+_COPIES_KEPT = 3
 _MIGRATION = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
@@ -50,6 +56,9 @@ class Database:
         """
         Open the database at ``path``, made if it is missing, and bring it up to the newest of ``migrations``.
 
+        Before the first migration of a database that has something in it, it is copied into the folder ``backups``
+        beside it, and the copy is verified; the newest three copies stay.
+
         Args:
             path: the file; its directory is made if it is missing.
             migrations: a directory of ``0001_what_it_does.sql``, ``0002_….sql`` …; each runs once, in a transaction.
@@ -57,6 +66,7 @@ class Database:
         Raises:
             DatabaseTooNew: it holds migrations that this code does not have.
             BrokenMigrations: a number is missing or doubled, or a migration failed.
+            services.chassis.copying.DamagedDatabase: the copy before a migration could not be verified.
         """
         scripts = _scripts(migrations)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +187,9 @@ def _scripts(directory: Path) -> list[tuple[str, str]]:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, scripts: list[tuple[str, str]]) -> None:
-    _version(connection, path, scripts)
+    before = _version(connection, path, scripts)
+    if 0 < before < len(scripts):
+        _copy_before_migration(connection, path, before)
     for number, (name, script) in enumerate(scripts, 1):
 
         def migrate(raw: sqlite3.Connection, number: int = number, script: str = script) -> None:
@@ -192,6 +204,19 @@ def _migrate(connection: sqlite3.Connection, path: Path, scripts: list[tuple[str
             in_transaction(connection, migrate)
         except sqlite3.Error as error:
             raise BrokenMigrations(f"{name} failed on {path}: {error}") from error
+
+
+def _copy_before_migration(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """A way back: code of this schema can go on from it, without what came later."""
+    folder = path.parent / "backups"
+    now = datetime.now(UTC)
+    target = folder / f"{path.stem}-v{version}-{now:%Y%m%dT%H%M%S.%fZ}.db"
+    copy(connection, target)
+    _log.info("database copied before it is migrated", copy=str(target), schema=version)
+    # In the order of their making, whatever their schema.
+    copies = sorted(folder.glob(f"{path.stem}-v*.db"), key=lambda each: each.name.rpartition("-")[2])
+    for old in copies[:-_COPIES_KEPT]:
+        old.unlink(missing_ok=True)
 
 
 def _version(connection: sqlite3.Connection, path: Path, scripts: list[tuple[str, str]]) -> int:

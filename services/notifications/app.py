@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from importlib.metadata import version
+from sqlite3 import Connection
 from typing import Any
 
 from nats.aio.client import Client
@@ -12,9 +13,9 @@ from nats.js.errors import NotFoundError
 
 from contracts import commands, queries, subjects
 from contracts.facts import InvitationAnswered, MailBounced, MailFailed, MailSent, variant
-from services.chassis import service
+from services.chassis import copies, service
 from services.chassis.broker import connect, faststream_broker, while_connected
-from services.chassis.clock import clock_from
+from services.chassis.clock import Clock, clock_from
 from services.chassis.commands import Route, serve
 from services.chassis.database import Database
 from services.chassis.health import Health
@@ -141,7 +142,10 @@ CHANNELS: tuple[Channel, ...] = tuple(
 def document() -> dict[str, Any]:
     """The AsyncAPI 3 document of notifications."""
     # Nothing is called: the table is only read.
-    table = routes(Desk.__new__(Desk), Postbox.__new__(Postbox))
+    table = (
+        *routes(Desk.__new__(Desk), Postbox.__new__(Postbox)),
+        *copies.routes(NAME, copies.Copies.__new__(copies.Copies)),
+    )
     return specification(TITLE, version("deelname-notifications"), DESCRIPTION, table, CHANNELS)
 
 
@@ -157,8 +161,14 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     renderer = Renderer(sender_address(settings.sender), settings.public_url)
     transport = parse_transport(settings.transport.get_secret_value())
     async with AsyncExitStack() as parts:
-        database = await Database.open(settings.data / "notifications.db", store.MIGRATIONS)
+        path = settings.data / "notifications.db"
+        restored = copies.take_up(path, NAME)
+        database = await Database.open(path, store.MIGRATIONS)
         parts.push_async_callback(database.close)
+        if restored is not None:
+            await doubt(database, restored, clock)
+        kept = copies.Copies(path, copies.positions_of({OWN_STREAM: store.LOG}))
+        kept.discard_leftovers()
         connection = await connect(**settings.login)
         parts.push_async_callback(connection.close)
         await refuse_old_database(connection, database)
@@ -219,7 +229,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             checks={"transport": transport_trouble, "caps": lasting_caps},
             clock=clock,
         )
-        serve(broker, routes(desk, postbox), queue=NAME)
+        serve(broker, (*routes(desk, postbox), *copies.routes(NAME, kept)), queue=NAME)
         archivist = Archivist(database, clock, archive_days=settings.archive_days, inbox_days=settings.inbox_days)
         tasks = {
             "reader": reader.run,
@@ -239,6 +249,23 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             tasks=tasks,
             stop=stop,
         )
+
+
+async def doubt(database: Database, restored: copies.Restored, clock: Clock) -> None:
+    """
+    Mail nobody of whom it is unknown, after a backup was restored, whether they were mailed.
+
+    What was not sent when our database was copied may have been sent since, and so may what follows from facts that
+    registration's copy, made after ours, has and ours has not. Staff see these mails as uncertain and can send them.
+    """
+    told = restored.positions.get("registration", {}).get(store.FACTS, 0)
+
+    def settle(raw: Connection) -> None:
+        store.doubt_until(raw, told)
+        store.doubt(raw, clock())
+
+    await database.transact(settle)
+    restored.finish()
 
 
 async def refuse_old_database(connection: Client, database: Database) -> None:

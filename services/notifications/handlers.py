@@ -62,6 +62,7 @@ class Planner:
         self._quiet_until = quiet_until
         self._hold = hold
         self._state = State()
+        self._doubt_until = 0
 
     @property
     def state(self) -> State:
@@ -71,6 +72,7 @@ class Planner:
     async def load(self) -> None:
         """Take up the state that was saved last."""
         self._state, _ = await self._database.run(store.load)
+        self._doubt_until = await self._database.run(store.doubtful_until)
 
     async def position(self) -> int:
         """The position up to which facts were folded."""

@@ -17,6 +17,7 @@ from contracts import commands, queries, subjects
 from contracts.envelope import Envelope
 from contracts.facts import FACTS, SERVICES, variant
 from contracts.intake import INTAKE, OUTCOMES
+from services.chassis import copies
 from services.chassis.access import Verifier
 from services.chassis.broker import connect, faststream_broker, inbox_prefix
 from services.chassis.clock import Clock, clock_from
@@ -47,6 +48,7 @@ from services.registration.writer import Writer
 NAME = "registration"
 TITLE = "Deelname registration"
 DESCRIPTION = "Decides which enrolments come true, and says so."
+_LOGS = {subjects.log_stream(NAME): store.LOG, subjects.OUTCOMES_STREAM: store.OUTCOMES}
 SECONDS_BETWEEN_DEADLINE_CHECKS = 2.0
 SECONDS_BETWEEN_FORGETTING = 5.0
 SECONDS_BETWEEN_LOOKS_AT_TERMS = 5.0
@@ -133,7 +135,14 @@ def document() -> dict[str, Any]:
     """The AsyncAPI 3 document of registration."""
     # Nothing is called: the table is only read.
     unbound = Handlers.__new__(Handlers)
-    return specification(TITLE, version("deelname-registration"), DESCRIPTION, routes(unbound), channels())
+    table = [*routes(unbound), *copies.routes(NAME, copies.Copies.__new__(copies.Copies))]
+    return specification(
+        TITLE,
+        version("deelname-registration"),
+        DESCRIPTION,
+        table,
+        channels(),
+    )
 
 
 def web(writer: Writer, clock: Clock, health: Health, guard: Guard, table: Iterable[Route]) -> FastAPI:
@@ -148,7 +157,14 @@ def web(writer: Writer, clock: Clock, health: Health, guard: Guard, table: Itera
 async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """Run registration until a signal, or ``stop``, ends it."""
     clock = clock_from(settings.now)
-    database = await Database.open(settings.data / "registration.db", MIGRATIONS)
+    path = settings.data / "registration.db"
+    restored = copies.take_up(path, NAME)
+    database = await Database.open(path, MIGRATIONS)
+    if restored is not None:
+        # The relays fill the streams, and with them the bucket, from what is here.
+        restored.finish()
+    kept = copies.Copies(path, copies.positions_of(_LOGS))
+    kept.discard_leftovers()
     connection = await connect(**settings.login)
     contacts = Contacts(connection, database)
     relay = Relay(connection, database, store.LOG, subjects.log_stream(NAME), before=contacts.copy)
@@ -166,7 +182,8 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     terms = Terms(timedelta(days=settings.keep_people_days), timedelta(days=settings.keep_others_days))
     retention = Retention(writer, clock, terms)
     table = routes(Handlers(writer, clock, retention, settings.confirm_above))
-    serve(broker, table, NAME)
+    # What copies hold is for the broker's staff alone: the table is served over HTTP as well.
+    serve(broker, [*table, *copies.routes(NAME, kept)], NAME)
     guard = settings.guard(Verifier(tokens.find, clock, tokens.used))
 
     async def let_deadlines_pass() -> None:

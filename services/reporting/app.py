@@ -15,6 +15,7 @@ from nats.errors import Error as NatsError
 from contracts import commands, queries, subjects
 from contracts.facts import FACTS, SERVICES, variant
 from contracts.problem import ProblemError
+from services.chassis import copies
 from services.chassis.access import Verifier
 from services.chassis.broker import connect, faststream_broker
 from services.chassis.clock import clock_from
@@ -77,7 +78,14 @@ def document() -> dict[str, Any]:
     """The AsyncAPI 3 document of reporting."""
     # Nothing is called: the table is only read.
     unbound = Handlers.__new__(Handlers)
-    return specification(TITLE, version("deelname-reporting"), DESCRIPTION, routes(unbound), channels())
+    table = [*routes(unbound), *copies.routes(NAME, copies.Copies.__new__(copies.Copies))]
+    return specification(
+        TITLE,
+        version("deelname-reporting"),
+        DESCRIPTION,
+        table,
+        channels(),
+    )
 
 
 def web(reports: Reports, health: Health, guard: Guard | None = None) -> FastAPI:
@@ -125,7 +133,12 @@ async def start(settings: Settings) -> None:
     """Run the service until it is told to stop."""
     path = settings.data / DATABASE
     discard_leftovers(path)
+    restored = copies.take_up(path, NAME)
     projection = await Projection.open(path)
+    if restored is not None:
+        restored.finish()
+    kept = copies.Copies(path, copies.positions_of({}))
+    kept.discard_leftovers()
     connection = await connect(**settings.login)
     broker = faststream_broker(**settings.login)
     following = readers(connection, projection)
@@ -134,7 +147,7 @@ async def start(settings: Settings) -> None:
     tokens = Tokens(projection)
     guard = settings.guard(Verifier(tokens.find, clock, tokens.used))
     rebuild = Rebuild(connection, projection)
-    serve(broker, routes(Handlers(reports, rebuild, tokens)), NAME)
+    serve(broker, [*routes(Handlers(reports, rebuild, tokens)), *copies.routes(NAME, kept)], NAME)
     await run(
         web(reports, Health(projection, readers=following, clock=clock), guard),
         host=settings.http_host,

@@ -12,7 +12,7 @@ from services.chassis.database import Database
 from services.chassis.reader import Message
 from services.chassis.state import State
 from services.reporting import store
-from services.reporting.domain import CODE, evolve
+from services.reporting.domain import evolve
 
 
 def fold(state: State, messages: Sequence[Message]) -> State:
@@ -80,13 +80,13 @@ class Projection(Folded):
         database = await Database.open(path, store.MIGRATIONS)
         state, positions = await database.run(store.load)
         if not any(positions.values()):
-            await database.run(lambda connection: store.say_counted_by(connection, CODE))
+            await database.run(lambda connection: store.say_counted_by(connection, store.CODE))
         return cls(database, state, positions)
 
     async def counted_by_other_code(self) -> bool:
         """Whether another version of the code, or nobody knows which, counted some of what stands here."""
         async with self.still:
-            return await self.database.run(store.counted_by) != CODE
+            return await self.database.run(store.counted_by) != store.CODE
 
     async def position(self, stream: str) -> int:
         """Up to where a stream has been counted."""

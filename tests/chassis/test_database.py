@@ -144,3 +144,54 @@ async def test_what_was_deleted_is_forgotten_as_soon_as_nobody_reads(database: D
         assert traces()
     await database.forget()
     assert not traces()
+
+
+async def test_a_database_is_copied_before_it_is_migrated_and_the_copy_is_a_way_back(tmp_path: Path) -> None:
+    older = _write(tmp_path / "old", m0001_one="CREATE TABLE one (a); INSERT INTO one VALUES (1);")
+    newer = _write(tmp_path / "new", m0001_one="CREATE TABLE one (a);", m0002_two="DROP TABLE one;")
+    path = tmp_path / "home" / "db.db"
+    await _open_and_close(path, older)
+    await _open_and_close(path, older)
+    assert not (path.parent / "backups").exists()
+    await _open_and_close(path, newer)
+    await _open_and_close(path, newer)
+    (copied,) = (path.parent / "backups").iterdir()
+    assert copied.name.startswith("db-v1-")
+    assert copied.stat().st_mode & 0o777 == 0o600
+    database = await Database.open(copied, older)
+    assert await database.run(lambda raw: raw.execute("SELECT a FROM one").fetchall()) == [(1,)]
+    await database.close()
+
+
+async def test_a_copy_is_made_of_what_a_killed_service_left_in_its_write_ahead_log(tmp_path: Path) -> None:
+    older = _write(tmp_path / "old", m0001_one="CREATE TABLE one (a);")
+    newer = _write(tmp_path / "new", m0001_one="CREATE TABLE one (a);", m0002_two="CREATE TABLE two (a);")
+    database = await Database.open(tmp_path / "first.db", older)
+    await database.transact(lambda raw: raw.execute("INSERT INTO one VALUES (7)").close())
+    for name in ("first.db", "first.db-wal"):
+        (tmp_path / name.replace("first", "killed")).write_bytes((tmp_path / name).read_bytes())
+    await database.close()
+    await _open_and_close(tmp_path / "killed.db", newer)
+    (copied,) = (tmp_path / "backups").iterdir()
+    with contextlib.closing(sqlite3.connect(copied)) as connection:
+        assert connection.execute("SELECT a FROM one").fetchall() == [(7,)]
+
+
+async def test_the_newest_three_copies_stay(tmp_path: Path) -> None:
+    migrations = _write(tmp_path / "m", m0001_one="CREATE TABLE t1 (a);")
+    await _open_and_close(tmp_path / "db.db", migrations)
+    for number in range(2, 13):
+        _write(migrations, **{f"m{number:04}_more": f"CREATE TABLE t{number} (a);"})
+        await _open_and_close(tmp_path / "db.db", migrations)
+    names = sorted(path.name.split("-")[1] for path in (tmp_path / "backups").iterdir())
+    assert names == ["v10", "v11", "v9"]
+
+
+async def test_without_a_copy_nothing_is_migrated(tmp_path: Path) -> None:
+    older = _write(tmp_path / "old", m0001_one="CREATE TABLE one (a);")
+    newer = _write(tmp_path / "new", m0001_one="CREATE TABLE one (a);", m0002_two="CREATE TABLE two (a);")
+    await _open_and_close(tmp_path / "db.db", older)
+    (tmp_path / "backups").write_text("no folder, as no room")
+    with pytest.raises(OSError, match="exists"):
+        await Database.open(tmp_path / "db.db", newer)
+    await _open_and_close(tmp_path / "db.db", older)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from services.notifications.store.asking import addresses, mails, messages, people_with_address
+from services.notifications.store.doubting import doubt, doubt_until, doubtful_until
 from services.notifications.store.inbox import (
     Answer,
     Mailed,
@@ -63,6 +64,9 @@ __all__ = [
     "begin",
     "bounced",
     "bounces_since",
+    "doubt",
+    "doubt_until",
+    "doubtful_until",
     "due",
     "erase",
     "fingerprint",

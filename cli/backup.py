@@ -1,0 +1,262 @@
+"""``deelname backup`` and ``deelname restore``: databases out of a running system, and into an empty one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+
+from cli.connection import Connection
+from cli.desk import Desk, command
+from cli.failure import REFUSED, USAGE, Failure
+from contracts.commands import CopyDatabase, CopyDiscarded, DatabaseCopy, DiscardCopy
+from contracts.queries import CopyPiece, CopyQuestion
+from contracts.subjects import log_stream
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+IN_THIS_ORDER = ("reporting", "notifications", "registration")
+"""A reader before whom it reads: no copy then knows of a fact that another has not."""
+
+_PATIENCE = 600.0
+_Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The backup.")]
+
+
+def register(app: typer.Typer, panel: str) -> None:
+    """Add ``backup`` and ``restore``."""
+    command(app, "backup", panel=panel, examples=["deelname backup /srv/backups/2026-11-22"])(backup)
+    command(
+        app,
+        "restore",
+        panel=panel,
+        examples=[
+            "deelname restore /srv/backups/2026-11-22 --data /srv/deelname",
+            "deelname restore /srv/backups/2026-11-22 --data /srv/registration --service registration",
+        ],
+    )(restore)
+
+
+def backup(
+    desk: Desk,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the backup goes; empty or not there yet.")],
+) -> None:
+    """
+    Copy the databases of the three services while they run.
+
+    What the broker holds is not in it: the services fill its streams from their databases. DIR holds personal data.
+    """
+    _prepare(directory)
+    copies: dict[str, DatabaseCopy] = {}
+    with desk.connect() as connection:
+        for service in IN_THIS_ORDER:
+            with desk.output.notes.status(f"Copying the database of {service}…"):
+                copies[service] = _fetch(connection, service, directory / f"{service}.db")
+    _check_together(copies)
+    manifest = {
+        "format": FORMAT,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "services": {
+            service: {
+                "file": f"{service}.db",
+                "size": made.size,
+                "sha256": made.sha256,
+                "schema": made.schema_number,
+                "positions": made.positions,
+            }
+            for service, made in sorted(copies.items())
+        },
+    }
+    _write_secretly(directory / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+    if desk.output.as_json:
+        desk.output.json(manifest)
+        return
+    desk.output.table(
+        f"Backup in {directory}",
+        ["Service", "Size", "Facts of registration", "Facts of notifications"],
+        [
+            (
+                service,
+                f"{made.size / 1024:.0f} KiB",
+                made.positions.get(log_stream("registration"), ""),
+                made.positions.get(log_stream("notifications"), ""),
+            )
+            for service, made in sorted(copies.items())
+        ],
+    )
+    desk.output.next(f"deelname restore {directory} --data NEW-DIR")
+
+
+def restore(
+    desk: Desk,
+    directory: _Directory,
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="The directory of all state, as 'deelname up --data' has it.")
+    ],
+    service: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only this service; DIR is then its own data directory, such as a volume."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Move aside what is there, databases and the broker's store alike.")
+    ] = False,
+) -> None:
+    """
+    Lay a backup ready in the data directory of a system that does not run; it is taken up at the next start.
+
+    Nobody is mailed again. Whoever may have been mailed after the backup was made is listed as uncertain.
+    """
+    manifest = _read(directory)
+    services = manifest["services"]
+    if service is not None and service not in services:
+        raise Failure(f"The backup has no '{service}'.", f"It has: {', '.join(sorted(services))}.", code=USAGE)
+    homes = {service: data} if service else {name: data / name for name in services}
+    _refuse_running(data)
+    present = [home / f"{name}.db" for name, home in homes.items()] + [home / "restore" for home in homes.values()]
+    present += [] if service else [data / "broker" / "store"]
+    there = [each for each in present if each.exists()]
+    if there and not force:
+        raise Failure(
+            f"{', '.join(map(str, there))} exists already: what is there would be lost.",
+            "Restore into an empty directory, or move what is there aside with --force.",
+        )
+    aside = datetime.now(UTC).strftime("replaced-%Y%m%dT%H%M%SZ")
+    for each in there:
+        for beside in sorted(each.parent.glob(f"{each.name}*")):
+            target = each.parent / aside / beside.name
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            beside.rename(target)
+    for name, home in homes.items():
+        _lay_ready(directory, name, home / "restore")
+    if desk.output.as_json:
+        desk.output.json({"data": str(data), "restored": sorted(homes), "replaced": [str(each) for each in there]})
+        return
+    desk.output.say(f"Laid ready for the next start: {', '.join(sorted(homes))}.", "bold green")
+    if there:
+        desk.output.say(f"What was there is in folders named {aside}.", "dim")
+    desk.output.next(f"deelname up --data {data}", "deelname mail list --status uncertain")
+
+
+def _prepare(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        occupied = next(directory.iterdir(), None)
+    except OSError as error:
+        raise Failure(f"{directory} cannot be used: {error.strerror}.", "Choose another.", code=USAGE) from None
+    if occupied is not None:
+        raise Failure(f"{directory} is not empty.", "A backup has a directory of its own.", code=USAGE)
+
+
+def _fetch(connection: Connection, service: str, target: Path) -> DatabaseCopy:
+    """Have a service copy its database, fetch the copy, and throw it away there."""
+    made = connection.do(service, "database", "copy", CopyDatabase(), DatabaseCopy, patience=_PATIENCE)
+    try:
+        _pieces(connection, service, made, target)
+    finally:
+        connection.do(service, "database", "discard", DiscardCopy(copy_id=made.copy_id), CopyDiscarded)
+    return made
+
+
+def _pieces(connection: Connection, service: str, made: DatabaseCopy, target: Path) -> None:
+    digest, part, fetched = hashlib.sha256(), target.with_suffix(".part"), 0
+    try:
+        with _secret(part) as file:
+            while fetched < made.size:
+                question = CopyQuestion(copy_id=made.copy_id, offset=fetched)
+                piece = base64.b64decode(connection.ask(service, "database", "read", question, CopyPiece).data)
+                if not piece:
+                    break
+                file.write(piece)
+                digest.update(piece)
+                fetched += len(piece)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise Failure(f"{part} cannot be written: {error.strerror}.", "Make room, or choose another place.") from None
+    if digest.hexdigest() != made.sha256:
+        raise Failure(f"The copy of {service} did not arrive as it was made.", "Make the backup again.", code=REFUSED)
+    part.rename(target)
+
+
+def _check_together(copies: Mapping[str, DatabaseCopy]) -> None:
+    """No copy may know of facts that the copy of whose they are has not."""
+    for owner in ("registration", "notifications"):
+        stream = log_stream(owner)
+        for service, made in copies.items():
+            if made.positions.get(stream, 0) > copies[owner].positions[stream]:
+                raise Failure(
+                    f"The copy of {service} is ahead of the copy of {owner}.",
+                    "Was a database replaced meanwhile? Make the backup again.",
+                )
+
+
+def _read(directory: Path) -> dict[str, Any]:
+    """The manifest, and the promise that every file is as it says."""
+    file = directory / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise Failure(
+                f"{directory} is a backup of format {manifest['format']}; this version reads {FORMAT}.",
+                "Use the version of deelname that made it.",
+                code=USAGE,
+            )
+        files = {directory / each["file"]: each["sha256"] for each in manifest["services"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Failure(
+            f"{directory} is not a backup: {file} {error}.",
+            "Name a directory that 'deelname backup' has finished.",
+            code=USAGE,
+        ) from None
+    for each, wanted in files.items():
+        try:
+            with each.open("rb") as opened:
+                found = hashlib.file_digest(opened, "sha256").hexdigest()
+        except OSError as error:
+            raise Failure(f"{each} cannot be read: {error.strerror}.", "Use another backup.", code=USAGE) from None
+        if found != wanted:
+            raise Failure(f"{each} is not what was backed up: it has changed since.", "Use another backup.")
+    return manifest
+
+
+def _refuse_running(data: Path) -> None:
+    if (data / "endpoints.json").exists():
+        raise Failure(
+            f"Deelname runs on {data}, or was killed there: {data / 'endpoints.json'} exists.",
+            "Stop it. If it does not run, remove that file.",
+        )
+
+
+def _lay_ready(directory: Path, service: str, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, mode=0o700)
+        for name in (f"{service}.db", MANIFEST):
+            _copy(directory / name, folder / name)
+    except OSError as error:
+        raise Failure(f"{folder} cannot be written: {error.strerror}.", "Make room, or choose another place.") from None
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as opened, _secret(target) as file:
+        shutil.copyfileobj(opened, file, 1024 * 1024)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_secretly(path: Path, content: bytes) -> None:
+    with _secret(path) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _secret(path: Path) -> BinaryIO:
+    """A new file that its owner alone can read."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")

@@ -107,6 +107,8 @@ class Planner:
                     store.erase(raw, data.person)
                 else:
                     store.forget_bytes(raw, data.person)
+            if messages[0].position <= self._doubt_until:
+                store.doubt(raw, now)
 
         await self._database.transact(record)
         self._state = state.settled()

@@ -10,6 +10,7 @@ import typer
 from cli import (
     backup,
     broker,
+    doctor,
     enrolment,
     intake,
     log,
@@ -75,6 +76,7 @@ app.add_typer(report.app, name="report", rich_help_panel=_LOOKING)
 app.add_typer(log.app, name="log", rich_help_panel=_LOOKING)
 app.add_typer(person.app, name="person", rich_help_panel=_LOOKING)
 backup.register(app, _OPERATING)
+doctor.register(app, _OPERATING)
 app.add_typer(broker.app, name="broker", rich_help_panel=_OPERATING)
 app.add_typer(partner.app, name="partner", rich_help_panel=_OPERATING)
 app.add_typer(token.app, name="token", rich_help_panel=_OPERATING)

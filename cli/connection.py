@@ -175,11 +175,13 @@ class Connection:
                     f"{self.access.address}: {distrust}.",
                     "Use the endpoints.json and the ca.pem of this deployment.",
                     code=UNREACHABLE,
+                    kind="distrusted",
                 ) from error
             raise Failure(
                 f"No broker answers at {self.access.address}.",
                 "Start Deelname with 'deelname up', or name one that runs with --endpoints FILE.",
                 code=UNREACHABLE,
+                kind="unreachable",
             ) from error
         return client
 
@@ -204,6 +206,7 @@ class Connection:
             f"The broker at {self.access.address} does not know '{self.access.identity}' by this password or key.",
             "Use the endpoints.json of the system that runs now: --endpoints FILE.",
             code=UNREACHABLE,
+            kind="unknown",
         )
 
 

@@ -45,6 +45,7 @@ class Endpoints:
     accesses: Mapping[str, Access]
     http: Mapping[str, str] = field(default_factory=dict)
     mail: str | None = None
+    logs: Path | None = None
 
     def access(self, identity: str) -> Access:
         """
@@ -108,6 +109,7 @@ def read(path: Path) -> Endpoints:
             for identity, entry in content["nats"].items()
         }
         http, mail = dict(content.get("http", {})), content.get("mail")
+        logs = Path(content["logs"]) if content.get("logs") else None
     except OSError as error:
         raise Failure(
             f"{path} cannot be read: {error.strerror}.",
@@ -120,7 +122,7 @@ def read(path: Path) -> Endpoints:
             'It must look like {"nats": {"staff": {"url": "nats://…", "inbox_prefix": "_INBOX_staff"}}}.',
             code=USAGE,
         ) from error
-    return Endpoints(str(path), accesses, http, mail)
+    return Endpoints(str(path), accesses, http, mail, logs)
 
 
 def _beside(path: Path, named: str | None) -> Path | None:

@@ -17,11 +17,15 @@ _STATUS = {REFUSED: 409, USAGE: 400, UNREACHABLE: 503}
 class Failure(Exception):  # noqa: N818
     """Ends the command; ``what`` and ``remedy`` are one line each."""
 
-    def __init__(self, what: str, remedy: str = "", *, code: int = REFUSED, problem: Problem | None = None) -> None:
+    def __init__(
+        self, what: str, remedy: str = "", *, code: int = REFUSED, problem: Problem | None = None, kind: str = ""
+    ) -> None:
+        """``kind`` tells failures of a connection apart: unreachable, unknown, distrusted."""
         super().__init__(what)
         self.what = what
         self.remedy = remedy
         self.code = code
+        self.kind = kind
         self.problem = problem or Problem(
             type=problem_type("command-line"), title=what, status=_STATUS[code], detail=remedy or None
         )

@@ -1,0 +1,291 @@
+"""The services: whether they answer, whether they are of use and why not, and what waits for a person."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel
+
+from cli.connection import Connection
+from cli.doctor.brokers import CLOCKS_DIFFER, examine_clock, examine_end
+from cli.doctor.findings import Report, Section
+from cli.endpoints import Endpoints
+from cli.failure import Failure
+from contracts.problem import ProblemError
+from contracts.queries import (
+    Everything,
+    LogPiece,
+    LogQuestion,
+    MailList,
+    MailsQuestion,
+    ProgrammeReportList,
+    SuppressionList,
+)
+
+SERVICES: Final = ("registration", "notifications", "reporting")
+
+_PATIENCE = 8.0
+_LAST_OF_A_LOG = 64 * 1024
+
+_REASONS: dict[str, tuple[str, str, Section]] = {
+    "database": (
+        "database-not-writable",
+        "Make room on the disk, or repair it; the service goes on by itself. What it could not store it has refused.",
+        "disk-full",
+    ),
+    "transport": (
+        "mail-server-refuses",
+        "Mend the mail server or DEELNAME_TRANSPORT. Mails wait and go by themselves; nothing is sent twice.",
+        "mail-relay-down",
+    ),
+    "caps": (
+        "mails-over-the-cap",
+        "'deelname mail list --status planned' says what is being sent. If that is right, raise the cap.",
+        "more-mails-than-the-caps-allow",
+    ),
+}
+_DIVERGED = ("the stream is at", "facts the stream holds", "the stream has lost", "of the stream is not the fact")
+
+_ASKED: dict[str, tuple[str, str, BaseModel, type[BaseModel]]] = {
+    "registration": ("log", "read", LogQuestion(limit=1), LogPiece),
+    "notifications": ("mail", "list", MailsQuestion(limit=1), MailList),
+    "reporting": ("programme", "list", Everything(), ProgrammeReportList),
+}
+
+
+def examine(report: Report, endpoints: Endpoints, addresses: dict[str, str], *, free: float, days: int) -> None:
+    """Look at each service by HTTP and over the broker, and at what waits for a person."""
+    answering = set()
+    for service in SERVICES:
+        if service not in addresses:
+            report.skipped.append(f"{service} over HTTP: name its address with --http {service}=URL")
+            continue
+        if _examine_http(report, service, addresses[service], endpoints.logs, free=free, days=days):
+            answering.add(service)
+    if "staff" in endpoints.accesses and not any(each.part == "broker" and each.wrong for each in report.findings):
+        with Connection(endpoints.access("staff")) as connection:
+            for service in SERVICES:
+                if service in answering or service not in addresses:
+                    _examine_over_broker(report, connection, service)
+            _examine_mails(report, connection)
+
+
+# By HTTP --------------------------------------------------------------------------------------------------------------
+
+
+def _examine_http(report: Report, service: str, address: str, logs: Path | None, *, free: float, days: int) -> bool:
+    """Whether it answers at all."""
+    asked = datetime.now(UTC)
+    try:
+        status, headers, body, not_after = _get(address, "/health/ready")
+        ready = json.loads(body)
+        reasons = dict(ready["reasons"])
+    except (OSError, http.client.HTTPException) as error:
+        _not_answering(report, service, address, str(error) or type(error).__name__, logs)
+        return False
+    except (ValueError, KeyError, TypeError):
+        report.add(
+            service,
+            "not-a-service",
+            f"what answers at {address} is not {service}.",
+            "Correct the address, or update the service: an older one gives no reasons.",
+            "a-service-does-not-answer",
+        )
+        return False
+    report.checked.append(f"{service} over HTTP ({'ready' if status == http.client.OK else 'not ready'})")
+    for part, reason in sorted(reasons.items()):
+        _not_ready(report, service, part, str(reason))
+    _examine_disk(report, service, ready.get("disk") or {}, free)
+    if not_after:
+        examine_end(report, address, "the certificate", not_after, days)
+    _examine_clocks(report, service, ready, headers, asked)
+    return True
+
+
+def _get(address: str, path: str) -> tuple[int, http.client.HTTPMessage, bytes, str | None]:
+    parts = urlsplit(address)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", parts.path.rstrip("/") + path)
+        sock = connection.sock
+        shown = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
+        answer = connection.getresponse()
+        return answer.status, answer.msg, answer.read(), str(shown["notAfter"]) if shown else None
+    finally:
+        connection.close()
+
+
+def _not_answering(report: Report, service: str, address: str, error: str, logs: Path | None) -> None:
+    last = _last_words(logs / f"{service}.log") if logs else None
+    if last and "DatabaseTooNew" in last:
+        report.add(
+            service,
+            "database-too-new",
+            f"it does not start, because its database was written by a newer version: {last}.",
+            "Start the newer version again, or restore the backup that was made before the update.",
+            "a-database-newer-than-the-code",
+        )
+        return
+    said = f" The last that its log says is: {last}." if last else ""
+    report.add(
+        service,
+        "service-not-answering",
+        f"nothing answers at {address} ({error}).{said}",
+        f"Start it (python -m services.{service}), or look at its log: the last line says why it stopped.",
+        "a-service-does-not-answer",
+    )
+
+
+def _last_words(log: Path) -> str | None:
+    """Why a service ended, if the end of its log says so."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _LAST_OF_A_LOG))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            event: Any = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("level") == "critical":
+            causes = event.get("exception") or [{}]
+            cause = causes[-1] if isinstance(causes, list) and isinstance(causes[-1], dict) else {}
+            kind, value = cause.get("exc_type"), cause.get("exc_value")
+            return f"{kind}: {value}" if kind else str(event.get("event"))
+        if isinstance(event, dict) and event.get("event") == "service started":
+            return None
+    return None
+
+
+def _not_ready(report: Report, service: str, part: str, reason: str) -> None:
+    kind, _, stream = part.partition("/")
+    if kind == "relays":
+        diverged = any(words in reason for words in _DIVERGED)
+        report.add(
+            service,
+            "stream-diverged" if diverged else "relay-not-following",
+            f"its facts do not reach the stream {stream}: {reason}.",
+            "The log in the database is what holds. Make the stream anew, as the runbook says: it is filled again."
+            if diverged
+            else "Nothing is lost: facts wait in the database. Look at the broker first; it goes on by itself.",
+            "a-relay-does-not-follow",
+        )
+    elif kind == "readers":
+        report.add(
+            service,
+            "reader-not-following",
+            f"it does not keep up with the stream {stream}: {reason}.",
+            "Look at the broker first, then at the service's log; it goes on by itself where it stopped.",
+            "a-reader-is-behind",
+        )
+    else:
+        code, remedy, section = _REASONS.get(part, ("not-ready", "Look at the service's log.", "where-to-look-first"))
+        report.add(service, code, f"{reason}.", remedy, section)
+
+
+def _examine_disk(report: Report, service: str, disk: dict[str, int], free: float) -> None:
+    size, left = disk.get("size", 0), disk.get("free", 0)
+    if size and left * 100 < size * free:
+        report.add(
+            service,
+            "disk-nearly-full",
+            f"only {left / 2**30:.1f} of {size / 2**30:.1f} GiB are free where its database is.",
+            "Make room, or move the volume to a larger disk, before commands are refused.",
+            "disk-full",
+            wrong=left * 100 < size,
+        )
+
+
+def _examine_clocks(
+    report: Report, service: str, ready: dict[str, Any], headers: http.client.HTTPMessage, asked: datetime
+) -> None:
+    if date := headers.get("date"):
+        examine_clock(report, service, parsedate_to_datetime(date), asked)
+    try:
+        told = datetime.fromisoformat(str(ready.get("now")))
+    except ValueError:
+        return
+    if abs(told - asked) > CLOCKS_DIFFER:
+        report.add(
+            service,
+            "clock-set",
+            f"it goes by another time than the real one: {told:%Y-%m-%d %H:%M} UTC (DEELNAME_NOW).",
+            "Right for a trial. In production unset DEELNAME_NOW: deadlines and mails go by this clock.",
+            "clocks",
+            wrong=False,
+        )
+
+
+# Over the broker ------------------------------------------------------------------------------------------------------
+
+
+def _examine_over_broker(report: Report, connection: Connection, service: str) -> None:
+    entity, verb, question, answer = _ASKED[service]
+    try:
+        connection.ask(service, entity, verb, question, answer, patience=_PATIENCE)
+    except ProblemError as error:
+        report.add(
+            service,
+            "question-refused",
+            f"it refuses a plain question: {error.problem.title}.",
+            "Look at the service's log.",
+            "where-to-look-first",
+        )
+    except Failure as failure:
+        report.add(
+            service,
+            "no-answer-over-the-broker",
+            f"it runs, and does not answer over the broker: {failure.what}",
+            "Compare its DEELNAME_NATS_… settings with the broker's; its log says whether it is let in.",
+            "a-service-does-not-answer",
+        )
+    else:
+        report.checked.append(f"{service} over the broker")
+
+
+def _examine_mails(report: Report, connection: Connection) -> None:
+    """What a person has to decide; when notifications does not answer that is a finding already."""
+    try:
+        uncertain = connection.ask("notifications", "mail", "list", MailsQuestion(status="uncertain"), MailList)
+        failed = connection.ask("notifications", "mail", "list", MailsQuestion(status="failed"), MailList)
+        suppressed = connection.ask("notifications", "suppression", "list", Everything(), SuppressionList)
+    except (ProblemError, Failure):
+        return
+    report.checked.append("mails")
+    waiting: tuple[tuple[int, str, str, str, Section], ...] = (
+        (
+            len(uncertain.mails),
+            "mails-uncertain",
+            "of {} nobody knows whether they arrived.",
+            "deelname mail list --status uncertain; then 'deelname mail retry MAIL' for each that should go again.",
+            "mails-of-unknown-fate",
+        ),
+        (
+            len(failed.mails),
+            "mails-failed",
+            "{} did not arrive.",
+            "deelname mail list --status failed says why; the programmes' contacts were told.",
+            "addresses-to-which-nothing-is-sent",
+        ),
+        (
+            len(suppressed.suppressed),
+            "addresses-suppressed",
+            "{} addresses get nothing, because mails to them came back.",
+            "deelname mail suppressed lists them; correct a person's address, or 'deelname mail lift' one.",
+            "addresses-to-which-nothing-is-sent",
+        ),
+    )
+    for number, code, what, remedy, section in waiting:
+        if number:
+            text = what.format(f"{number} or more" if number >= 100 else number)
+            report.add("mails", code, text, remedy, section, wrong=False)

@@ -1,0 +1,251 @@
+"""The doctor, before systems that are broken for real."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiosmtpd.controller import Controller
+
+from cli.doctor import RUNBOOK
+from deploy.broker import RunningBroker, ServerKind, prepare_broker
+from deploy.embedded import EmbeddedBroker, free_port
+from deploy.identities import APPLICATION, PARTNERS
+from deploy.production.certificates import make_certificates
+from deploy.production.directory import Directory
+from deploy.streams import streams_of
+from deploy.topology import declare_streams
+from tests.cli.conftest import invoke
+from tests.deploy.conftest import visit
+from tests.ports import free_ports
+from tests.system.world import Json, World, enrolment, organisation, person, programme, session, started, until
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("doctor"),
+]
+
+
+async def examined(endpoints: Path, *words: object) -> tuple[int, dict[str, Json]]:
+    """The exit code, and the findings by their code."""
+    outcome = await asyncio.to_thread(invoke, "doctor", "--endpoints", endpoints, "--json", *words)
+    return outcome.code, {finding["code"]: finding for finding in outcome.json["findings"]}
+
+
+async def diagnosed(world: World, code: str, *words: object) -> Json:
+    """Wait until the doctor finds this, and give the finding."""
+    found: dict[str, Json] = {}
+
+    async def missing() -> str:
+        nonlocal found
+        ended, found = await examined(world.system.layout.endpoints, *words)
+        return "" if code in found and ended == int(found[code]["wrong"]) else f"{ended} {found}"
+
+    await until(missing, within=60)
+    return found[code]
+
+
+class Moody:
+    """A mail server that refuses everybody while it is told to."""
+
+    def __init__(self) -> None:
+        self.refuses = False
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd finds it by this name
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:
+        if self.refuses:
+            return "530 5.7.0 Authentication required"
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_DATA(self, _server: Any, _session: Any, _envelope: Any) -> str:  # noqa: N802 - likewise
+        return "250 taken"
+
+
+@pytest.fixture(scope="module")
+def moody() -> Iterator[tuple[Moody, int]]:
+    handler = Moody()
+    smtp = Controller(handler, hostname="127.0.0.1", port=free_ports(1))
+    smtp.start()
+    yield handler, smtp.port
+    smtp.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def patient(
+    server: ServerKind, moody: tuple[Moody, int], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
+    transport = f"smtp://127.0.0.1:{moody[1]}?starttls=never"
+    async with started(tmp_path_factory.mktemp("patient"), server, transport=transport) as world:
+        await world.staff.register(organisation("bisc"))
+        await world.staff.publish(programme("ill", sessions=[session("only", 6)]))
+        await world.settled()
+        yield world
+
+
+async def test_nothing_is_wrong_with_a_system_that_is_well(patient: World) -> None:
+    outcome = await asyncio.to_thread(invoke, "doctor", "--endpoints", patient.system.layout.endpoints, "--free", 0)
+    assert outcome.code == 0, outcome.said
+    assert "Nothing is wrong" in outcome.said
+    for part in ("the broker as staff", "registration over HTTP (ready)", "reporting over the broker", "5 streams"):
+        assert part in outcome.said
+
+
+async def test_a_disk_that_fills_up_is_told_before_it_is_full(patient: World) -> None:
+    finding = await diagnosed(patient, "disk-nearly-full", "--free", 100)
+    assert (finding["part"], finding["wrong"]) == ("reporting", False)
+    assert "GiB are free" in finding["what"]
+
+
+async def test_a_mail_server_that_refuses_us_is_named_with_what_it_says(
+    patient: World, moody: tuple[Moody, int]
+) -> None:
+    moody[0].refuses = True
+    noor = person("Noor", "noor@people.example")
+    assert (await patient.web.enrol(enrolment("ill", noor))).certainty == "done"
+    finding = await diagnosed(patient, "mail-server-refuses")
+    assert "530" in finding["what"]
+    assert finding["runbook"] == f"{RUNBOOK}#mail-relay-down"
+    moody[0].refuses = False
+    (mail,) = await patient.staff.mails(status="planned")
+    # As the runbook says: one word, and the queue moves again. Nothing was lost meanwhile.
+    await patient.staff.attempt("do.notifications.mail.retry", {"mail": mail["mail"]})
+    await patient.settled()
+
+
+async def test_a_database_that_is_newer_than_the_code_is_named(patient: World) -> None:
+    path = patient.data / "reporting" / "reporting.db"
+    with contextlib.closing(sqlite3.connect(path, timeout=30)) as database:
+        ((before,),) = database.execute("PRAGMA user_version")
+        database.execute("PRAGMA user_version = 99")
+        patient.kill("reporting")
+        finding = await diagnosed(patient, "database-too-new")
+        assert "schema 99" in finding["what"]
+        assert finding["part"] == "reporting"
+        database.execute(f"PRAGMA user_version = {before:d}")
+
+    async def still_ill() -> str:
+        return await patient.unready("reporting")
+
+    await until(still_ill)
+
+
+async def test_a_stream_that_is_ahead_of_the_database_is_named(patient: World) -> None:
+    """The database was put back from an old backup, the stream was not."""
+    path = patient.data / "registration" / "registration.db"
+    with contextlib.closing(sqlite3.connect(path, timeout=30)) as database, database:
+        rows = database.execute("SELECT * FROM log WHERE position = (SELECT max(position) FROM log)").fetchall()
+        database.execute("DELETE FROM log WHERE position = (SELECT max(position) FROM log)")
+    patient.kill("registration")
+    finding = await diagnosed(patient, "stream-diverged")
+    assert "LOG_REGISTRATION" in finding["what"]
+    assert "an old backup" in finding["what"]
+    with contextlib.closing(sqlite3.connect(path, timeout=30)) as database, database:
+        database.execute(f"INSERT INTO log VALUES ({', '.join('?' * len(rows[0]))})", rows[0])
+    patient.kill("registration")
+    await patient.settled()
+
+
+@pytest.mark.parametrize("service", ["registration", "notifications"])
+async def test_a_service_that_does_not_answer_is_named(patient: World, service: str, tmp_path: Path) -> None:
+    """Nothing listens at the address that the doctor is given."""
+    code, findings = await examined(
+        patient.system.layout.endpoints, "--http", f"{service}=http://127.0.0.1:{free_port()}"
+    )
+    assert code == 1
+    assert findings["service-not-answering"]["part"] == service
+
+
+def changed(world: World, directory: Path, old: str, new: str) -> Path:
+    """The endpoints with something else in them."""
+    path = directory / "endpoints.json"
+    path.write_text(world.system.layout.endpoints.read_text().replace(old, new))
+    return path
+
+
+async def test_a_broker_that_is_not_there_is_named(patient: World, tmp_path: Path) -> None:
+    port = patient.system.ports.broker
+    code, findings = await examined(changed(patient, tmp_path, f":{port}", f":{free_port()}"))
+    assert code == 1
+    assert "No broker answers" in findings["broker-unreachable"]["what"]
+
+
+async def test_a_wrong_password_is_named(patient: World, tmp_path: Path) -> None:
+    password = patient.system.broker.passwords["staff"]
+    code, findings = await examined(changed(patient, tmp_path, password, "mistyped"))
+    assert code == 1
+    assert "does not know 'staff'" in findings["wrong-credentials"]["what"]
+
+
+# A broker alone -------------------------------------------------------------------------------------------------------
+
+
+def endpoints_of(broker: RunningBroker, path: Path) -> Path:
+    identities = ("staff", "monitor")
+    nats = {name: {"url": broker.url(name), "inbox_prefix": broker.inbox_prefix(name)} for name in identities}
+    path.write_text(json.dumps({"nats": nats}))
+    return path
+
+
+async def test_streams_that_are_missing_or_full_are_named(tmp_path: Path) -> None:
+    broker = prepare_broker(tmp_path / "broker", ("demo",), port=free_port())
+    broker.start()
+    try:
+        full = [
+            replace(stream, config=stream.config.evolve(max_msgs=2))
+            for stream in streams_of(PARTNERS, ("demo",))
+            if stream.name == "INTAKE_DEMO"
+        ]
+        present = [stream for stream in streams_of(APPLICATION, ("demo",)) if stream.name != "KV_contacts"]
+        async with visit(broker, "topology") as application, visit(broker, "topology_partners") as partners:
+            await declare_streams(application.connection, present)
+            await declare_streams(partners.connection, full)
+        async with visit(broker, "demo") as partner:
+            for number in range(2):
+                await partner.connection.jetstream().publish("intake.demo.enrolment.request", b"%d" % number)
+        outcome = await asyncio.to_thread(
+            invoke, "doctor", "--endpoints", endpoints_of(broker, tmp_path / "endpoints.json"), "--json"
+        )
+    finally:
+        broker.stop()
+    assert outcome.code == 1
+    findings = outcome.json["findings"]
+    assert {each["part"] for each in findings if each["code"] == "stream-missing"} == {"KV_contacts", "OUTCOMES"}
+    (full_one,) = [each for each in findings if each["code"] == "stream-full"]
+    assert (full_one["part"], "2 of 2" in full_one["what"]) == ("INTAKE_DEMO", True)
+    assert "registration over HTTP: name its address with --http registration=URL" in outcome.json["skipped"]
+
+
+async def test_a_certificate_that_ends_soon_is_named(tmp_path: Path) -> None:
+    """With the settings of production: nkeys and TLS."""
+    made = Directory(tmp_path / "production")
+    port = free_port()
+    made.configure(
+        {"url": f"tls://localhost:{port}", "port": port, "host": "127.0.0.1", "monitoring_port": None,
+         "store": str(tmp_path / "store"), "partners": ("demo",)}
+    )  # fmt: skip
+    soon = make_certificates(made.path / "authority", ("localhost",), renew=True, lasts=timedelta(days=12))
+    (made.broker / "server.pem").write_bytes(soon.server.read_bytes())
+    (made.broker / "server-key.pem").write_bytes(soon.server_key.read_bytes())
+    server = EmbeddedBroker(made.broker / "nats.conf", port, tmp_path / "nats.log")
+    server.start()
+    try:
+        _, findings = await examined(made.path / "endpoints.json")
+        assert "in 11 days" in findings["certificate-ends"]["what"]
+        assert findings["certificate-ends"]["wrong"] is False
+        assert "stream-missing" in findings
+        _, findings = await examined(made.path / "endpoints.json", "--days", 3)
+        assert "certificate-ends" not in findings
+    finally:
+        server.kill()

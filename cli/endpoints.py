@@ -46,6 +46,8 @@ class Endpoints:
     http: Mapping[str, str] = field(default_factory=dict)
     mail: str | None = None
     logs: Path | None = None
+    data: Path | None = None
+    process: int | None = None
 
     def access(self, identity: str) -> Access:
         """
@@ -109,7 +111,8 @@ def read(path: Path) -> Endpoints:
             for identity, entry in content["nats"].items()
         }
         http, mail = dict(content.get("http", {})), content.get("mail")
-        logs = Path(content["logs"]) if content.get("logs") else None
+        logs, data = (Path(content[name]) if content.get(name) else None for name in ("logs", "data"))
+        process = int(content["process"]) if content.get("process") else None
     except OSError as error:
         raise Failure(
             f"{path} cannot be read: {error.strerror}.",
@@ -122,7 +125,7 @@ def read(path: Path) -> Endpoints:
             'It must look like {"nats": {"staff": {"url": "nats://…", "inbox_prefix": "_INBOX_staff"}}}.',
             code=USAGE,
         ) from error
-    return Endpoints(str(path), accesses, http, mail, logs)
+    return Endpoints(str(path), accesses, http, mail, logs, data, process)
 
 
 def _beside(path: Path, named: str | None) -> Path | None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,22 +13,26 @@ import typer
 
 from cli import deployment
 from cli.desk import Desk, command
-from cli.failure import REFUSED, Failure
+from cli.failure import REFUSED, USAGE, Failure
 
 PanelName = "The system on this machine"
+_LOOK_EVERY = 0.1
 PortBase = Annotated[
     int, typer.Option(min=1024, max=65000, metavar="N", help="The first of five neighbouring ports on loopback.")
 ]
 
 
 def register(app: typer.Typer) -> None:
-    """Add ``up`` and ``demo``."""
+    """Add ``up``, ``down`` and ``demo``."""
     command(
         app,
         "up",
         panel=PanelName,
         examples=["deelname up", "deelname up --data /srv/deelname --partner biblionet --partner schoolweb"],
     )(up)
+    command(
+        app, "down", panel=PanelName, examples=["deelname down", "deelname down --endpoints bigger/endpoints.json"]
+    )(down)
     command(app, "demo", panel=PanelName, examples=["deelname demo", "deelname demo --once"])(demo)
 
 
@@ -62,6 +70,48 @@ def up(
             local.run(system, ready)
     except (local.DidNotStart, ValueError) as error:
         raise Failure(str(error), "", code=REFUSED) from None
+
+
+def down(
+    desk: Desk,
+    *,
+    patience: Annotated[float, typer.Option("--wait", min=0, metavar="SECONDS", help="How long it may take.")] = 60.0,
+) -> None:
+    """End a system that 'deelname up' started elsewhere, in order, and wait until it has ended."""
+    endpoints = desk.endpoints
+    if endpoints.process is None or endpoints.data is None:
+        raise Failure(
+            f"{endpoints.origin} is not of a system that 'deelname up' started.",
+            "End the services of a deployment by what runs them: Compose, Kubernetes or systemd.",
+            code=USAGE,
+        )
+    lock = endpoints.data / "lock"
+    if not _held(lock):
+        raise Failure(f"Nothing runs on {endpoints.data}.", "", code=REFUSED)
+    # Whoever holds the lock wrote the endpoints: the process is still that one, and no stranger's.
+    os.kill(endpoints.process, signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    while _held(lock):
+        if time.monotonic() > deadline:
+            raise Failure(
+                f"It has not ended within {patience:g} seconds.", f"Look into {endpoints.data / 'logs'}.", code=REFUSED
+            )
+        time.sleep(_LOOK_EVERY)
+    if desk.output.as_json:
+        desk.output.json({"stopped": str(endpoints.data)})
+    desk.output.say("Deelname has ended.", "bold green")
+
+
+def _held(lock: Path) -> bool:
+    """Whether somebody runs the system on this directory."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def demo(

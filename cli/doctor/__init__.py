@@ -49,11 +49,18 @@ def doctor(
     It looks at the broker and its streams, at each service by HTTP and over the broker, at mails, disks, clocks and
     certificates. It ends with 0 when nothing is wrong (things to look at may be listed), else with 1.
     """
-    endpoints = desk.endpoints
-    addresses = {**endpoints.http, **_named(http or ())}
+    named = _named(http or ())
     deadline = time.monotonic() + wait
     while True:
-        report = examine(endpoints, addresses, free=free, days=days)
+        try:
+            endpoints = desk.endpoints
+        except Failure:
+            # 'deelname up' writes them when everything is ready.
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOOK_AGAIN)
+            continue
+        report = examine(endpoints, {**endpoints.http, **named}, free=free, days=days)
         if report.well or time.monotonic() >= deadline:
             break
         time.sleep(_LOOK_AGAIN)

@@ -1,9 +1,9 @@
 """
 The runbook's commands, run in its order on a system of their own.
 
-A section is added by writing it: its blocks ``sh run`` are run where they stand, in the directory that holds ``./data``,
-by bash, which stops at the first command that fails. ``sh run exit=N`` is meant to end with N. A block ``text output``
-behind one names lines that its output must hold.
+A section is added by writing it: its blocks ``sh run`` are run where they stand, in the directory that holds the
+system's ``./data``, by bash, which stops at the first command that fails. ``sh run exit=N`` is meant to end with N. A
+block ``text output`` behind one names lines that its output must hold.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cli.doctor.findings import Section
 from tests.ports import free_ports
 from tests.system.world import enrolment, person, programme, session
 
-pytestmark = [pytest.mark.timeout(500), pytest.mark.xdist_group("operations page")]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("operations page")]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operations.md"

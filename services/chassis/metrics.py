@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from services.chassis.health import Follower, Health
 
 # A second series for each counter and histogram, which says when the process began.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry()
 """What this process counts. Not the library's own registry: other packages put things of theirs into that one."""

@@ -244,7 +244,7 @@ async def test_leaders_killed_under_load_cost_seconds_and_nothing_else(
 async def test_a_system_moves_from_one_machine_to_three_and_back_and_nobody_hears_twice(tmp_path: Path) -> None:
     """By what docs/operations.md says: nothing is copied by hand, for every stream but the intake is a copy anyway."""
     port = free_ports(1)
-    alone = {"url": f"tls://localhost:{port}", "port": port, "nodes": ()}
+    alone: dict[str, Any] = {"url": f"tls://localhost:{port}", "port": port, "nodes": ()}
     path = tmp_path / "production"
     crowds: list[Crowd] = []
     async with mail_server() as letters:

@@ -98,7 +98,8 @@ def test_whom_the_proxy_signed_in_may_do_what_their_groups_may(
 ) -> None:
     caller = Gate(proxy=PROXY).caller(scope("10.1.2.3", SIGNED_IN, ("X-Auth-Request-Groups", groups)))
     assert caller is not None
-    assert (caller.kind, caller.name, caller.role, caller.organisations) == ("proxy", "sub-1", role, organisations)
+    assert (caller.kind, caller.name) == ("proxy", "sub-1")
+    assert (caller.role, set(caller.organisations)) == (role, organisations)
 
 
 @pytest.mark.parametrize("peer", ["192.0.2.1", "127.0.0.1", "11.0.0.1", "::2", "", "nonsense"])

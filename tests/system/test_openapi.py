@@ -63,7 +63,7 @@ class Faces:
         return document
 
     def operations(self, face: str) -> Iterator[Any]:
-        schema = schemathesis.openapi.from_url(f"{self.addresses[face]}/openapi.json")
+        schema: Any = schemathesis.openapi.from_url(f"{self.addresses[face]}/openapi.json")
         for operation in schema.get_all_operations():
             yield operation.ok()
 

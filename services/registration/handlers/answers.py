@@ -106,11 +106,10 @@ def enrolment_result(
 
 def receipt(programme: str, expected: EnrolmentConfirmed | EnrolmentWaitlisted) -> Answer:
     """What the public is told of a request that came in."""
-    waits = isinstance(expected, EnrolmentWaitlisted)
     told = EnrolmentReceipt(
         programme=programme,
-        expected="waiting" if waits else "confirmed",
-        place=expected.place if waits else None,
+        expected="waiting" if isinstance(expected, EnrolmentWaitlisted) else "confirmed",
+        place=expected.place if isinstance(expected, EnrolmentWaitlisted) else None,
         missing=expected.missing,
     )
     return Answer(_ACCEPTED, told.model_dump_json(exclude_none=True).encode())

@@ -63,7 +63,7 @@ def engine() -> str:
 
 def sweep() -> None:
     """Remove the containers of test runs that were killed."""
-    from docker.errors import NotFound
+    from docker.errors import NotFound  # type: ignore[import-untyped]
 
     with _client() as client:
         # Other runs start, end and sweep beside this one: what is gone meanwhile is gone.

@@ -18,7 +18,8 @@ from nats.errors import Error as NatsError
 
 from deploy.embedded import EmbeddedBroker, server_binary
 from deploy.production.certificates import make_certificates, names_of
-from deploy.production.directory import Directory, NotADeployment
+from deploy.production.deployment import NotADeployment
+from deploy.production.directory import Directory
 from deploy.topology import declare_at
 from services.chassis.broker import connect
 from services.chassis.encryption import NotEncrypted, NotTrusted

@@ -18,6 +18,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -65,6 +66,7 @@ class Faces:
     def operations(self, face: str) -> Iterator[Any]:
         schema: Any = schemathesis.openapi.from_url(f"{self.addresses[face]}/openapi.json")
         for operation in schema.get_all_operations():
+            assert isinstance(operation, Ok)
             yield operation.ok()
 
 

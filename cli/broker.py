@@ -188,7 +188,7 @@ def declare(desk: Desk, directory: _Directory, *, wait: _Wait = 120.0) -> None:
     """
     place, copies = _place(directory)
     with deployment.failures():
-        changes = asyncio.run(copies.declare_all(place))
+        changes = asyncio.run(copies.declare_all(place, wait))
         if wait:
             asyncio.run(copies.until_whole(place, wait))
     if desk.output.as_json:

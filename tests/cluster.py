@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,15 +38,7 @@ class Cluster:
 
     async def declared(self, within: float = 60, ack_wait: float = ACK_WAIT) -> None:
         """Declare everything as soon as the servers have found one another, and wait until all have it."""
-        deadline = time.monotonic() + within
-        while True:
-            try:
-                await declare_all(self.directory, ack_wait)
-                break
-            except Exception:  # until they have elected one of them, refusals have many words
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(0.25)
+        await declare_all(self.directory, within, ack_wait)
         await until_whole(self.directory, within)
 
 

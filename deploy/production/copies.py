@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import StreamInfo
+from nats.js.errors import APIError
 
 from deploy.identities import APPLICATION, PARTNERS, TOPOLOGY, TOPOLOGY_PARTNERS
 from deploy.production.deployment import Deployment
@@ -54,19 +55,38 @@ class Kept:
         return not self.lagging and len(self.current) == self.wanted
 
 
-async def declare_all(directory: Directory, ack_wait: float = ACK_WAIT) -> Changes:
+async def declare_all(directory: Directory, within: float = 0.0, ack_wait: float = ACK_WAIT) -> Changes:
     """
     Create what is missing and change what differs, the number of copies too. Deletes nothing.
 
-    ``ack_wait``: seconds after which what was handed out and not acknowledged is handed out again.
+    Args:
+        directory: of the deployment.
+        within: seconds for which it is tried again while servers that were just started do not answer, or have not
+            found one another.
+        ack_wait: seconds after which what was handed out and not acknowledged is handed out again.
 
     Raises:
         TopologyConflict: see ``topology.declare``.
         nats.errors.Error: the broker does not answer.
     """
     deployment = directory.read()
-    async with _accounts(directory, deployment) as (application, partners):
-        return await declare(application, partners, deployment.partners, ack_wait, deployment.copies)
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            async with _accounts(directory, deployment) as (application, partners):
+                return await declare(application, partners, deployment.partners, ack_wait, deployment.copies)
+        except (TopologyConflict, NatsError, OSError) as error:
+            if time.monotonic() > deadline or not _passes(error):
+                raise
+        await asyncio.sleep(0.5)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether servers that find one another later may say otherwise."""
+    refusal = error.__cause__ if isinstance(error, TopologyConflict) else error
+    if isinstance(refusal, APIError):
+        return refusal.code == _UNAVAILABLE or refusal.err_code == _TOO_FEW_SERVERS
+    return not isinstance(error, TopologyConflict)
 
 
 async def look(directory: Directory) -> list[Kept]:
@@ -126,6 +146,8 @@ async def _look(deployment: Deployment, accounts: tuple[Client, Client]) -> list
 
 
 _NO_STREAM = 10059
+_UNAVAILABLE = 503
+_TOO_FEW_SERVERS = 10005
 
 
 def _kept(name: str, info: StreamInfo, wanted: int) -> Kept:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from deploy.broker import ServerKind
 from deploy.local import LocalSystem
 from tests.ports import free_ports
 from tests.system.world import (
+    SERVICES,
+    Json,
     World,
     around,
     enrolment,
@@ -154,3 +157,86 @@ async def test_a_system_whose_starter_is_killed_leaves_nothing_behind_that_hinde
         assert sorted(mail.to for mail in world.mails()) == sorted(
             f"{name}@people.example" for name in ("anna", "anna", "bram", "bram", "carla")
         )
+
+
+@contextlib.asynccontextmanager
+async def load(world: World) -> AsyncIterator[dict[str, Json]]:
+    """
+    People who enrol by three ways, one after another each; who gets no certain answer asks again with the same id.
+
+    Yields what is known of each address: nothing while its answer is awaited.
+    """
+    known: dict[str, Json] = {}
+    stop = asyncio.Event()
+
+    async def enrol(way: str) -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            name = f"{way}-{number}"
+            known[f"{name}@people.example"] = {}
+            known[f"{name}@people.example"] = await ask(way, name)
+            # Some a second rather than hundreds: each is looked at afterwards.
+            await asyncio.sleep(0.2)
+
+    async def ask(way: str, name: str) -> Json:
+        while True:
+            if way == "staff":
+                answer = await world.staff.attempt(
+                    "do.registration.enrolment.request", asked(name) | {"id": name}, within=3
+                )
+            elif way == "web":
+                answer = await world.web.enrol(asked(name), key=name)
+            else:
+                answer = await world.partner.enrol(name, asked(name))
+            if answer.certainty == "done":
+                return answer.body if way != "intake" else (await world.partner.answer(name))["data"]
+            # Refusals that nobody can repeat would be a fault here: there is room for all.
+            assert answer.certainty in {"failed", "unknown"}, answer
+            await asyncio.sleep(0.05)
+
+    people = [asyncio.create_task(enrol(way)) for way in ("staff", "web", "intake")]
+    try:
+        yield known
+    finally:
+        stop.set()
+        await asyncio.gather(*people)
+
+
+async def test_services_restarted_one_by_one_under_load_lose_no_command_and_mail_nobody_twice(
+    tmp_path: Path, server: ServerKind
+) -> None:
+    async with started(tmp_path, server) as world:
+        await world.staff.register(organisation("bisc"))
+        await world.staff.publish(programme(ID, sessions=[session("only", 8)], waiting_list={}))
+        async with load(world) as known:
+            for service in SERVICES * 2:
+                answered = sum(bool(answer) for answer in known.values())
+                child = world.system.children[service]
+                replaced = child.process
+                child.terminate()
+
+                async def not_replaced(service: str = service, replaced: object = replaced) -> str:
+                    if world.system.children[service].process is replaced:
+                        return f"the old {service} runs"
+                    return await world.unready(service)
+
+                await until(not_replaced)
+
+                async def too_few(answered: int = answered) -> str:
+                    return "" if sum(bool(answer) for answer in known.values()) > answered else "nobody was answered"
+
+                await until(too_few)
+        await world.settled()
+        assert all(known.values())
+        # Each asked at least once and is enrolled exactly once, whatever was lost on the way.
+        facts = await world.staff.facts()
+        assert Counter(fact["type"] for fact in facts)["enrolment.confirmed.v1"] == len(known)
+        enrolled = [view["participants"][0]["contact"]["email"] for view in await world.staff.enrolments(ID)]
+        assert sorted(enrolled) == sorted(known)
+        assert [content for _, _, content in await world.staff.stream("LOG_REGISTRATION")] == facts
+        assert world.rows("notifications", "SELECT status, count(*) FROM mails GROUP BY 1") == [
+            ("sent", len(world.mails()))
+        ]
+        assert len({mail.message_id for mail in world.mails()}) == len(world.mails())
+        assert sorted(mail.to for mail in world.mails()) == sorted([*known, *known])  # confirmation and invitation

@@ -1,0 +1,38 @@
+"""The doctor's own words, before a system that runs by another time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.conftest import Deelname, invoke
+
+
+def test_a_clock_that_was_set_is_something_to_look_at_and_nothing_wrong(deelname: Deelname) -> None:
+    outcome = deelname("doctor", "--free", 0)
+    assert outcome.code == 0, outcome.said
+    assert "goes by another time than the real one: 2023-02-06" in outcome.said
+    assert "docs/operations.md#clocks" in outcome.said
+    assert "Nothing is wrong" in outcome.said
+
+
+def test_an_address_of_no_service_is_wrong_usage(deelname: Deelname) -> None:
+    outcome = deelname("doctor", "--http", "reception=http://127.0.0.1:1")
+    assert outcome.code == 2
+    assert "registration=https://" in outcome.said
+
+
+def test_without_a_system_it_says_how_to_name_one(tmp_path: Path) -> None:
+    outcome = invoke("doctor", "--endpoints", tmp_path / "none.json")
+    assert outcome.code == 2
+
+
+def test_nothing_is_ended_that_deelname_up_did_not_start(tmp_path: Path) -> None:
+    endpoints = tmp_path / "endpoints.json"
+    endpoints.write_text('{"nats": {}}')
+    outcome = invoke("down", "--endpoints", endpoints)
+    assert outcome.code == 2
+    assert "Compose" in outcome.said
+    endpoints.write_text(f'{{"nats": {{}}, "data": "{tmp_path}", "process": 1}}')
+    outcome = invoke("down", "--endpoints", endpoints)
+    assert outcome.code == 1
+    assert "Nothing runs on" in outcome.said

@@ -80,6 +80,26 @@ async def test_a_partner_is_let_in_by_every_server(cluster: Cluster) -> None:
         await partners.remove(made, "newcomer", force=True)
 
 
+@pytest.mark.parametrize("victim", NAMES)
+async def test_whichever_server_is_missing_a_service_comes_in_by_another(cluster: Cluster, victim: str) -> None:
+    made = cluster.directory
+    lines = (made.path / "environment" / "reporting.env").read_text().splitlines()
+    settings = dict(line.split("=", 1) for line in lines)
+    cluster.nodes[victim].kill()
+    try:
+        async with asyncio.timeout(15):
+            connection = await connect(
+                settings["DEELNAME_NATS_URL"],
+                settings["DEELNAME_NATS_NAME"],
+                nkey_seed_file=settings["DEELNAME_NATS_NKEY_SEED_FILE"],
+                ca_file=settings["DEELNAME_NATS_CA_FILE"],
+            )
+        await connection.close()
+    finally:
+        cluster.nodes[victim].start()
+    await until_whole(made, 60)
+
+
 async def test_who_has_a_server_too_few_is_told_which_streams_suffer(cluster: Cluster) -> None:
     cluster.nodes["b"].kill()
     try:

@@ -295,6 +295,28 @@ async def test_a_preview_shows_the_calendar_item_that_goes_out_next(held: Servic
         assert calendar_of(mail_server.taken[-1]) == anew.calendar, "a new item, not the cancelled one"
 
 
+async def test_an_attempt_that_was_refused_for_now_is_not_repeated_with_a_date_that_changed_since(
+    held: Service, mail_server: MailServer
+) -> None:
+    # Refused after the message, so that the server has seen it.
+    lives_at(held, "noor", "end.451@bibliotheek.example")
+    life = life_with(confirmed("e1", "noor"))
+    async with opened(mail_server.url) as transport:
+        sender = held.sender(transport)
+        await held.reads(life)
+        await sender.send_due()
+        assert {calendar_of(each).count("20230620T100000") for each in mail_server.taken if calendars([each])} == {1}
+        life.moves("kick-off", LATER, JUNE)
+        await held.reads(life)
+        seen = len(mail_server.taken)
+        held.clock.forward(minutes=2)
+        await sender.send_due()
+    again = [each for each in mail_server.taken[seen:] if calendars([each])]
+    # Nobody knows whether the first attempt was seen.
+    assert [(method, sequence) for method, _, sequence in calendars(again)] == [("REQUEST", 1)]
+    assert "20230627T100000" in calendar_of(again[0])
+
+
 async def test_moved_and_moved_back_within_the_hold_says_nothing(held: Service, mail_server: MailServer) -> None:
     life = life_with(confirmed("e1", "noor"))
     async with opened(mail_server.url) as transport:

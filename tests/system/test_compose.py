@@ -105,10 +105,10 @@ class Stack:
         number = ("nats", *SERVICES, "mail").index(name)
         return f"http://127.0.0.1:{self.base + number}"
 
-    def get(self, name: str, path: str) -> tuple[int, bytes]:
+    def get(self, name: str, path: str, token: str | None = None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(self.url(name).removeprefix("http://"), timeout=20)
         with contextlib.closing(connection):
-            connection.request("GET", path)
+            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
             answer = connection.getresponse()
             return answer.status, answer.read()
 
@@ -295,8 +295,19 @@ async def test_enrolling_over_http_and_over_nats_leads_to_mails_and_counts(stack
         return f"no mail to {unseen}" if unseen else await uncounted(outside, 2)
 
     await until(missing)
-    assert stack.get("reporting", "/programmes/composed")[0] == 200
     assert stack.get("registration", "/programmes/composed")[0] == 200
+
+
+@in_one_loop
+async def test_a_report_is_shown_to_who_has_a_token(stack: Stack, outside: Outside) -> None:
+    made = await outside.staff.attempt("do.registration.token.create", {"name": "composed", "role": "viewer"})
+
+    async def hidden() -> str:
+        status = stack.get("reporting", "/programmes/composed", made.body["token"])[0]
+        return "" if status == 200 else f"answered {status}"
+
+    await until(hidden)
+    assert stack.get("reporting", "/programmes/composed")[0] == 401
 
 
 async def uncounted(outside: Outside, people: int) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
+from typing import Protocol
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -14,6 +15,7 @@ from nats.errors import Error as NatsError
 from pydantic import ValidationError
 
 from contracts.enrolment import Person
+from contracts.problem import Problem, ProblemError, problem_type
 from contracts.subjects import CONTACTS
 from services.chassis.broker import while_connected
 
@@ -41,6 +43,33 @@ Contact = Person | Absence
 
 class ContactsUnavailable(Exception):  # noqa: N818
     """The bucket could not be read; it says nothing about anybody. Try again."""
+
+
+class ReadsContacts(Protocol):
+    """Where contacts come from."""
+
+    async def of(self, people: Collection[str]) -> Mapping[str, Contact]:
+        """The contacts of all these people. Raises ContactsUnavailable when asking again may help."""
+
+
+async def for_staff(contacts: ReadsContacts, person: str) -> Contact:
+    """
+    One person's contact, for somebody who waits for the answer.
+
+    Raises:
+        ProblemError: the bucket could not be read; it says to try again.
+    """
+    try:
+        return (await contacts.of({person}))[person]
+    except ContactsUnavailable:
+        raise ProblemError(
+            Problem(
+                type=problem_type("unavailable"),
+                title="Contacts cannot be read at the moment",
+                status=503,
+                detail="The broker did not answer. Try again in a moment.",
+            )
+        ) from None
 
 
 class Contacts:

@@ -27,11 +27,10 @@ from services.chassis.database import Database
 from services.chassis.reader import Message, load_position
 from services.chassis.state import State
 from services.notifications import message, store
-from services.notifications.contacts import ContactsUnavailable
+from services.notifications.contacts import ReadsContacts, for_staff
 from services.notifications.domain import NOTHING, Planned, foretold, programme_of, step, with_told
 from services.notifications.preview import DoesNotFit, imagined
 from services.notifications.rendering import Renderer
-from services.notifications.sender import ReadsContacts
 from services.notifications.writing import NothingToSay, Writer
 
 _log = structlog.get_logger("notifications.handlers")
@@ -214,17 +213,7 @@ class Desk:
         return with_told(mail, told, now)
 
     async def _person(self, id_: str) -> Person:
-        try:
-            contact = (await self._contacts.of({id_}))[id_]
-        except ContactsUnavailable:
-            raise ProblemError(
-                Problem(
-                    type=problem_type("unavailable"),
-                    title="Contacts cannot be read at the moment",
-                    status=503,
-                    detail="The broker did not answer. Try again in a moment.",
-                )
-            ) from None
+        contact = await for_staff(self._contacts, id_)
         if not isinstance(contact, Person):
             raise ProblemError(
                 Problem(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from nats.errors import Error as NatsError
 
 from contracts.commands import RebuiltReport
 from contracts.problem import Problem, ProblemError, problem_type
+from services.chassis.copying import synchronise
 from services.chassis.database import Database
 from services.chassis.reader import Message, Reader
 from services.chassis.state import State
@@ -99,7 +99,7 @@ class Rebuild:
                     before = projection.state if projection.positions == fresh.positions else None
                     await _fill(database, fresh)
                     await database.close()
-                    await asyncio.to_thread(_synchronise, _beside(path))
+                    await asyncio.to_thread(synchronise, _beside(path))
                     await _swap(projection, fresh)
         finally:
             await database.close()
@@ -237,14 +237,6 @@ async def _swap(projection: Projection, fresh: _Fresh) -> None:
         projection.database = await Database.open(path, store.MIGRATIONS)
 
 
-def _synchronise(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _rename(source: Path, target: Path) -> None:
     source.replace(target)
-    _synchronise(target.parent)
+    synchronise(target.parent)

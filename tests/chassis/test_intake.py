@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 
@@ -48,19 +49,24 @@ async def _make_queue(connection: Client, ack_wait: float = 30) -> None:
     )
 
 
+def taking_in(broker: Broker, handler: Handler, **options: Any) -> NatsBroker:
+    faststream = faststream_broker(broker.url, "registration")
+    take_in(
+        faststream,
+        stream=QUEUE,
+        durable="registration",
+        subject="intake.test.>",
+        handler=handler,
+        inbox=inbox_prefix("registration"),
+        **options,
+    )
+    return faststream
+
+
 def intake(broker: Broker, handler: Handler, **options: Any) -> AbstractAsyncContextManager[Client]:
     @asynccontextmanager
     async def open() -> Any:
-        faststream = faststream_broker(broker.url, "registration")
-        take_in(
-            faststream,
-            stream=QUEUE,
-            durable="registration",
-            subject="intake.test.>",
-            handler=handler,
-            inbox=inbox_prefix("registration"),
-            **options,
-        )
+        faststream = taking_in(broker, handler, **options)
         await faststream.start()
         try:
             yield faststream.config.connection_state.connection
@@ -336,15 +342,7 @@ async def test_a_stop_does_not_wait_for_ever_for_a_handler_that_hangs(
         await asyncio.Future()
 
     await connection.jetstream().publish(SUBJECT, b"1")
-    faststream = faststream_broker(broker.url, "registration")
-    take_in(
-        faststream,
-        stream=QUEUE,
-        durable="registration",
-        subject="intake.test.>",
-        handler=handler,
-        inbox=inbox_prefix("registration"),
-    )
+    faststream = taking_in(broker, handler)
     await faststream.start()
     try:
         await begun.wait()

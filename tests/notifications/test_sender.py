@@ -28,7 +28,7 @@ from services.notifications import store
 from services.notifications.contacts import Absence
 from services.notifications.handlers import Planner
 from services.notifications.sender import BATCH, Limits, Sender
-from services.notifications.transport import Fault, Maildir, Outcome, Reply, Sent, Smtp, parse_transport
+from services.notifications.transport import Fault, Maildir, Outcome, Reply, Sent, Smtp, Transport, parse_transport
 from tests.notifications.conftest import Service
 from tests.notifications.lives import Life, confirmed, occasion, session, withdrawn
 
@@ -226,12 +226,18 @@ async def held(notifications: Service) -> Service:
     return replace(notifications, planner=planner)
 
 
+async def having_told(service: Service, life: Life, transport: Transport) -> Sender:
+    """A sender whose people have just heard how things stand."""
+    sender = service.sender(transport)
+    await service.reads(life)
+    await sender.send_due()
+    return sender
+
+
 async def test_three_edits_in_a_row_become_one_mail_one_sequence_later(held: Service, mail_server: MailServer) -> None:
     life = life_with(confirmed("e1", "noor"))
     async with opened(mail_server.url) as transport:
-        sender = held.sender(transport)
-        await held.reads(life)
-        await sender.send_due()
+        sender = await having_told(held, life, transport)
         before = JUNE
         for day in ("2023-06-21", "2023-06-22", "2023-06-27"):
             life.moves("kick-off", occasion(day), before)
@@ -302,9 +308,7 @@ async def test_an_attempt_that_was_refused_for_now_is_not_repeated_with_a_date_t
     lives_at(held, "noor", "end.451@bibliotheek.example")
     life = life_with(confirmed("e1", "noor"))
     async with opened(mail_server.url) as transport:
-        sender = held.sender(transport)
-        await held.reads(life)
-        await sender.send_due()
+        sender = await having_told(held, life, transport)
         assert {calendar_of(each).count("20230620T100000") for each in mail_server.taken if calendars([each])} == {1}
         life.moves("kick-off", LATER, JUNE)
         await held.reads(life)
@@ -320,9 +324,7 @@ async def test_an_attempt_that_was_refused_for_now_is_not_repeated_with_a_date_t
 async def test_moved_and_moved_back_within_the_hold_says_nothing(held: Service, mail_server: MailServer) -> None:
     life = life_with(confirmed("e1", "noor"))
     async with opened(mail_server.url) as transport:
-        sender = held.sender(transport)
-        await held.reads(life)
-        await sender.send_due()
+        sender = await having_told(held, life, transport)
         life.moves("kick-off", LATER, JUNE)
         life.moves("kick-off", JUNE, LATER)
         await held.reads(life)
@@ -337,9 +339,7 @@ async def test_moved_and_then_cancelled_is_only_the_cancellation_and_that_at_onc
 ) -> None:
     life = life_with(confirmed("e1", "noor"))
     async with opened(mail_server.url) as transport:
-        sender = held.sender(transport)
-        await held.reads(life)
-        await sender.send_due()
+        sender = await having_told(held, life, transport)
         life.moves("kick-off", LATER, JUNE)
         life.happens(facts.SessionCancelled(session="kick-off"))
         await held.reads(life)
@@ -357,9 +357,7 @@ async def test_a_session_without_a_date_is_called_off_in_words_under_the_confirm
 ) -> None:
     life = life_with(confirmed("e1", "noor"))
     async with opened(mail_server.url) as transport:
-        sender = held.sender(transport)
-        await held.reads(life)
-        await sender.send_due()
+        sender = await having_told(held, life, transport)
         life.happens(facts.SessionCancelled(session="slot"))
         await held.reads(life)
         await sender.send_due()
@@ -376,9 +374,7 @@ async def test_a_date_that_passed_before_it_could_be_told_does_not_leave_the_lat
 ) -> None:
     life = life_with(confirmed("e1", "noor"))
     async with opened(mail_server.url) as transport:
-        sender = held.sender(transport)
-        await held.reads(life)
-        await sender.send_due()
+        sender = await having_told(held, life, transport)
         life.moves("kick-off", occasion("2023-06-06"), JUNE)
         if gone:
             life.later("2023-06-07")
@@ -402,9 +398,7 @@ async def test_who_withdraws_reads_the_time_that_was_told_and_not_one_that_was_h
 ) -> None:
     life = life_with(confirmed("e1", "noor"))
     async with opened(mail_server.url) as transport:
-        sender = held.sender(transport)
-        await held.reads(life)
-        await sender.send_due()
+        sender = await having_told(held, life, transport)
         life.moves("kick-off", LATER, JUNE)
         life.happens(withdrawn("e1"))
         await held.reads(life)

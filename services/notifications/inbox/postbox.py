@@ -30,9 +30,8 @@ from services.chassis.clock import Clock
 from services.chassis.commands import Call
 from services.chassis.database import Database
 from services.notifications import store
-from services.notifications.contacts import ContactsUnavailable
+from services.notifications.contacts import ReadsContacts, for_staff
 from services.notifications.inbox.receiving import Inbox, TryLater
-from services.notifications.sender import ReadsContacts
 
 
 class Postbox:
@@ -165,17 +164,7 @@ class Postbox:
         return Suppressed(changed=await self._database.transact(lift))
 
     async def _address(self, person: str) -> str:
-        try:
-            contact = (await self._contacts.of({person}))[person]
-        except ContactsUnavailable:
-            raise ProblemError(
-                Problem(
-                    type=problem_type("unavailable"),
-                    title="Contacts cannot be read at the moment",
-                    status=503,
-                    detail="The broker did not answer. Try again in a moment.",
-                )
-            ) from None
+        contact = await for_staff(self._contacts, person)
         if not isinstance(contact, Person):
             raise ProblemError(not_found("person", person))
         return contact.email

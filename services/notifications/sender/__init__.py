@@ -2,7 +2,7 @@
 
 from services.notifications.sender.judging import UNKNOWN_PERSON_PATIENCE, UNKNOWN_PERSON_WAIT
 from services.notifications.sender.limits import Limits
-from services.notifications.sender.loop import BATCH, BATCHES_UNDER_WAY, ReadsContacts, Sender, Sending
+from services.notifications.sender.loop import BATCH, BATCHES_UNDER_WAY, Sender, Sending
 
 __all__ = [
     "BATCH",
@@ -10,7 +10,6 @@ __all__ = [
     "UNKNOWN_PERSON_PATIENCE",
     "UNKNOWN_PERSON_WAIT",
     "Limits",
-    "ReadsContacts",
     "Sender",
     "Sending",
 ]

@@ -12,11 +12,10 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Protocol
 
 import structlog
 
@@ -27,7 +26,7 @@ from services.chassis.database import Database
 from services.chassis.log import VersionConflict
 from services.chassis.state import State
 from services.notifications import message, store
-from services.notifications.contacts import Absence, Contact, ContactsUnavailable
+from services.notifications.contacts import Absence, Contact, ContactsUnavailable, ReadsContacts
 from services.notifications.domain.mails import CANCELS, REQUESTS
 from services.notifications.rendering import Renderer
 from services.notifications.sender.judging import Verdicts, absent, failed, jitter, judge, look_again
@@ -57,13 +56,6 @@ _MAILS = metrics.counter(
 _DELIVERIES = metrics.durations(
     "deelname_mail_delivery_duration_seconds", "Handing a mail over, from the turn it got to the mail server's answer."
 )
-
-
-class ReadsContacts(Protocol):
-    """Where contacts come from."""
-
-    async def of(self, people: Collection[str]) -> Mapping[str, Contact]:
-        """The contacts of all these people. Raises ContactsUnavailable when asking again may help."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ class Envelope(Message, Generic[Data_co]):
     ``subject`` is the programme, ``_`` where there is none. ``position`` and ``version`` are extensions that only facts
     have: the number in the service's log, and the number within the programme; both count 1, 2, 3 … without gaps.
     ``actor``, which facts alone have, says which account of the staff caused one: ``token:``, ``proxy:`` or ``broker:``
-    and an id that names no person. Where it is absent, a partner did, the public, or time that passed.
+    and an id that names no person. Where it is absent, a partner did, the public, time that passed, or, for what became
+    of a mail, the fact that called for it.
     """
 
     specversion: Literal["1.0"] = "1.0"

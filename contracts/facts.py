@@ -392,6 +392,20 @@ class InvitationAnswered(Message):
     answer: InvitationAnswer
 
 
+@_fact("suppression.added.v1", "notifications")
+class SuppressionAdded(Message):
+    """The staff had an address suppressed: nothing is sent to it any more. ``person`` is whose it is, where known."""
+
+    person: Identity | None = None
+
+
+@_fact("suppression.lifted.v1", "notifications")
+class SuppressionLifted(Message):
+    """The staff had an address mailed again that was suppressed, by them or because mails to it came back."""
+
+    person: Identity | None = None
+
+
 RegistrationFact: TypeAlias = (
     ProgrammePublished
     | ProgrammeDescribed
@@ -426,7 +440,9 @@ RegistrationFact: TypeAlias = (
     | TokenCreated
     | TokenRevoked
 )
-NotificationsFact: TypeAlias = MailSent | MailFailed | MailBounced | InvitationAnswered
+NotificationsFact: TypeAlias = (
+    MailSent | MailFailed | MailBounced | InvitationAnswered | SuppressionAdded | SuppressionLifted
+)
 
 Fact: TypeAlias = Envelope[Message]
 """A fact in its envelope; which one it is, its ``data`` says by its class."""

@@ -47,6 +47,16 @@ class Caller:
     role: Role | None
     organisations: frozenset[str] = frozenset()
 
+    @property
+    def actor(self) -> str | None:
+        """
+        What facts call them; None for whom a proxy signed in.
+
+        What the proxy calls somebody may be their address: registration gives them an account, which facts name
+        instead.
+        """
+        return None if self.kind == "proxy" else f"{self.kind}:{self.name}"
+
     def may(self, role: Role) -> bool:
         """Whether this role, or one that may do more, is theirs."""
         return self.role is not None and ROLES.index(self.role) >= ROLES.index(role)

@@ -89,6 +89,12 @@ class Call:
             return None
         return Caller("broker", user, "admin") if isinstance(user, str) and _USER.fullmatch(user) else None
 
+    @property
+    def actor(self) -> str | None:
+        """What facts call whoever calls, as far as that is known (see ``Caller.actor``)."""
+        caller = self.caller
+        return caller.actor if caller else None
+
     def parse(self, model: type[Model]) -> Model:
         """
         The body as ``model``; a field that it does not know is refused, so that a typing error shows.

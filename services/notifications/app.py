@@ -12,7 +12,15 @@ from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
 from contracts import commands, queries, subjects
-from contracts.facts import InvitationAnswered, MailBounced, MailFailed, MailSent, variant
+from contracts.facts import (
+    InvitationAnswered,
+    MailBounced,
+    MailFailed,
+    MailSent,
+    SuppressionAdded,
+    SuppressionLifted,
+    variant,
+)
 from services.chassis import copies, service
 from services.chassis.broker import connect, faststream_broker, while_connected
 from services.chassis.clock import Clock, clock_from
@@ -134,6 +142,8 @@ CHANNELS: tuple[Channel, ...] = tuple(
         ("mail.failed.v1", MailFailed),
         ("mail.bounced.v1", MailBounced),
         ("invitation.answered.v1", InvitationAnswered),
+        ("suppression.added.v1", SuppressionAdded),
+        ("suppression.lifted.v1", SuppressionLifted),
     )
 )
 """What the service says without being asked."""
@@ -203,7 +213,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             clock=clock,
             appended=taken,
         )
-        postbox = Postbox(database, inbox=inbox, contacts=contacts, clock=clock)
+        postbox = Postbox(database, inbox=inbox, contacts=contacts, clock=clock, appended=relay.wake)
         desk = Desk(
             database,
             state=lambda: planner.state,

@@ -280,9 +280,9 @@ class Desk:
 
     async def retry_mail(self, call: Call) -> RetriedMail:
         """``do.notifications.mail.retry``: send a mail once more that failed or whose fate is unknown."""
-        return await self.retry(call.parse(RetryMail))
+        return await self.retry(call.parse(RetryMail), call.actor)
 
-    async def retry(self, command: RetryMail) -> RetriedMail:
+    async def retry(self, command: RetryMail, actor: str | None = None) -> RetriedMail:
         """
         Make a mail due again. A mail that is due already stays so: to repeat the command is harmless.
 
@@ -290,7 +290,7 @@ class Desk:
             ProblemError: there is no such mail, or it went out, or nobody should get it any more.
         """
         now = self._clock()
-        status = await self._database.transact(lambda raw: store.retry(raw, command.mail, now))
+        status = await self._database.transact(lambda raw: store.retry(raw, command.mail, now, actor))
         if status is None:
             raise ProblemError(not_found("mail", command.mail))
         if status in ("sent", "dropped"):

@@ -228,9 +228,8 @@ class Batch:
     def _actor(self, now: datetime) -> str:
         caller = self._caller
         assert caller is not None  # noqa: S101
-        if caller.kind != "proxy":
-            return f"{caller.kind}:{caller.name}"
-        # What the proxy calls somebody may be their address: facts have an id for it.
+        if caller.actor is not None:
+            return caller.actor
         account = accounts.account_of(self.connection, caller.name)
         if account is None:
             account = new_id()

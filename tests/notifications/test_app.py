@@ -193,6 +193,20 @@ async def test_a_bounce_that_a_mail_server_hands_over_is_a_fact_in_the_stream(sy
     assert received["kind"] == "bounce"
     assert "bibliotheek.example" not in system.journal
     assert "bibliotheek.example" not in json.dumps([suppressed, received])
+    # What the staff does has a name, what a mail server does has none; the broker says who asks.
+    assert (await system.asks("do.notifications.suppression.lift", person="noor"))["changed"] == 1
+    actors: dict[str, str | None] = {}
+
+    async def lifted() -> bool:
+        log = system.staff.jetstream()
+        for number in range(1, (await stream.stream_info("LOG_NOTIFICATIONS")).state.last_seq + 1):
+            fact = json.loads((await log.get_msg("LOG_NOTIFICATIONS", number, direct=True)).data or b"{}")
+            actors[fact["type"]] = fact.get("actor")
+        return "suppression.lifted.v1" in actors
+
+    await until(lifted)
+    assert actors["mail.bounced.v1"] is None
+    assert actors["suppression.lifted.v1"] == "broker:staff"
 
 
 async def test_after_a_kill_in_the_middle_of_sending_the_mail_is_uncertain_and_sent_again_on_demand(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from sqlite3 import Connection
 
 from contracts.base import same_address
@@ -35,19 +36,33 @@ from services.notifications.inbox.receiving import Inbox, TryLater
 
 
 class Postbox:
-    """Takes mails that are handed over as a command, lists what came, and keeps the list of suppressed addresses."""
+    """
+    Takes mails that are handed over as a command, lists what came, and keeps the list of suppressed addresses.
 
-    def __init__(self, database: Database, *, inbox: Inbox, contacts: ReadsContacts, clock: Clock) -> None:
+    Args:
+        appended: called when there may be facts in our log.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        inbox: Inbox,
+        contacts: ReadsContacts,
+        clock: Clock,
+        appended: Callable[[], None] = lambda: None,
+    ) -> None:
         self._database = database
         self._inbox = inbox
         self._contacts = contacts
         self._clock = clock
+        self._appended = appended
 
     async def receive_mail(self, call: Call) -> ReceivedMail:
         """``do.notifications.mail.receive``: take a mail that came back."""
-        return await self.receive(call.parse(ReceiveMail))
+        return await self.receive(call.parse(ReceiveMail), call.actor)
 
-    async def receive(self, command: ReceiveMail) -> ReceivedMail:
+    async def receive(self, command: ReceiveMail, actor: str | None = None) -> ReceivedMail:
         """
         Take a mail. To hand the same one over again is harmless.
 
@@ -68,7 +83,7 @@ class Postbox:
                 )
             )
         try:
-            return await self._inbox.receive(raw, command.recipient)
+            return await self._inbox.receive(raw, command.recipient, actor)
         except TryLater as error:
             raise ProblemError(
                 Problem(
@@ -117,9 +132,9 @@ class Postbox:
 
     async def add_suppression(self, call: Call) -> Suppressed:
         """``do.notifications.suppression.add``: send nothing more to an address."""
-        return await self.suppress(call.parse(AddSuppression))
+        return await self.suppress(call.parse(AddSuppression), call.actor)
 
-    async def suppress(self, command: AddSuppression) -> Suppressed:
+    async def suppress(self, command: AddSuppression, actor: str | None = None) -> Suppressed:
         """
         Suppress the address that is given, or the one that the person has now.
 
@@ -140,15 +155,18 @@ class Postbox:
                 source="staff",
                 reason=command.reason,
                 now=now,
+                actor=actor,
             )
 
-        return Suppressed(changed=int(await self._database.transact(suppress)))
+        changed = await self._database.transact(suppress)
+        self._appended()
+        return Suppressed(changed=int(changed))
 
     async def lift_suppression(self, call: Call) -> Suppressed:
         """``do.notifications.suppression.lift``: send to an address again."""
-        return await self.lift(call.parse(LiftSuppression))
+        return await self.lift(call.parse(LiftSuppression), call.actor)
 
-    async def lift(self, command: LiftSuppression) -> Suppressed:
+    async def lift(self, command: LiftSuppression, actor: str | None = None) -> Suppressed:
         """
         Lift what stands against an address, or against all addresses of a person.
 
@@ -156,12 +174,15 @@ class Postbox:
             ProblemError: neither or both are given.
         """
         _check(command)
+        now = self._clock()
 
         def lift(raw: Connection) -> int:
             address = store.fingerprint(store.key(raw), command.email) if command.email else None
-            return store.lift(raw, address=address, person=command.person)
+            return store.lift(raw, now, address=address, person=command.person, actor=actor)
 
-        return Suppressed(changed=await self._database.transact(lift))
+        changed = await self._database.transact(lift)
+        self._appended()
+        return Suppressed(changed=changed)
 
     async def _address(self, person: str) -> str:
         contact = await for_staff(self._contacts, person)

@@ -82,12 +82,13 @@ class Inbox:
         """Whether mail to an address belongs here."""
         return self._return_paths.covers(address) or same_address(address) == self._organiser
 
-    async def receive(self, raw: bytes, recipient: str | None = None) -> ReceivedMail:
+    async def receive(self, raw: bytes, recipient: str | None = None, actor: str | None = None) -> ReceivedMail:
         """
         Understand a mail and do what follows from it; when this returns, that is committed.
 
         Args:
             recipient: to whom the envelope addressed it; without one, the headers are searched.
+            actor: the account of whoever of the staff handed it over.
 
         Raises:
             TryLater: the mail that it is about is under way at this moment.
@@ -97,7 +98,7 @@ class Inbox:
         now = self._clock()
 
         def take(connection: Connection) -> tuple[int, _Verdict]:
-            work = _Work(connection, self._return_paths, found, recipient, now)
+            work = _Work(connection, self._return_paths, found, recipient, now=now, actor=actor)
             verdict = work.verdict()
             number = store.keep(
                 connection,
@@ -123,13 +124,21 @@ class _Work:
     """One mail being taken, inside its transaction."""
 
     def __init__(
-        self, connection: Connection, return_paths: ReturnPaths, found: Read, recipient: str | None, now: datetime
+        self,
+        connection: Connection,
+        return_paths: ReturnPaths,
+        found: Read,
+        recipient: str | None,
+        *,
+        now: datetime,
+        actor: str | None,
     ) -> None:
         self.connection = connection
         self.return_paths = return_paths
         self.found = found
         self.recipient = recipient
         self.now = now
+        self.actor = actor
         self.key = store.key(connection)
 
     def verdict(self) -> _Verdict:
@@ -227,7 +236,7 @@ class _Work:
             status=status,
             suppressed=bool(reason),
         )
-        store.append(self.connection, [News(mail.programme, fact)], self.now)
+        store.append(self.connection, [News(mail.programme, fact, actor=self.actor)], self.now)
         return _Verdict("bounce", f"the mail came back{_coded(about)}{f': {reason}' if reason else ''}", mail)
 
     # Answers to invitations -------------------------------------------------------------------------------------------
@@ -259,7 +268,7 @@ class _Work:
         store.put_answer(self.connection, said.uid, mail, after, self.now)
         if before is None or before.answer != answer:
             fact = InvitationAnswered(enrolment=mail.enrolment, session=mail.session, person=mail.person, answer=answer)
-            store.append(self.connection, [News(mail.programme, fact)], self.now)
+            store.append(self.connection, [News(mail.programme, fact, actor=self.actor)], self.now)
         return _Verdict("reply", answer, mail)
 
 

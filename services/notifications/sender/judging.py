@@ -121,7 +121,7 @@ def failed(due: Due, cause: str) -> News:
 
 
 def _news(due: Due, fact: MailSent | MailFailed) -> News:
-    return News(due.mail.programme, fact, due.trace)
+    return News(due.mail.programme, fact, due.trace, due.actor)
 
 
 def jitter(mail: str, attempt: int) -> float:

@@ -10,14 +10,14 @@ from datetime import datetime
 
 from contracts import subjects
 from contracts.envelope import Envelope, schema_name
-from contracts.facts import NAMES, InvitationAnswered, MailBounced, MailFailed, MailSent
+from contracts.facts import NAMES, NotificationsFact
 from services.chassis.identity import new_id
 from services.chassis.log import FACTS_APPENDED, Entry, SqliteLog
 
 SOURCE = "notifications"
 LOG = SqliteLog("log")
 
-_News = Envelope[MailSent | MailFailed | MailBounced | InvitationAnswered]
+_News = Envelope[NotificationsFact]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,11 @@ class News:
     """A fact of our own, to be appended to our log."""
 
     programme: str
-    data: MailSent | MailFailed | MailBounced | InvitationAnswered
+    data: NotificationsFact
     trace: str | None = None
     """The ``traceparent`` of what it follows from."""
+    actor: str | None = None
+    """The account of whoever of the staff caused it."""
 
 
 def append(connection: sqlite3.Connection, news: Sequence[News], now: datetime) -> None:
@@ -52,8 +54,9 @@ def append(connection: sqlite3.Connection, news: Sequence[News], now: datetime) 
             dataschema=schema_name(type_),
             position=position,
             version=version,
-            causationid=None if isinstance(each.data, InvitationAnswered) else each.data.mail,
+            causationid=getattr(each.data, "mail", None),
             traceparent=each.trace,
+            actor=each.actor,
             data=each.data,
         )
         entries.append(

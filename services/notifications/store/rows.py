@@ -38,6 +38,7 @@ class Due:
         overtaken: whether a later mail about the same calendar item went out already.
         history: what was written about the mail's calendar item until now.
         trace: the ``traceparent`` of the fact that called for the mail.
+        actor: the account of whoever of the staff had it tried again.
     """
 
     ordinal: int
@@ -54,6 +55,7 @@ class Due:
     overtaken: bool = False
     history: History = NOTHING
     trace: str | None = None
+    actor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ SELECT m.ordinal, {PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.reci
     ORDER BY p.ordinal DESC LIMIT 1),
   EXISTS (SELECT 1 FROM mails l
     WHERE l.uid = m.uid AND l.ordinal > m.ordinal AND (l.status IN ('sending', 'sent', 'uncertain') OR l.perhaps)),
-  m.traceparent
+  m.traceparent, m.actor
 FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal
 WHERE m.status = 'planned' AND m.due_at <= ?1
   AND NOT EXISTS (SELECT 1 FROM mails e
@@ -61,6 +61,7 @@ def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
                 previous=row[15],
                 overtaken=bool(row[16]),
                 trace=row[17],
+                actor=row[18],
             )
         )
     return _with_histories(connection, found, now)
@@ -180,15 +181,15 @@ def _settled(each: Outcome) -> tuple[object, ...]:
 def sending(connection: sqlite3.Connection) -> list[tuple[Due, bool]]:
     """What a crash left half sent, each with whether its transport takes it again without harm."""
     rows = connection.execute(
-        f"SELECT m.ordinal, {PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.recipient, m.via FROM mails m"  # noqa: S608
-        " LEFT JOIN archive a ON a.ordinal = m.ordinal WHERE m.status = 'sending' ORDER BY m.ordinal"
+        f"SELECT m.ordinal, {PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.recipient, m.via, m.actor"  # noqa: S608
+        " FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal WHERE m.status = 'sending' ORDER BY m.ordinal"
     )
-    return [(_half_sent(row), row[14] == REPEATABLE) for row in rows]
+    return [(_half_sent(row, actor=row[15]), row[14] == REPEATABLE) for row in rows]
 
 
-def retry(connection: sqlite3.Connection, mail: str, now: datetime) -> MailStatus | None:
+def retry(connection: sqlite3.Connection, mail: str, now: datetime, actor: str | None = None) -> MailStatus | None:
     """
-    Make a mail due again that failed or whose fate is unknown.
+    Make a mail due again that failed or whose fate is unknown; what becomes of it then, ``actor`` has caused.
 
     Returns the status that it had; None for an unknown mail.
 
@@ -207,9 +208,9 @@ def retry(connection: sqlite3.Connection, mail: str, now: datetime) -> MailStatu
     _, ordinal, person, recipient = row
     connection.execute(
         "UPDATE mails SET perhaps = perhaps OR status = 'uncertain', status = 'planned', attempts = 0,"
-        " first_at = NULL, due_at = ?"
+        " first_at = NULL, due_at = ?, actor = ?"
         " WHERE id = ? AND status IN ('failed', 'uncertain')",
-        (text(now), mail),
+        (text(now), actor, mail),
     )
     # What a mail server said may have changed; what a colleague decided has not.
     connection.execute(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from contracts.facts import MailFailed
+from contracts.facts import NO_PROGRAMME, MailFailed, SuppressionAdded, SuppressionLifted
 from contracts.queries import SuppressionView
 from services.notifications.domain.mails import mail_id
 from services.notifications.store.key import fingerprint, key
@@ -29,20 +29,33 @@ def suppress(
     reason: str,
     now: datetime,
     status: str | None = None,
+    actor: str | None = None,
 ) -> bool:
     """Send nothing more to an address, given as its fingerprint. Returns whether that is new."""
-    return bool(
-        connection.execute(
-            "INSERT INTO suppressed (address, person, since, source, status, reason) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (address) WHERE address IS NOT NULL DO NOTHING",
-            (address, person, text(now), source, status, reason),
-        ).rowcount
-    )
+    added = connection.execute(
+        "INSERT INTO suppressed (address, person, since, source, status, reason, actor) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (address) WHERE address IS NOT NULL DO NOTHING",
+        (address, person, text(now), source, status, reason, actor),
+    ).rowcount
+    if added and source == "staff":
+        append(connection, [News(NO_PROGRAMME, SuppressionAdded(person=person), actor=actor)], now)
+    return bool(added)
 
 
-def lift(connection: sqlite3.Connection, *, address: str | None = None, person: str | None = None) -> int:
+def lift(
+    connection: sqlite3.Connection,
+    now: datetime,
+    *,
+    address: str | None = None,
+    person: str | None = None,
+    actor: str | None = None,
+) -> int:
     """Send to an address, or to all addresses of a person, again. Returns how many were suppressed."""
-    return connection.execute("DELETE FROM suppressed WHERE address = ? OR person = ?", (address, person)).rowcount
+    lifted = connection.execute(
+        "DELETE FROM suppressed WHERE address = ? OR person = ? RETURNING person", (address, person)
+    ).fetchall()
+    append(connection, [News(NO_PROGRAMME, SuppressionLifted(person=whose), actor=actor) for (whose,) in lifted], now)
+    return len(lifted)
 
 
 def suppressions(connection: sqlite3.Connection, person: str | None = None) -> list[SuppressionView]:
@@ -69,14 +82,15 @@ def hold_back(connection: sqlite3.Connection, written: Sequence[Written], now: d
     for each in written:
         address = fingerprint(secret, each.recipient)
         row = connection.execute(
-            "SELECT s.ordinal, s.reason, m.id, m.purpose, m.person, m.programme, m.enrolment, m.session"
-            " FROM mails m, suppressed s WHERE m.ordinal = ? AND m.status = 'planned' AND (s.address = ?"
-            "  OR (s.address IS NULL AND s.person = m.person AND m.purpose <> 'undeliverable')) LIMIT 1",
+            "SELECT s.ordinal, s.reason, coalesce(m.actor, s.actor), m.id, m.purpose, m.person, m.programme,"
+            " m.enrolment, m.session FROM mails m, suppressed s WHERE m.ordinal = ? AND m.status = 'planned'"
+            " AND (s.address = ? OR (s.address IS NULL AND s.person = m.person AND m.purpose <> 'undeliverable'))"
+            " LIMIT 1",
             (each.ordinal, address),
         ).fetchone()
         if row is None:
             continue
-        entry, reason, id_, purpose, person, programme, enrolment, session = row
+        entry, reason, actor, id_, purpose, person, programme, enrolment, session = row
         held.add(each.ordinal)
         connection.execute(
             "UPDATE mails SET status = 'failed', answer = ? WHERE ordinal = ?",
@@ -91,7 +105,7 @@ def hold_back(connection: sqlite3.Connection, written: Sequence[Written], now: d
         fact = MailFailed(
             mail=id_, purpose=purpose, person=person, enrolment=enrolment, session=session, cause="refused"
         )
-        news.append(News(programme, fact))
+        news.append(News(programme, fact, actor=actor))
         tell(connection, each.ordinal, address, now)
     append(connection, news, now)
     return held

@@ -91,6 +91,10 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+class Unconfirmed(Exception):  # noqa: N818 - it reads as what is wrong
+    """A token is good by what is known here, and that is too old to go by: it may have been revoked since."""
+
+
 class Verifier:
     """
     Knows tokens again.
@@ -99,6 +103,7 @@ class Verifier:
         find: what is kept of the token of an account, if there is one that was not revoked.
         clock: for expiry and the day of use.
         used: told of the account and the day whenever a token was good.
+        outdated: whether what ``find`` knows may lack a revocation that is too long ago to be excused.
     """
 
     def __init__(
@@ -106,13 +111,20 @@ class Verifier:
         find: Callable[[str], Token | None],
         clock: Callable[[], datetime],
         used: Callable[[str, date], None] = lambda _account, _day: None,
+        outdated: Callable[[], bool] = lambda: False,
     ) -> None:
         self._find = find
         self._clock = clock
         self._used = used
+        self._outdated = outdated
 
     def __call__(self, text: str) -> Caller | None:
-        """Whose token this is; None if it is nobody's, or no longer."""
+        """
+        Whose token this is; None if it is nobody's, or no longer.
+
+        Raises:
+            Unconfirmed: whether it still is somebody's cannot be said.
+        """
         prefix, _, rest = text.partition("_")
         account, _, secret = rest.partition("_")
         if prefix != _PREFIX:
@@ -123,6 +135,8 @@ class Verifier:
         now = self._clock()
         if known is None or not right or (known.expires is not None and known.expires <= now):
             return None
+        if self._outdated():
+            raise Unconfirmed
         self._used(account, now.date())
         return Caller("token", account, known.role, frozenset(known.organisations))
 
@@ -239,7 +253,12 @@ class Gate:
         self.proxy = proxy or Proxy()
 
     def caller(self, scope: Scope) -> Caller | None:
-        """Who asks; None for everybody whom we do not know."""
+        """
+        Who asks; None for everybody whom we do not know.
+
+        Raises:
+            Unconfirmed: by a token of which nobody can say whether it still is good.
+        """
         said = _values(scope, b"authorization")
         if len(said) > 1:
             return None
@@ -267,6 +286,12 @@ _BEARER = HTTPBearer(auto_error=False, description="A token that 'deelname token
 _BASIC = HTTPBasic(auto_error=False, description="For browsers: any name, and a token as the password.")
 
 
+_UNCONFIRMED: Final = (
+    "This service has not read for a while which tokens were revoked, and lets nobody in by one until it has. It goes"
+    " on by itself once it reaches the broker; /health/ready says why it does not."
+)
+
+
 class Needs:
     """A dependency of routes: lets in who has a role, and gives the route the :class:`Caller`."""
 
@@ -283,9 +308,11 @@ class Needs:
         Who asks.
 
         Raises:
-            HTTPException: 401 for nobody whom we know, 403 for somebody who may not.
+            HTTPException: 401 for nobody whom we know, 403 for somebody who may not, 503 while nobody can say.
         """
         caller: Caller | None = getattr(request.state, "caller", None)
+        if caller is None and getattr(request.state, "unconfirmed", False):
+            raise HTTPException(503, _UNCONFIRMED, {"Retry-After": "5"})
         if caller is None:
             # A browser asks for a name and a password where it is told Basic, and does not know Bearer.
             page = "text/html" in request.headers.get("accept", "")

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.problem import Problem, problem_type
-from services.chassis.access import Gate
+from services.chassis.access import Gate, Unconfirmed
 from services.chassis.problems import problem_response
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -82,7 +82,11 @@ class Guard:
 
 
 class Guarded:
-    """Plain ASGI; routes find the ``Caller`` in ``request.state.caller``."""
+    """
+    Plain ASGI; routes find the ``Caller`` in ``request.state.caller``.
+
+    ``request.state.unconfirmed`` says that somebody came with a token of which nobody can say whether it still is good.
+    """
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
         self._app = app
@@ -94,8 +98,12 @@ class Guarded:
             await self._app(scope, receive, send)
             return
         gate = self._guard.gate
-        caller = gate.caller(scope)
-        scope.setdefault("state", {})["caller"] = caller
+        caller, unconfirmed = None, False
+        try:
+            caller = gate.caller(scope)
+        except Unconfirmed:
+            unconfirmed = True
+        scope.setdefault("state", {}).update(caller=caller, unconfirmed=unconfirmed)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

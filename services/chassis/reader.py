@@ -10,6 +10,7 @@ that is not the next, silence) opens a new consumer behind the stored position.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import sqlite3
 from collections import deque
@@ -119,6 +120,8 @@ class Reader:
         self._following = False
         self._complaint = ""
         self._reason = ""
+        self._seen: tuple[int, float] | None = None
+        self._confirmed = -math.inf
         self._pause = _SHORTEST_PAUSE
         self._batches = _BATCHES.labels(stream)
         self._applying = _APPLYING.labels(stream)
@@ -132,6 +135,16 @@ class Reader:
     def position(self) -> int:
         """The last message that was applied."""
         return self._position
+
+    @property
+    def unconfirmed(self) -> float:
+        """
+        Seconds since the moment at which the stream is last known to have held nothing that was not applied by now.
+
+        Infinite until that is known for the first time, and while the stream holds less than was applied: one that lost
+        its disk may have lost what nobody here has read.
+        """
+        return monotonic() - self._confirmed
 
     @property
     def following(self) -> bool:
@@ -170,8 +183,12 @@ class Reader:
             self._head = await self._asking.wait(lambda seconds: consumer.open(self._position + 1, seconds))
             self._unanswered = 0
             self._following = True
-            looked = monotonic()
+            looked = -math.inf
             while True:
+                # While many messages wait, the answer would queue behind them, and they say themselves how many follow.
+                if monotonic() - looked > 1 and (not consumer.waiting or self.lag <= self._batch):
+                    await self._compare_with_stream(consumer)
+                    looked = monotonic()
                 messages = await consumer.take(self._batch)
                 if messages:
                     await self._hand_over(messages)
@@ -183,10 +200,6 @@ class Reader:
                     await self._hear_all()
                     if consumer.silence > _SILENCE:
                         raise StartAgain("the broker's consumer is gone")
-                # While messages wait, the answer would queue behind others, and they say themselves how many follow.
-                if monotonic() - looked > 1 and not consumer.waiting:
-                    await self._compare_with_stream(consumer)
-                    looked = monotonic()
         finally:
             await consumer.close()
 
@@ -210,6 +223,7 @@ class Reader:
         )
         self._batches.observe(len(messages))
         self._position = position
+        self._confirm()
         self._reason = ""
         self._head = max(self._head, position)
         self._pause = _SHORTEST_PAUSE
@@ -217,7 +231,14 @@ class Reader:
             _log.info("reader follows again", stream=self._stream, position=position)
             self._complaint = ""
 
+    def _confirm(self) -> None:
+        """Whether everything was applied that the stream was seen to hold."""
+        if self._seen is not None and self._position >= self._seen[0]:
+            self._confirmed = self._seen[1]
+            self._seen = None
+
     async def _compare_with_stream(self, consumer: _Consumer) -> None:
+        asked = monotonic()
         try:
             info = await self._asking.wait(
                 lambda seconds: while_connected(
@@ -234,6 +255,12 @@ class Reader:
             return
         self._unanswered = 0
         self._head = int(info.state.last_seq)
+        if self._head < self._position:
+            self._seen, self._confirmed = None, -math.inf
+        elif self._seen is None:
+            # One that was seen before is reached before, however fast the stream grows.
+            self._seen = self._head, asked
+        self._confirm()
         self._pause = _SHORTEST_PAUSE
         if self._head > self._position and consumer.idle > 1:
             await self._hear_all()

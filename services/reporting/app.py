@@ -38,6 +38,8 @@ NAME: Final = "reporting"
 TITLE: Final = "Deelname reporting"
 DESCRIPTION: Final = "Counts what came of programmes. It reads the logs of registration and notifications."
 DATABASE: Final = "reporting.db"
+TOKENS: Final = subjects.log_stream("registration")
+"""The stream in which tokens are made and revoked."""
 SECONDS_BETWEEN_RENEWALS: Final = 5.0
 
 _log = structlog.get_logger("reporting.app")
@@ -129,7 +131,7 @@ def _reader(connection: Client, projection: Projection, stream: str) -> Reader:
     return Reader(connection, stream, position=position, apply=apply)
 
 
-async def start(settings: Settings) -> None:
+async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """Run the service until it is told to stop."""
     path = settings.data / DATABASE
     discard_leftovers(path)
@@ -145,7 +147,9 @@ async def start(settings: Settings) -> None:
     reports = Reports(projection)
     clock = clock_from(settings.now)
     tokens = Tokens(projection)
-    guard = settings.guard(Verifier(tokens.find, clock, tokens.used))
+    revocations, stale_after = following[TOKENS], settings.tokens_stale_after.total_seconds()
+    verifier = Verifier(tokens.find, clock, tokens.used, lambda: revocations.unconfirmed > stale_after)
+    guard = settings.guard(verifier)
     rebuild = Rebuild(connection, projection)
     serve(broker, [*routes(Handlers(reports, rebuild, tokens)), *copies.routes(NAME, kept)], NAME)
     await run(
@@ -158,4 +162,5 @@ async def start(settings: Settings) -> None:
             "renewal": renewal(projection, rebuild),
         },
         after_stop=[connection.close, projection.close],
+        stop=stop,
     )

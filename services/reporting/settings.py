@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field
@@ -14,3 +15,10 @@ class Settings(CommonSettings):
 
     nats_name: str = "reporting"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8083
+    tokens_stale_after: Annotated[
+        timedelta,
+        Field(
+            gt=timedelta(),
+            description="How long tokens are let in while it is unknown which were revoked since (ISO 8601: PT30S).",
+        ),
+    ] = timedelta(seconds=30)

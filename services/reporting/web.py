@@ -58,7 +58,7 @@ def router(reports: Reports) -> APIRouter:
 
 
 def _api(reports: Reports) -> APIRouter:
-    described = problems(401, 403, 404, 422, 429)
+    described = problems(401, 403, 404, 422, 429, 503)
     described[200] = {"description": "JSON, or CSV", "content": {"text/csv": {"schema": {"type": "string"}}}}
     router = APIRouter(prefix="/api", tags=["reports"], dependencies=_STAFF, responses=described)
 

@@ -1,4 +1,7 @@
-"""A TCP proxy between a client and the broker that cuts the line at the worst moment, or has a request go nowhere."""
+"""
+A TCP proxy between a client and the broker that cuts the line at the worst moment, has a request go nowhere, or lets
+nothing through for a while without a word.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ class Proxy:
         self._mark: bytes | None = None
         self._losing: bytes | None = None
         self._upstream = upstream
+        self._passing = asyncio.Event()
+        self._passing.set()
 
     @property
     def url(self) -> str:
@@ -37,6 +42,14 @@ class Proxy:
     def lose_one(self, mark: bytes) -> None:
         """Have the next piece that holds ``mark`` go nowhere, as a request to a stream that has no leader does."""
         self._losing = mark
+
+    def hold(self) -> None:
+        """Let nothing through from now on; nobody is told, as where a network is cut in the middle."""
+        self._passing.clear()
+
+    def release(self) -> None:
+        """Let through what was held, and everything again."""
+        self._passing.set()
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Proxy]:
@@ -55,6 +68,7 @@ class Proxy:
         answers = asyncio.create_task(self._pass_on(upstream_reader, writer))
         try:
             while piece := await reader.read(65536):
+                await self._passing.wait()
                 if self._losing is not None and self._losing in piece:
                     self._losing = None
                     self.lost += 1
@@ -82,6 +96,7 @@ class Proxy:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while piece := await reader.read(65536):
+                await self._passing.wait()
                 writer.write(piece)
                 await writer.drain()
             writer.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.chassis.access import Caller, Gate, InvalidProxy, Proxy, Token, Verifier, digest, new_token
+from services.chassis.access import Caller, Gate, InvalidProxy, Proxy, Token, Unconfirmed, Verifier, digest, new_token
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 TEXT = "deelname_a-1_BbdTbElnDxNnvkmgJ2Lt8ZG62EtQB2Q8VYvNFC1V6Ws"  # the same in each process that names these tests
@@ -37,6 +37,15 @@ def test_a_token_says_whose_it_is_and_the_day_of_its_use_is_told() -> None:
     uses: list[tuple[str, date]] = []
     assert verifier(uses=uses)(TEXT) == Caller("token", "a-1", "organiser", frozenset({"spn"}))
     assert uses == [("a-1", NOW.date())]
+
+
+def test_a_good_token_is_not_let_in_while_nobody_knows_whether_it_was_revoked_and_others_are_nobodys() -> None:
+    uses: list[tuple[str, date]] = []
+    verify = Verifier({"a-1": KNOWN}.get, lambda: NOW, lambda *use: uses.append(use), lambda: True)
+    with pytest.raises(Unconfirmed):
+        verify(TEXT)
+    assert verify(f"{TEXT}x") is None
+    assert uses == []
 
 
 def test_what_is_kept_of_a_token_does_not_hold_it() -> None:

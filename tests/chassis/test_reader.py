@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Sequence
+from math import inf
 
 import pytest
 from hypothesis import given, settings
@@ -161,6 +162,73 @@ async def test_a_stream_made_anew_and_filled_again_has_no_effect_twice(
         relay.wake()
         await fold.reached(450)
     assert await fold.effects() == list(range(1, 451))
+
+
+async def test_what_took_long_to_apply_confirms_the_moment_at_which_it_was_seen_while_more_was_waiting(
+    broker: Broker, connection: Client, stream: str, fold: Fold
+) -> None:
+    await publish(connection, 1, 5)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def apply(messages: Sequence[Message]) -> None:
+        if messages[-1].position == 5:
+            begun.set()
+            await go_on.wait()
+        await fold.apply(messages)
+
+    now = asyncio.get_running_loop().time
+    async with Proxy(broker.port).open() as proxy:
+        ours = await connect(proxy.url, "ours")
+        reader = Reader(ours, stream, position=fold.position, apply=apply, batch=3)
+        assert reader.unconfirmed == inf
+        async with running(reader.run()):
+            await begun.wait()
+            assert reader.unconfirmed == inf
+            # From here on nobody can see again how far the stream is.
+            proxy.hold()
+            moment = now()
+            await until(lambda: now() - moment > 0.5)
+            go_on.set()
+            await until(lambda: reader.position == 5)
+            assert 0.5 < reader.unconfirmed < inf
+        proxy.release()
+        await ours.close()
+
+
+async def test_cut_off_from_its_broker_a_reader_knows_for_how_long(
+    broker: Broker, connection: Client, stream: str, fold: Fold
+) -> None:
+    await publish(connection, 1, 5)
+    async with Proxy(broker.port).open() as proxy:
+        ours = await connect(proxy.url, "ours")
+        reader = fold.reader(ours)
+        async with running(reader.run()):
+            await until(lambda: reader.unconfirmed < 1)
+            begun = asyncio.get_running_loop().time()
+            proxy.hold()
+            await publish(connection, 6, 6)
+            await until(lambda: reader.unconfirmed > 3)
+            assert asyncio.get_running_loop().time() - begun > 2
+            proxy.release()
+            await until(lambda: reader.unconfirmed < 1)
+            assert reader.position == 6, "what came meanwhile is applied by then"
+        await ours.close()
+
+
+async def test_of_a_stream_that_lost_its_disk_nothing_is_known_until_it_is_filled_again(
+    connection: Client, stream: str, fold: Fold
+) -> None:
+    await publish(connection, 1, 50)
+    reader = fold.reader(connection)
+    async with running(reader.run()):
+        await until(lambda: reader.position == 50 and reader.unconfirmed < 1)
+        await connection.jetstream().delete_stream(stream)
+        await make_stream(connection)
+        await publish(connection, 1, 49)
+        await until(lambda: reader.unconfirmed == inf)
+        await publish(connection, 50, 51)
+        await until(lambda: reader.unconfirmed < 1)
+    assert await fold.effects() == list(range(1, 52))
 
 
 async def test_a_reader_waits_for_a_stream_that_moved_backwards(connection: Client, stream: str, fold: Fold) -> None:

@@ -64,7 +64,13 @@ def up(
 
     try:
         system = local.LocalSystem(
-            data, port_base, now=now, partners=tuple(partner or ("demo",)), transport=transport, say=output.note
+            data,
+            port_base,
+            now=now,
+            partners=tuple(partner or ("demo",)),
+            transport=transport,
+            tokens=True,
+            say=output.note,
         )
         with output.notes.status("Starting the broker and the services…"):
             local.run(system, ready)
@@ -151,8 +157,9 @@ def _tell(desk: Desk, endpoints: dict[str, Any], file: Path) -> None:
             ("logs", endpoints.get("logs", "")),
         ],
     )
+    output.note("Reports in a browser: any name, and as the password the viewer's token, which the endpoints hold.")
     output.next(
-        f"deelname token create --name me --role viewer --endpoints {file}",
+        f"curl --user me:{endpoints['tokens']['viewer']} {endpoints['http']['reporting']}/api/programmes",
         f"deelname programme list --endpoints {file}",
         f"deelname organisation load organisations.csv --endpoints {file}",
         f"deelname programme publish programme.yaml --endpoints {file}",

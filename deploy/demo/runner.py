@@ -120,7 +120,7 @@ async def _demo(
     begun = time.monotonic()
     clock = Clock(data / "now")
     clock.set(beginning())
-    system = LocalSystem(data, port_base, now=str(clock.path), partners=(PARTNER,), say=output.note)
+    system = LocalSystem(data, port_base, now=str(clock.path), partners=(PARTNER,), tokens=True, say=output.note)
     with output.notes.status("Starting the broker and the services…"):
         await system.start()
     try:

@@ -70,7 +70,8 @@ def show(
         ["What", "Where"],
         [
             ("mails, one file each", f"{endpoints['mail']}/new"),
-            ("reports, for a token", endpoints["http"]["reporting"]),
+            ("reports, HTTP", endpoints["http"]["reporting"]),
+            ("… any name, and this password", endpoints["tokens"]["viewer"]),
             ("enrolment, HTTP", endpoints["http"]["registration"]),
             ("notifications, HTTP", endpoints["http"]["notifications"]),
             ("endpoints for clients", file),
@@ -91,7 +92,6 @@ def show(
     if once:
         output.note("The system has been stopped again. Run the demo without --once, and in another terminal try:", "")
     output.next(
-        f"deelname token create --name me --role viewer{suffix}",
         f"deelname report programmes{suffix}",
         f"deelname report theme vluchtelingen-integratie --language nl{suffix}",
         f"deelname report participation --by province{suffix}",

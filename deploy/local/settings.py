@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,11 @@ class Layout:
     def endpoints(self) -> Path:
         """Written when everything is ready, gone when it is not."""
         return self.data / "endpoints.json"
+
+    @property
+    def tokens(self) -> Path:
+        """The tokens that stand in ``endpoints`` too, and outlast it."""
+        return self.data / "tokens.json"
 
     @property
     def lock(self) -> Path:
@@ -136,12 +141,19 @@ def environment(
 
 
 def endpoints(
-    *, broker: RunningBroker, ports: Ports, layout: Layout, clock: Path | None, transport: str | None
+    *,
+    broker: RunningBroker,
+    ports: Ports,
+    layout: Layout,
+    clock: Path | None,
+    transport: str | None,
+    tokens: Mapping[str, str],
 ) -> dict[str, Any]:
     """
     What a client in any language needs, and a person who looks around.
 
     ``mail`` is the folder of mails, None when they leave by SMTP; ``now`` the clock's file, None for the real time.
+    ``tokens``, by role, are for what ``http`` asks the staff for.
     """
     leaves_as = transport or f"maildir:{layout.mail}"
     return {
@@ -150,6 +162,7 @@ def endpoints(
             for identity in broker.access.identities
         },
         "http": {service: f"http://127.0.0.1:{ports.http(service)}" for service in _OFFSETS},
+        "tokens": dict(tokens),
         "mail": leaves_as.removeprefix("maildir:") if leaves_as.startswith("maildir:") else None,
         "now": str(clock) if clock else None,
         "monitoring": f"http://127.0.0.1:{ports.monitoring}",

@@ -24,11 +24,16 @@ from typing import IO, Any, Self
 
 import nats.errors
 
+from cli.connection import Connection
+from cli.endpoints import Access
+from cli.failure import Failure
+from contracts.problem import ProblemError
 from deploy.broker import RunningBroker, ServerKind, prepare_broker, write_secretly
 from deploy.embedded import BrokerDidNotStart, EmbeddedBroker
 from deploy.identities import SERVICES
 from deploy.local.processes import Backoff, Child
 from deploy.local.settings import Layout, Ports, endpoints, environment
+from deploy.local.tokens import local_tokens
 from deploy.streams import ACK_WAIT
 from deploy.topology import TopologyConflict
 
@@ -37,6 +42,7 @@ READY_WITHIN = 60.0
 STOPPED_WITHIN = 20.0
 """Seconds that the services together may take to end what they have in hand."""
 _LOOK_EVERY = 0.1
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class DidNotStart(RuntimeError):  # noqa: N818 - it reads as what happened
@@ -69,6 +75,7 @@ class LocalSystem:
         partners: who may send requests, by name.
         transport: how mail leaves, as DEELNAME_TRANSPORT takes it; None files it under ``data/mail``.
         services: what to start; other commands in place of the real services for those who test this class.
+        tokens: whether the staff is given tokens for HTTP, which then stand in ``endpoints.json``.
         ack_wait: seconds after which a request or an outcome that somebody took and did not acknowledge is handed out
             again.
         server: how the broker runs: as a child process, unless somebody has another way.
@@ -84,6 +91,7 @@ class LocalSystem:
         partners: Sequence[str] = ("demo",),
         transport: str | None = None,
         services: Sequence[ServiceCommand] = THE_SERVICES,
+        tokens: bool = False,
         ack_wait: float = ACK_WAIT,
         server: ServerKind = EmbeddedBroker,
         say: Callable[[str], None] = print,
@@ -95,6 +103,7 @@ class LocalSystem:
         self._now = now
         self._transport = transport
         self._services = tuple(services)
+        self._tokens = tokens
         self._ack_wait = ack_wait
         self._server = server
         self._say = say
@@ -149,7 +158,12 @@ class LocalSystem:
                 child.start()
             await asyncio.gather(*(self._ready(child) for child in self._children))
             self.endpoints = endpoints(
-                broker=self.broker, ports=self.ports, layout=self.layout, clock=clock, transport=self._transport
+                broker=self.broker,
+                ports=self.ports,
+                layout=self.layout,
+                clock=clock,
+                transport=self._transport,
+                tokens=await self._make_tokens() if self._tokens else {},
             )
             write_secretly(self.layout.endpoints, json.dumps(self.endpoints, indent=2, ensure_ascii=False) + "\n")
         except BaseException:
@@ -271,6 +285,30 @@ class LocalSystem:
             f" Its log {child.log} ends:\n{child.tail()}"
         )
 
+    async def _make_tokens(self) -> dict[str, str]:
+        """
+        What the staff is let in by over HTTP, once reporting knows of it too.
+
+        Raises:
+            DidNotStart: a token could not be made, or reporting did not hear of it.
+        """
+        access = Access("staff", self.broker.url("staff"), self.broker.inbox_prefix("staff"))
+        staff = Connection(access)
+        try:
+            made = await local_tokens(staff, self.layout.tokens)
+        except (Failure, ProblemError) as error:
+            raise DidNotStart(f"The staff's tokens cannot be made: {error}") from error
+        finally:
+            with contextlib.suppress(Failure):
+                await (await staff.client()).close()
+        deadline = time.monotonic() + READY_WITHIN
+        for token in made.values():
+            while said := await asyncio.to_thread(_lets_in, self.ports.http("reporting"), token):
+                if time.monotonic() > deadline:
+                    raise DidNotStart(f"reporting does not take the staff's tokens: {said}")
+                await asyncio.sleep(0.05)
+        return made
+
     async def _keep_alive(self) -> None:
         """Start again what died, later each time it dies soon after its start."""
         while True:
@@ -324,9 +362,18 @@ def _is_taken(port: int) -> bool:
 
 def _readiness(port: int) -> str:
     """Empty when the service on this port is ready, otherwise what it said instead."""
+    return _get(port, "/health/ready")
+
+
+def _lets_in(port: int, token: str) -> str:
+    """Empty when reporting on this port takes this token, otherwise what it said instead."""
+    return _get(port, "/api/programmes", {"Authorization": f"Bearer {token}"})
+
+
+def _get(port: int, path: str, headers: Mapping[str, str] = NO_HEADERS) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", "/health/ready")
+        connection.request("GET", path, headers=dict(headers))
         answer = connection.getresponse()
         body = answer.read(500).decode(errors="replace")
         return "" if answer.status == http.HTTPStatus.OK else f"{answer.status}: {body}"

@@ -24,6 +24,28 @@ def reports(running: Path, token: str) -> int:
         return error.code
 
 
+def test_the_endpoints_of_one_machine_hold_tokens_that_are_let_in_as_soon_as_they_are_there(running: Path) -> None:
+    endpoints = json.loads(running.read_text())
+    assert endpoints["tokens"].keys() == {"viewer", "admin"}
+    assert [reports(running, token) for token in endpoints["tokens"].values()] == [200, 200]
+    led = {}
+    for role, token in endpoints["tokens"].items():
+        request = urllib.request.Request(
+            f"{endpoints['http']['registration']}/api/ask/token/list",
+            data=b"{}",
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                led[role] = answer.status
+        except urllib.error.HTTPError as error:
+            error.close()
+            led[role] = error.code
+    assert led == {"viewer": 403, "admin": 200}
+    for file in (running, running.with_name("tokens.json")):
+        assert file.stat().st_mode & 0o077 == 0, file
+
+
 def until(running: Path, token: str, status: int) -> None:
     """Reporting reads of a token in the log, a moment later."""
     deadline = time.monotonic() + 30

@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -16,19 +16,12 @@ from faststream.middlewares import AckPolicy
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import (
-    BadHeaderError,
-    BadSubjectError,
-    ConnectionClosedError,
-    ConnectionDrainingError,
-    MaxPayloadError,
-    OutboundBufferLimitError,
-)
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 
 from services.chassis.encryption import NotEncrypted, abandon, distrust, trusting
+from services.chassis.publishing import Outbox
 
 Result = TypeVar("Result")
 
@@ -59,12 +52,20 @@ _HEADER_NAMES = {
 }
 
 
-class _Connection(Client):
-    """A client that knows whether it was closed on purpose, and that reads the headers of logs and calls quickly."""
+class Connection(Client):
+    """
+    A client that knows whether it was closed on purpose, and that reads the headers of logs and calls quickly.
+
+    ``outbox`` is for what may go out together, such as the answers to what was decided in one transaction.
+    """
 
     closing = False
     encrypted = False
     """Whether plain text will not do. nats-py goes on in plain text, whatever it was given, when no TLS is offered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbox = Outbox(self)
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         if self.encrypted and initial_connection and not info.get("tls_required"):
@@ -104,7 +105,7 @@ async def connect(
     nkey_seed_file: Path | str | None = None,
     *,
     ca_file: Path | str | None = None,
-) -> Client:
+) -> Connection:
     """
     A connection that waits for the broker, reconnects for ever, and ends the process when anyone but us closes it.
 
@@ -121,7 +122,7 @@ async def connect(
         nats.errors.Error: the broker refuses this user, or shows a certificate that cannot be believed.
         OSError: a file cannot be read.
     """
-    connection = _Connection()
+    connection = Connection()
     connection.encrypted = ca_file is not None or url.startswith("tls://")
     established = False
 
@@ -276,51 +277,6 @@ def faststream_broker(
         inbox_prefix=inbox_prefix(name),
         graceful_timeout=15.0,
     )
-
-
-async def publish_all(connection: Client, messages: Iterable[tuple[str, bytes, Mapping[str, str]]]) -> None:
-    """
-    Publish many messages in one piece: a third of what publishing them one by one costs (docs/performance.md).
-
-    Args:
-        connection: whose user may publish to the subjects.
-        messages: subject, body and headers of each.
-
-    Raises:
-        nats.errors.Error: nothing was handed to the connection: it is closed or broken, a subject or header is
-            malformed, or a body is too large.
-    """
-    if connection.is_closed:
-        raise ConnectionClosedError
-    if connection.is_draining_pubs:
-        raise ConnectionDrainingError
-    if not connection.is_connected:
-        # As with pending_size=0: nothing is kept for later behind the caller's back.
-        raise OutboundBufferLimitError
-    pieces: list[bytes] = []
-    for subject, body, headers in messages:
-        if len(body) > connection.max_payload:
-            raise MaxPayloadError
-        pieces.append(_protocol_line(subject, body, headers))
-    if pieces:
-        # nats-py's public methods take one message; what they do with it, in one go.
-        connection.stats["out_msgs"] += len(pieces)
-        connection.stats["out_bytes"] += sum(map(len, pieces))
-        await connection._send_command(b"".join(pieces))
-        await connection._flush_pending()
-
-
-def _protocol_line(subject: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """PUB or HPUB of the NATS client protocol, with what nats-py refuses refused: a line break would be a command."""
-    if not subject or " " in subject or not subject.isprintable():
-        raise BadSubjectError
-    if not headers:
-        return b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body)
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    if not "".join(lines).isprintable():
-        raise BadHeaderError
-    head = "\r\n".join(["NATS/1.0", *lines, "\r\n"]).encode()
-    return b"HPUB %b %d %d\r\n%b%b\r\n" % (subject.encode(), len(head), len(head) + len(body), head, body)
 
 
 async def while_connected(connection: Client, request: Awaitable[Result], within: float = 6) -> Result:

@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import structlog
 from faststream._internal.endpoint.subscriber import SubscriberUsecase
 from faststream.nats import NatsBroker
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from pydantic import BaseModel, ValidationError
@@ -22,6 +22,10 @@ from contracts.problem import ERROR_CODE_HEADER, ERROR_HEADER, Problem, ProblemE
 from services.chassis import tracing
 from services.chassis.access import Caller
 from services.chassis.metrics import CALLS
+from services.chassis.publishing import Outbox
+
+if TYPE_CHECKING:
+    from services.chassis.broker import Connection
 
 _log = structlog.get_logger("chassis.commands")
 
@@ -31,6 +35,7 @@ _INBOXES = ("_INBOX", "_R_.")
 """What an inbox begins with: a client's own, or the one that the broker puts in place of another account's."""
 
 _REQUEST_INFO = "Nats-Request-Info"
+_NO_HEADERS: Mapping[str, str] = {}
 _USER = re.compile(r"[A-Za-z0-9._-]{1,120}")
 
 UNEXPECTED = Problem(
@@ -60,12 +65,10 @@ class Call:
         caller: who of the staff calls, as far as the broker says.
     """
 
-    __slots__ = ("_came", "_connection", "answered", "body", "headers", "reply_to", "subject")
+    __slots__ = ("_came", "_outbox", "answered", "body", "headers", "reply_to", "subject")
 
-    def __init__(
-        self, connection: Client, subject: str, body: bytes, reply_to: str, headers: Mapping[str, str]
-    ) -> None:
-        self._connection = connection
+    def __init__(self, outbox: Outbox, subject: str, body: bytes, reply_to: str, headers: Mapping[str, str]) -> None:
+        self._outbox = outbox
         self.subject = subject
         self.body = body
         # The reply is published with our rights: a stranger who asks for log.… as reply subject gets no answer there.
@@ -83,11 +86,8 @@ class Call:
         names the user because the import of the staff's account says ``share`` (deploy/identities.py). In our own
         account nobody else is.
         """
-        try:
-            user = json.loads(self.headers.get(_REQUEST_INFO, "{}")).get("user")
-        except (ValueError, AttributeError):
-            return None
-        return Caller("broker", user, "admin") if isinstance(user, str) and _USER.fullmatch(user) else None
+        info = self.headers.get(_REQUEST_INFO)
+        return None if info is None else _caller(info)
 
     @property
     def actor(self) -> str | None:
@@ -107,30 +107,38 @@ class Call:
         except ValidationError as error:
             raise ProblemError(invalid(error)) from None
 
-    async def reply(self, body: bytes) -> None:
-        """Answer with the result. The answer is handed to the connection and goes out with others."""
-        if len(body) > self._connection.max_payload:
-            await self.fail(TOO_LARGE)
+    def reply(self, body: bytes) -> None:
+        """Answer with the result; from the event loop's own thread. It goes out with other answers of the moment."""
+        if len(body) > self._outbox.max_payload:
+            self.fail(TOO_LARGE)
             return
-        await self._answer(body, None)
+        self._answer("200", body)
 
-    async def fail(self, problem: Problem) -> None:
+    def fail(self, problem: Problem) -> None:
         """Answer with problem details (RFC 9457) and the error headers of NATS services (ADR-32)."""
-        await self._answer(
-            problem.model_dump_json(exclude_none=True).encode(),
-            {ERROR_HEADER: problem.title, ERROR_CODE_HEADER: str(problem.status)},
-        )
+        status = str(problem.status)
+        self._answer(status, problem.to_json(), {ERROR_HEADER: problem.title, ERROR_CODE_HEADER: status})
 
-    async def _answer(self, body: bytes, headers: dict[str, str] | None) -> None:
+    def _answer(self, status: str, body: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         self.answered = True
-        CALLS.observe(self.subject, "200" if headers is None else headers[ERROR_CODE_HEADER], monotonic() - self._came)
+        CALLS.observe(self.subject, status, monotonic() - self._came)
         if not self.reply_to:
             return
         try:
-            await self._connection.publish(self.reply_to, body, headers=headers)
+            self._outbox.put(self.reply_to, body, headers)
         except NatsError as error:
             # The caller's timeout tells it; the effect stands, and a repeated command with the same id says so.
             _log.warning("reply could not be sent", subject=self.subject, error=str(error) or type(error).__name__)
+
+
+@lru_cache(maxsize=1024)
+def _caller(info: str) -> Caller | None:
+    """Whom the broker's header names. It is the same in all requests that come over one connection."""
+    try:
+        user = json.loads(info).get("user")
+    except (ValueError, AttributeError):
+        return None
+    return Caller("broker", user, "admin") if isinstance(user, str) and _USER.fullmatch(user) else None
 
 
 Handler = Callable[[Call], None] | Callable[[Call], Awaitable[BaseModel | bytes | None]]
@@ -173,55 +181,71 @@ def serve(broker: NatsBroker, table: Iterable[Route], queue: str = "") -> None:
     """
     for route in table:
         subscriber = broker.subscriber(route.subject, queue=queue, no_reply=True)
-        answering = _answering(route.handler)
-        subscriber(answering)
-        subscriber.process_message = _straight(subscriber, answering)  # type: ignore[method-assign, assignment]
+        # Without a handler it would not start; what is called instead of it is ``consume``.
+        subscriber(_never)
+        subscriber.consume = _straight(subscriber, route.handler)  # type: ignore[method-assign]
 
 
-def _straight(
-    subscriber: SubscriberUsecase[Any], answering: Callable[[Msg], Awaitable[None]]
-) -> Callable[[Msg], Awaitable[None]]:
+async def _never(_message: Msg) -> None:
+    raise NotImplementedError
+
+
+def _straight(subscriber: SubscriberUsecase[Any], handler: Handler) -> Callable[[Msg], Awaitable[None]]:
     """
     A message's way from FastStream's subscription to the handler, without parsers, filters, contexts and middlewares.
 
     None of them is used here, and they cost a quarter of a command (docs/performance.md). Subscribing, the queue group,
-    and stopping are FastStream's: while a message is in a handler, its lock is held, which a stop waits for.
+    and stopping are FastStream's: while a handler waits for something, its lock is held, which a stop waits for.
     """
 
-    async def process(message: Msg) -> None:
-        with subscriber.lock:
-            await answering(message)
+    async def consume(message: Msg) -> None:
+        if not subscriber.running:
+            return
+        # The broker was made by ``faststream_broker``.
+        connection = cast("Connection", message._client)
+        call = Call(connection.outbox, message.subject, message.data, message.reply, message.headers or {})
+        if not tracing.is_on():
+            awaited = _begin(handler, call)
+            if awaited is not None:
+                with subscriber.lock:
+                    await _finish(awaited, call)
+            return
+        with subscriber.lock, tracing.span(call.subject, "server", parent=call.headers.get(tracing.HEADER)):
+            await handle(handler, call)
 
-    return process
+    return consume
 
 
 async def handle(handler: Handler, call: Call) -> None:
     """Have a call answered, whatever happens: by the handler, or with what went wrong."""
+    awaited = _begin(handler, call)
+    if awaited is not None:
+        await _finish(awaited, call)
+
+
+def _begin(handler: Handler, call: Call) -> Awaitable[BaseModel | bytes | None] | None:
+    """Call the handler; what it returns to be awaited, if it is one that answers itself."""
     try:
-        awaited = handler(call)
-        if awaited is not None:
-            outcome = await awaited
-            if not call.answered:
-                await call.reply(
-                    outcome.model_dump_json().encode() if isinstance(outcome, BaseModel) else outcome or b""
-                )
-    except ProblemError as error:
-        await call.fail(error.problem)
-    except ValidationError as error:
-        await call.fail(invalid(error))
-    except Exception:
-        # Without the body: it may hold people's data.
-        _log.exception("handler failed", subject=call.subject)
-        await call.fail(UNEXPECTED)
+        return handler(call)
+    except Exception as error:
+        call.fail(_problem_of(error, call))
+        return None
 
 
-def _answering(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
-    async def answering(message: Msg) -> None:
-        call = Call(message._client, message.subject, message.data, message.reply, message.headers or {})
-        if not tracing.is_on():
-            await handle(handler, call)
-            return
-        with tracing.span(call.subject, "server", parent=call.headers.get(tracing.HEADER)):
-            await handle(handler, call)
+async def _finish(awaited: Awaitable[BaseModel | bytes | None], call: Call) -> None:
+    try:
+        outcome = await awaited
+        if not call.answered:
+            call.reply(outcome.model_dump_json().encode() if isinstance(outcome, BaseModel) else outcome or b"")
+    except Exception as error:
+        call.fail(_problem_of(error, call))
 
-    return answering
+
+def _problem_of(error: Exception, call: Call) -> Problem:
+    if isinstance(error, ProblemError):
+        return error.problem
+    if isinstance(error, ValidationError):
+        return invalid(error)
+    # Without the body: it may hold people's data.
+    _log.error("handler failed", subject=call.subject, exc_info=error)
+    return UNEXPECTED

@@ -25,10 +25,11 @@ from nats.js.api import StreamInfo
 from nats.js.errors import NotFoundError
 
 from services.chassis import metrics, tracing
-from services.chassis.broker import publish_all, while_connected
+from services.chassis.broker import while_connected
 from services.chassis.database import Database
 from services.chassis.log import Entry, Log
 from services.chassis.patience import Patience
+from services.chassis.publishing import publish_all
 
 _log = structlog.get_logger("chassis.relay")
 

@@ -35,12 +35,12 @@ class WebCall(Call):
         """Who was let in."""
         return self._caller
 
-    async def reply(self, body: bytes) -> None:
+    def reply(self, body: bytes) -> None:
         """Answer with the result."""
         CALLS.observe(self.subject, "200", monotonic() - self._came)
         self._respond(Response(body, media_type="application/json"))
 
-    async def fail(self, problem: Problem) -> None:
+    def fail(self, problem: Problem) -> None:
         """Answer with problem details."""
         CALLS.observe(self.subject, str(problem.status), monotonic() - self._came)
         self._respond(problem_response(problem))

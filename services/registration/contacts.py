@@ -137,7 +137,7 @@ class Contacts:
 
     async def _put(self, people: dict[str, Person]) -> None:
         messages: list[tuple[str, bytes, dict[str, str]]] = [
-            (key_subject(person), who.model_dump_json().encode(), {}) for person, who in people.items()
+            (key_subject(person), who.to_json(), {}) for person, who in people.items()
         ]
         for start in range(0, len(messages), _MOST_AT_ONCE):
             await self._publish(messages[start : start + _MOST_AT_ONCE])

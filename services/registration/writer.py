@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -78,7 +78,7 @@ class Key:
 
 def problem_answer(problem: Problem) -> Answer:
     """A problem as an answer."""
-    return Answer(problem.status, problem.model_dump_json(exclude_none=True).encode())
+    return Answer(problem.status, problem.to_json())
 
 
 TRY_AGAIN = problem_answer(
@@ -118,12 +118,11 @@ What it raises is our fault and is answered with ``BROKEN``; what is wrong with 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     work: Work
     key: Key | None
     addresses: Sequence[str]
-    then: Callable[[Answer], Awaitable[None]]
+    then: Callable[[Answer], None]
     trace: str | None
 
 
@@ -141,7 +140,7 @@ class Writer:
     def submit(
         self,
         work: Work,
-        then: Callable[[Answer], Awaitable[None]],
+        then: Callable[[Answer], None],
         key: Key | None = None,
         people: Iterable[Person] = (),
     ) -> None:
@@ -158,7 +157,7 @@ class Writer:
         """Have work done and wait for the answer."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-        async def then(answer: Answer) -> None:
+        def then(answer: Answer) -> None:
             if not answered.done():
                 answered.set_result(answer)
 
@@ -186,10 +185,10 @@ class Writer:
                     self._database.forget_soon()
                     await self._database.forget()
             for waiting, answer in zip(taken, answers, strict=True):
-                await _tell(waiting, answer)
+                _tell(waiting, answer)
             refused, self._waiting = self._waiting[MOST_WAITING:], self._waiting[:MOST_WAITING]
             for waiting in refused:
-                await _tell(waiting, TRY_AGAIN)
+                _tell(waiting, TRY_AGAIN)
 
     async def finish(self) -> None:
         """Wait until everything that was submitted has been answered."""
@@ -234,9 +233,9 @@ class Writer:
         return in_transaction(connection, decide_all)
 
 
-async def _tell(waiting: _Waiting, answer: Answer) -> None:
+def _tell(waiting: _Waiting, answer: Answer) -> None:
     try:
-        await waiting.then(answer)
+        waiting.then(answer)
     except Exception:
         # One answer that could not be given must not keep the others from theirs.
         _log.exception("an answer could not be given")

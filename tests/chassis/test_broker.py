@@ -8,14 +8,8 @@ from typing import cast
 import pytest
 import structlog
 from nats.aio.msg import Msg
-from nats.errors import (
-    BadHeaderError,
-    BadSubjectError,
-    ConnectionClosedError,
-    MaxPayloadError,
-    OutboundBufferLimitError,
-)
 from nats.errors import Error as NatsError
+from nats.errors import OutboundBufferLimitError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 
@@ -25,7 +19,6 @@ from services.chassis.broker import (
     ConnectionLost,
     GuardedPull,
     connect,
-    publish_all,
     while_connected,
 )
 from tests.chassis.conftest import until
@@ -67,46 +60,6 @@ async def test_a_broker_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> N
     connection = await asyncio.wait_for(connecting, 10)
     await connection.close()
     broker.kill()
-
-
-async def test_many_messages_published_at_once_arrive_as_if_published_one_by_one(broker: Broker) -> None:
-    connection = await connect(broker.url, "client")
-    subscription = await connection.subscribe("many.>")
-    messages: list[tuple[str, bytes, dict[str, str]]] = [
-        ("many.plain", b"plain", {}),
-        ("many.empty", b"", {}),
-        ("many.marked", b"two\r\nlines", {"Nats-Msg-Id": "1", "X": "\u00e9"}),
-    ]
-    await publish_all(connection, messages)
-    for subject, body, headers in messages:
-        message = await subscription.next_msg(timeout=2)
-        assert (message.subject, message.data, message.headers or {}) == (subject, body, headers)
-    await connection.close()
-
-
-@pytest.mark.parametrize(
-    ("subject", "body", "headers", "refusal"),
-    [
-        ("many.a b", b"", {}, BadSubjectError),
-        ("", b"", {}, BadSubjectError),
-        ("many.a\r\nPUB many.b 0\r\n", b"", {}, BadSubjectError),
-        ("many.a", b"", {"X": "1\r\nY: 2"}, BadHeaderError),
-        ("many.a", b"", {"X\r\nY": "1"}, BadHeaderError),
-        ("many.a", b"x" * (1024 * 1024 + 1), {}, MaxPayloadError),
-    ],
-)
-async def test_of_many_messages_none_is_published_if_one_is_malformed(
-    broker: Broker, subject: str, body: bytes, headers: dict[str, str], refusal: type[NatsError]
-) -> None:
-    connection = await connect(broker.url, "client")
-    subscription = await connection.subscribe("many.>")
-    with pytest.raises(refusal):
-        await publish_all(connection, [("many.good", b"", {}), (subject, body, headers)])
-    await publish_all(connection, [("many.last", b"", {})])
-    assert (await subscription.next_msg(timeout=2)).subject == "many.last"
-    await connection.close()
-    with pytest.raises(ConnectionClosedError):
-        await publish_all(connection, [("many.late", b"", {})])
 
 
 async def test_nothing_published_while_disconnected_is_stored_later(broker: Broker) -> None:

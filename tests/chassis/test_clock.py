@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.chassis.clock import UnreadableInstant, clock_from
+from services.chassis.clock import UnreadableInstant, clock_from, written
 
 START = datetime(2023, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -23,6 +25,11 @@ def test_a_set_clock_starts_there_and_runs_on(setting: str) -> None:
     assert START <= first <= second < START + timedelta(seconds=5)
     assert first < clock() or first == START
     assert first.tzinfo is UTC
+
+
+@given(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=st.timezones() | st.just(UTC)))  # noqa: DTZ001
+def test_a_moment_is_written_in_utc_to_the_microsecond(moment: datetime) -> None:
+    assert written(moment) == moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def test_a_clock_in_a_file_jumps_when_the_file_changes(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ async def test_a_command_holds_no_worker_until_it_is_answered(service: Service, 
     # All fifty wait in the queue although none has been answered.
     calls = [await asyncio.wait_for(service.queue.get(), 2) for _ in requests]
     for call in reversed(calls):
-        await call.reply(call.body)
+        call.reply(call.body)
     answers = await asyncio.gather(*requests)
     assert [json.loads(answer.data)["number"] for answer in answers] == list(range(50))
 
@@ -90,7 +90,7 @@ async def test_a_command_holds_no_worker_until_it_is_answered(service: Service, 
 async def test_a_writer_refuses_with_a_problem(service: Service, connection: Client) -> None:
     request = asyncio.create_task(connection.request("do.test.thing.request", b'{"number": 1}', timeout=2))
     call = await asyncio.wait_for(service.queue.get(), 2)
-    await call.fail(Problem(title="Try again", status=503))
+    call.fail(Problem(title="Try again", status=503))
     assert _problem(await request).status == 503
 
 
@@ -147,10 +147,10 @@ async def test_of_several_replicas_one_answers(service: Service, broker: Broker,
 
 async def test_a_reply_that_cannot_be_sent_disturbs_nobody(broker: Broker) -> None:
     connection = await connect(broker.url, "service")
-    call = Call(connection, "do.test.thing.request", b"{}", "_INBOX_client.1", {})
+    call = Call(connection.outbox, "do.test.thing.request", b"{}", "_INBOX_client.1", {})
     broker.kill()
     await until(lambda: not connection.is_connected)
-    await call.reply(b"{}")
+    call.reply(b"{}")
     assert call.answered
     await connection.close()
 

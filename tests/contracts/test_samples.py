@@ -67,6 +67,20 @@ def test_what_we_write_fits_the_schema_and_says_the_same(type_: str, kind: str) 
         assert parse(type_, written) == parsed
 
 
+@pytest.mark.parametrize("kind", ["full", "minimal"])
+@pytest.mark.parametrize("type_", TYPES)
+def test_what_we_make_ourselves_is_what_would_have_been_read(type_: str, kind: str) -> None:
+    data = parse(type_, sample(type_, kind)).data
+    fields = {name: getattr(data, name) for name in type(data).model_fields}
+    made = type(data).made(**fields)
+    assert (made, hash(made), repr(made)) == (data, hash(data), repr(data))
+    assert made.to_json() == data.model_dump_json(exclude_none=True).encode()
+    assert made.model_copy(update=fields) == data
+    if fields:
+        with pytest.raises(TypeError, match=next(iter(fields))):
+            type(data).made()
+
+
 @pytest.mark.parametrize("type_", TYPES)
 def test_the_full_sample_has_every_field(type_: str) -> None:
     """Who adds an optional field adds it here too."""

@@ -293,7 +293,7 @@ class TestTwoWriters:
 async def test_an_answer_that_cannot_be_given_keeps_nobody_from_theirs(desk: Desk, address: Address) -> None:
     await desk.open()
 
-    async def hung_up(_answer: Answer) -> None:
+    def hung_up(_answer: Answer) -> None:
         raise ConnectionResetError
 
     desk.writer.submit(a_request(desk, address()), hung_up)
@@ -319,7 +319,7 @@ async def test_finishing_answers_everybody_first(desk: Desk, address: Address) -
     await desk.open()
     answers: list[Answer] = []
 
-    async def then(answer: Answer) -> None:
+    def then(answer: Answer) -> None:
         answers.append(answer)
 
     for _ in range(10):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from contracts.base import Text
 from contracts.enrolment import Participant, Reason
@@ -31,8 +31,7 @@ class WithdrawProgramme:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class RequestEnrolment:
+class RequestEnrolment(NamedTuple):
     """
     Ask for a place. ``enrolment`` is the new enrolment's id.
 

@@ -162,11 +162,11 @@ def _request(state: ProgrammeState, definition: Programme, command: RequestEnrol
     missing = rules.missing_seats(definition.team, command.participants)
     asked["missing"] = missing
     asked["complete_by"] = rules.complete_by(definition.team, missing, command.now)
-    asked["price"] = rules.price_of(definition.enrolment, command.organisation, units)
+    price = rules.price_of(definition.enrolment, command.organisation, units)
     at_once, passed_over = waiting.may_come_in_at_once(state, units)
     if at_once:
-        return (*passed_over, EnrolmentConfirmed(**asked))
-    return (EnrolmentWaitlisted(**asked, place=len(state.waiting) + 1),)
+        return (*passed_over, EnrolmentConfirmed.made(**asked, price=price))
+    return (EnrolmentWaitlisted.made(**asked, place=len(state.waiting) + 1, price=price),)
 
 
 def _withdraw(state: ProgrammeState, enrolment: Enrolment, reason: Reason, now: datetime) -> Decision:

@@ -112,14 +112,21 @@ def _came_in(
     persons = state.persons
     for participant in enrolment.participants:
         persons = persons.insert(participant.person, enrolment.id)
-    return state._replace(
-        version=version,
-        enrolments=state.enrolments.insert(enrolment.id, enrolment),
-        deadlines=_deadlines(state, enrolment),
-        persons=persons,
-        confirmed=state.confirmed + (enrolment.units if status == "confirmed" else 0),
-        waiting=state.waiting.insert(enrolment.number, enrolment.id) if status == "waiting" else state.waiting,
-        organisations=_counted(state.organisations, enrolment.organisation, enrolment.units),
+    confirmed = status == "confirmed"
+    # ``_replace`` takes three times as long.
+    return ProgrammeState(
+        state.id,
+        version,
+        state.definition,
+        state.withdrawn,
+        state.why_withdrawn,
+        state.cancelled,
+        state.confirmed + enrolment.units if confirmed else state.confirmed,
+        state.enrolments.insert(enrolment.id, enrolment),
+        persons,
+        state.waiting if confirmed else state.waiting.insert(enrolment.number, enrolment.id),
+        _counted(state.organisations, enrolment.organisation, enrolment.units),
+        _deadlines(state, enrolment),
     )
 
 

@@ -97,11 +97,13 @@ def broken_by_roles(eligible: Eligibility, people: Sequence[Participant]) -> lis
 
 def _broken_by_persons(state: ProgrammeState, people: Sequence[Participant]) -> list[Reason]:
     broken = []
-    persons = [participant.person for participant in people]
-    if len(persons) != len(set(persons)):
+    persons = {participant.person for participant in people}
+    if len(persons) != len(people):
         broken.append(reasons.named_twice())
-    if any(person in state.persons for person in persons):
-        broken.append(reasons.already_enrolled())
+    for person in persons:
+        if person in state.persons:
+            broken.append(reasons.already_enrolled())
+            break
     return broken
 
 
@@ -121,7 +123,8 @@ def broken_by_seats(
     """
     judged = people if only is None else (only,)
     if team is None:
-        return [reasons.seat_unknown(seat, ()) for seat in sorted({person.seat for person in judged if person.seat})]
+        unknown = {person.seat for person in judged if person.seat}
+        return [reasons.seat_unknown(seat, ()) for seat in sorted(unknown)] if unknown else []
     seats = {seat.id: seat for seat in team.seats}
     broken: dict[Reason, None] = {}
     for participant in judged:

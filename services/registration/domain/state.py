@@ -98,9 +98,11 @@ class ProgrammeState(NamedTuple):
     @property
     def over_since(self) -> datetime | None:
         """The end of the last session; None while a session has no date, or there is none."""
-        ends = [session.finishes for session in self.definition.sessions] if self.definition else []
+        if self.definition is None or not self.definition.sessions:
+            return None
+        ends = [session.finishes for session in self.definition.sessions]
         known = [end for end in ends if end is not None]
-        return max(known) if known and len(known) == len(ends) else None
+        return max(known) if len(known) == len(ends) else None
 
     def has_begun(self, now: datetime) -> bool:
         """Whether its first dated session has started."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
@@ -61,14 +60,14 @@ Asked = TypeVar("Asked", bound=Command)
 STAFF = "staff"
 
 
-def answering(call: Call) -> Callable[[Answer], Awaitable[None]]:
+def answering(call: Call) -> Callable[[Answer], None]:
     """How a call is answered once the work is done."""
 
-    async def answer(given: Answer) -> None:
+    def answer(given: Answer) -> None:
         if given.failed:
-            await call.fail(Problem.model_validate_json(given.body))
+            call.fail(Problem.model_validate_json(given.body))
         else:
-            await call.reply(given.body)
+            call.reply(given.body)
 
     return answer
 
@@ -119,9 +118,8 @@ def done_by(caller: Caller | None, body: BaseModel, work: Work) -> Work:
         problem = not_theirs(batch, caller, body, STAFF)
         if problem is not None:
             # Not for ever: a programme may be given to other organisers.
-            return replace(problem_answer(problem), final=False)
-        with batch.done_by(caller):
-            return work(batch)
+            return problem_answer(problem)._replace(final=False)
+        return batch.work_for(caller, work)
 
     return attributed
 
@@ -158,7 +156,7 @@ class Handlers:
                 problem = not_theirs(batch, caller, body, STAFF)
                 return problem_answer(problem) if problem else answer(batch, body, now)
 
-            await answering(call)(await self._writer.read(look))
+            answering(call)(await self._writer.read(look))
 
         return handle
 
@@ -294,7 +292,7 @@ class Handlers:
 
         async def handle(call: Call) -> None:
             body = call.parse(PeopleExpiringQuestion)
-            await answering(call)(answers.result(await self._retention.expiring(body)))
+            answering(call)(answers.result(await self._retention.expiring(body)))
 
         return handle
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -25,23 +25,23 @@ def checked(person: Person, field: str) -> Person:
     Raises:
         ProblemError: mail can't go there; ``field`` names the address in the request.
     """
-    return all_checked({field: person})[0]
+    return all_checked([person], lambda _: field)[0]
 
 
-def all_checked(people: Mapping[str, Person]) -> list[Person]:
+def all_checked(people: Iterable[Person], field: Callable[[int], str]) -> list[Person]:
     """
-    Everybody with the address as it goes on an envelope; the keys name the addresses in the request.
+    Everybody with the address as it goes on an envelope; ``field`` names the address of the nth in the request.
 
     Raises:
         ProblemError: mail can't go to some of them; each is named.
     """
     good: list[Person] = []
     faults: list[Fault] = []
-    for field, person in people.items():
+    for number, person in enumerate(people):
         try:
             email = _ascii(person.email)
         except EmailNotValidError as error:
-            faults.append(Fault(field=field, detail=_without_address(str(error), person.email), rule="address"))
+            faults.append(Fault(field=field(number), detail=_without_address(str(error), person.email), rule="address"))
         else:
             good.append(person if email == person.email else person.model_copy(update={"email": email}))
     if faults:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from contracts.base import Message
 from contracts.commands import EnrolmentReceipt, EnrolmentResult
@@ -20,12 +19,12 @@ _ACCEPTED = 202
 
 def result(message: Message) -> Answer:
     """A success."""
-    return Answer(200, message.model_dump_json(exclude_none=True).encode())
+    return Answer(200, message.to_json())
 
 
 def names(facts: Sequence[RegistrationFact]) -> tuple[str, ...]:
     """The types of facts."""
-    return tuple(NAMES[type(fact)] for fact in facts)
+    return tuple([NAMES[type(fact)] for fact in facts])
 
 
 def rejected(rejection: Rejected) -> Answer:
@@ -83,7 +82,7 @@ def needs_confirmation(told: Sequence[Told]) -> Answer:
             )[:MOST_FAULTS],
         )
     )
-    return replace(answer, final=False)
+    return answer._replace(final=False)
 
 
 def enrolment_result(
@@ -93,7 +92,7 @@ def enrolment_result(
     stands = state.enrolments[enrolment]
     waits = stands.status == "waiting"
     return result(
-        EnrolmentResult(
+        EnrolmentResult.made(
             enrolment=enrolment,
             programme=state.id,
             status=stands.status,
@@ -112,7 +111,7 @@ def receipt(programme: str, expected: EnrolmentConfirmed | EnrolmentWaitlisted) 
         place=expected.place if isinstance(expected, EnrolmentWaitlisted) else None,
         missing=expected.missing,
     )
-    return Answer(_ACCEPTED, told.model_dump_json(exclude_none=True).encode())
+    return Answer(_ACCEPTED, told.to_json())
 
 
 def told_in_public(answer: Answer) -> Answer:
@@ -127,7 +126,7 @@ def told_in_public(answer: Answer) -> Answer:
         place=stored.place if waits else None,
         missing=stored.missing,
     )
-    return Answer(_ACCEPTED, told.model_dump_json(exclude_none=True).encode())
+    return Answer(_ACCEPTED, told.to_json())
 
 
 def _faults(reasons: Sequence[Reason]) -> tuple[Fault, ...]:

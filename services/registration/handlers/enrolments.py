@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from contracts.base import same_address
 from contracts.commands import EnrolmentCommand
@@ -24,8 +23,7 @@ from services.registration.store import Answer, terms
 from services.registration.writer import Work, problem_answer
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """When a request came, from whom, and the ids that are made of it: decided at the edge, once."""
 
     now: datetime
@@ -43,7 +41,7 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
     """Ask for a place."""
     enrolment = arrival.new_id()
     people = all_checked(
-        {f"participants.{index}.person.email": asking.person for index, asking in enumerate(body.participants)}
+        [asking.person for asking in body.participants], lambda number: f"participants.{number}.person.email"
     )
     candidates = [arrival.new_id() for _ in people]
 
@@ -90,7 +88,7 @@ def _told_in_public(
     """
     strangers = {one.person: f"stranger-{number}" for number, one in enumerate(asked.participants)}
     people = tuple(one.model_copy(update={"person": strangers[one.person]}) for one in asked.participants)
-    expected = decide(state, replace(asked, participants=people))
+    expected = decide(state, asked._replace(participants=people))
     match expected[-1] if not isinstance(expected, Rejected) else decision[-1]:
         case EnrolmentRefused(reasons=reasons):
             return answers.refused(asked.enrolment, reasons)
@@ -244,10 +242,10 @@ def _participants(
     participants = []
     for one, who, candidate in zip(asking, people, candidates, strict=True):
         address = same_address(who.email)
-        person = by_address.get(address) or batch.person_at(who.email)
+        person = by_address.get(address) or batch.person_by(address)
         if person is None:
             person = candidate
             newcomers[person] = who
         by_address[address] = person
-        participants.append(Participant(person=person, seat=one.seat, role=one.role))
+        participants.append(Participant.made(person=person, seat=one.seat, role=one.role))
     return tuple(participants), newcomers

@@ -7,11 +7,12 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
+from typing import NamedTuple, cast
 
 from contracts.base import Language, same_address
 from contracts.enrolment import Person
 from contracts.facts import NO_PROGRAMME, Fact, parse
+from services.chassis.clock import written
 from services.chassis.database import insert_rows
 from services.chassis.log import SqliteLog
 from services.registration.domain import ProgrammeState, Registry, evolve, evolve_registry
@@ -21,8 +22,7 @@ LOG = SqliteLog("log")
 OUTCOMES = SqliteLog("outcomes")
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(NamedTuple):
     """A row of the people table."""
 
     person: str
@@ -39,8 +39,7 @@ class Whereabouts:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The answer to a command, as it was or will be given: a result, or problem details where ``status`` >= 400."""
 
     status: int
@@ -157,9 +156,8 @@ def add_people(connection: sqlite3.Connection, newcomers: Iterable[Contact]) -> 
         connection,
         "INSERT INTO people (person, address, name, email, language, since) VALUES",
         [
-            (new.person, same_address(who.email), who.name, who.email, who.language, new.since.isoformat())
-            for new in newcomers
-            for who in (new.contact,)
+            (person, same_address(who.email), who.name, who.email, who.language, written(since).replace("Z", "+00:00"))
+            for person, who, since in newcomers
         ],
     )
 

@@ -127,6 +127,8 @@ class Life(RuleBasedStateMachine):
             self.state = evolve(self.state, fact)
             self.model.apply(fact)
             self.facts.append(fact)
+            # Those of our own making are not validated when they are made.
+            assert type(fact).model_validate_json(fact.to_json()) == fact
             batch._append("ontmoeting", self.state.version, fact, self.now, None)
             if isinstance(fact, EnrolmentRefused):
                 assert all(reason.nl and reason.en for reason in fact.reasons)

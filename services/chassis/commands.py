@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from time import monotonic
@@ -183,14 +183,14 @@ def serve(broker: NatsBroker, table: Iterable[Route], queue: str = "") -> None:
         subscriber = broker.subscriber(route.subject, queue=queue, no_reply=True)
         # Without a handler it would not start; what is called instead of it is ``consume``.
         subscriber(_never)
-        subscriber.consume = _straight(subscriber, route.handler)  # type: ignore[method-assign]
+        subscriber.consume = _straight(subscriber, route.handler)  # type: ignore[method-assign, assignment]
 
 
 async def _never(_message: Msg) -> None:
     raise NotImplementedError
 
 
-def _straight(subscriber: SubscriberUsecase[Any], handler: Handler) -> Callable[[Msg], Awaitable[None]]:
+def _straight(subscriber: SubscriberUsecase[Any], handler: Handler) -> Callable[[Msg], Coroutine[Any, Any, None]]:
     """
     A message's way from FastStream's subscription to the handler, without parsers, filters, contexts and middlewares.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 
 import structlog
 from nats.aio.client import Client
@@ -21,20 +22,25 @@ _log = structlog.get_logger("chassis.publishing")
 _NO_HEADERS: Mapping[str, str] = {}
 
 
-async def publish_all(connection: Client, messages: Iterable[tuple[str, bytes, Mapping[str, str]]]) -> None:
+async def publish_all(
+    connection: Client, messages: Iterable[tuple[str, bytes, Mapping[str, str]]], more: Iterable[str] = repeat("")
+) -> None:
     """
     Publish many messages in one piece: a third of what publishing them one by one costs (docs/performance.md).
 
     Args:
         connection: whose user may publish to the subjects.
         messages: subject, body and headers of each.
+        more: what stands before the headers of each: whole header lines of our own making, which are not checked.
 
     Raises:
         nats.errors.Error: nothing was handed to the connection: it is closed or broken, a subject or header is
             malformed, or a body is too large.
     """
     _check_open(connection)
-    await _send(connection, [_checked_line(connection, *message) for message in messages])
+    # ``more`` may go on for ever.
+    numbered = zip(messages, more)  # noqa: B905
+    await _send(connection, [_checked_line(connection, *message, lines) for message, lines in numbered])
 
 
 class Outbox:
@@ -96,20 +102,22 @@ async def _send(connection: Client, lines: Sequence[bytes]) -> None:
         await connection._flush_pending()
 
 
-def _checked_line(connection: Client, subject: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+def _checked_line(connection: Client, subject: str, body: bytes, headers: Mapping[str, str], more: str = "") -> bytes:
     if len(body) > connection.max_payload:
         raise MaxPayloadError
-    return _protocol_line(subject, body, headers)
+    return _protocol_line(subject, body, headers, more)
 
 
-def _protocol_line(subject: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+def _protocol_line(subject: str, body: bytes, headers: Mapping[str, str], more: str) -> bytes:
     """PUB or HPUB of the NATS client protocol, with what nats-py refuses refused: a line break would be a command."""
     if not subject or " " in subject or not subject.isprintable():
         raise BadSubjectError
-    if not headers:
-        return b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body)
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    if not "".join(lines).isprintable():
-        raise BadHeaderError
-    head = "\r\n".join(["NATS/1.0", *lines, "\r\n"]).encode()
-    return b"HPUB %b %d %d\r\n%b%b\r\n" % (subject.encode(), len(head), len(head) + len(body), head, body)
+    if not headers and not more:
+        return b"".join((f"PUB {subject} {len(body)}\r\n".encode(), body, b"\r\n"))
+    head = f"NATS/1.0\r\n{more}"
+    for name, value in headers.items():
+        if not name.isprintable() or not value.isprintable():
+            raise BadHeaderError
+        head += f"{name}: {value}\r\n"
+    size = len(head.encode()) + 2
+    return b"".join((f"HPUB {subject} {size} {size + len(body)}\r\n{head}\r\n".encode(), body, b"\r\n"))

@@ -88,15 +88,21 @@ async def publish_batch(
         subject, body, headers = messages[0]
         return await _stored(connection, subject, body, dict(headers), timeout)
     batch = uuid.uuid4().hex
-    numbered = [
-        (subject, body, {**headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)})
-        for number, (subject, body, headers) in enumerate(messages, 1)
-    ]
+
+    def numbered(number: int, headers: Mapping[str, str]) -> dict[str, str]:
+        return {**headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+
+    subject, body, headers = messages[0]
     # An empty answer means that the batch is open; a refusal here names its cause, a later one does not.
-    await _answer(connection, *numbered[0], timeout)
-    await publish_all(connection, numbered[1:-1])
-    subject, body, headers = numbered[-1]
-    return await _stored(connection, subject, body, headers | {"Nats-Batch-Commit": "1"}, timeout)
+    await _answer(connection, subject, body, numbered(1, headers), timeout)
+    await publish_all(
+        connection,
+        messages[1:-1],
+        (f"Nats-Batch-Id: {batch}\r\nNats-Batch-Sequence: {number}\r\n" for number in range(2, len(messages))),
+    )
+    subject, body, headers = messages[-1]
+    committing = numbered(len(messages), headers) | {"Nats-Batch-Commit": "1"}
+    return await _stored(connection, subject, body, committing, timeout)
 
 
 async def _stored(connection: Client, subject: str, body: bytes, headers: dict[str, str], within: float) -> int:

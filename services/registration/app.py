@@ -174,7 +174,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
 
     def committed(batch: Batch) -> None:
         tokens.committed(batch)
-        contacts.know(batch.newcomers.values())
+        contacts.know(batch.newcomers)
         relay.offer(batch.entries)
 
     writer = Writer(database, committed)

@@ -22,7 +22,7 @@ from services.chassis.identity import new_id
 from services.chassis.log import Entry
 from services.registration import store
 from services.registration.domain import ProgrammeState, Registry, evolve, evolve_registry
-from services.registration.store import Answer, Contact, accounts
+from services.registration.store import Answer, accounts
 
 SOURCE = "registration"
 
@@ -77,7 +77,7 @@ class Batch:
         self.entries: list[Entry] = []
         self.types: list[str] = []
         """The types of those entries."""
-        self.newcomers: dict[str, Contact] = {}
+        self.newcomers: dict[str, Person] = {}
         self.trace: str | None = None
         """The ``traceparent`` of the request that is being decided."""
         self.forgets = False
@@ -86,7 +86,8 @@ class Batch:
         """Tokens of the staff that were made, or revoked."""
         self._memory = memory
         self._caller: Caller | None = None
-        self._unwritten: list[Contact] = []
+        self._unwritten: list[store.PersonRow] = []
+        self._moment: tuple[datetime | None, str] = (None, "")
         self._enrolments: list[tuple[str, str, str, str | None]] = []
         self._outcomes: list[Entry] = []
         self._people_at: dict[str, str | None] = dict.fromkeys(addresses)
@@ -130,11 +131,12 @@ class Batch:
 
     def add_people(self, people: dict[str, Person], now: datetime) -> None:
         """Remember newcomers."""
+        since = self._written(now)
         for person, who in people.items():
-            newcomer = Contact(person, who, now)
-            self._unwritten.append(newcomer)
-            self.newcomers[person] = newcomer
-            self._people_at[same_address(who.email)] = person
+            row = store.person_row(person, who, since)
+            self._unwritten.append(row)
+            self.newcomers[person] = who
+            self._people_at[row.address] = person
 
     def correct_person(self, person: str, who: Person) -> None:
         """Remember somebody differently."""
@@ -228,6 +230,12 @@ class Batch:
         if self._outcomes:
             store.OUTCOMES.append(connection, self._outcomes)
 
+    def _written(self, now: datetime) -> str:
+        # A request's moment is written into everything that it makes.
+        if self._moment[0] is not now:
+            self._moment = now, written(now)
+        return self._moment[1]
+
     def _actor(self, now: datetime) -> str:
         caller = self._caller
         assert caller is not None  # noqa: S101
@@ -252,7 +260,7 @@ class Batch:
         # it reads back as the envelope is tested for every type of fact.
         head = (
             f'{{"specversion":"1.0","id":"{id_}","source":"{SOURCE}","type":"{type_}","subject":"{programme}",'
-            f'"time":"{written(now)}","datacontenttype":"application/json","dataschema":"{schema}",'
+            f'"time":"{self._written(now)}","datacontenttype":"application/json","dataschema":"{schema}",'
             f'"position":{position},"version":{version},{because}{traced}{actor}"data":'
         )
         body = b"%b%b}" % (head.encode(), fact.to_json())

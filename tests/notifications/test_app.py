@@ -8,7 +8,7 @@ import os
 import signal
 import sqlite3
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from email import message_from_bytes, policy
 from pathlib import Path
 from smtplib import LMTP
@@ -35,7 +35,7 @@ JUNE = occasion("2023-06-20")
 class System:
     """A broker, registration's part played by the test, and the service."""
 
-    def __init__(self, broker: RunningBroker, clients: dict[str, Client], directory: Path) -> None:
+    def __init__(self, broker: RunningBroker, clients: Mapping[str, Client], directory: Path) -> None:
         self.broker = broker
         self.registration, self.staff, self.reporting = clients.values()
         self.directory = directory

@@ -130,9 +130,7 @@ async def test_who_is_erased_before_the_first_fact_is_relayed_never_stays(connec
     await desk.request(ADDRESS)
     person = await person_at(desk, ADDRESS)
     copying = Copying(connection, desk)
-    copying.contacts.know(
-        [store.Contact(person, (await desk.database.run(lambda raw: store.contacts(raw, [person])))[person], desk.now)]
-    )
+    copying.contacts.know(await desk.database.run(lambda raw: store.contacts(raw, [person])))
     await desk.erase(ADDRESS)
     async with running(copying.relay.run()):
         await relayed(copying, desk)

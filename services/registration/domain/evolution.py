@@ -90,17 +90,17 @@ def _others(state: ProgrammeState, session: str) -> tuple[Session, ...]:
 
 def _made(number: int, fact: Enrolled, status: Literal["confirmed", "waiting", "refused"]) -> Enrolment:
     return Enrolment(
-        id=fact.enrolment,
-        number=number,
-        status=status,
-        organisation=fact.organisation,
-        units=fact.units,
-        participants=fact.participants,
-        channel=fact.channel,
-        source=fact.source,
-        missing=fact.missing,
-        complete_by=fact.complete_by,
-        price=fact.price if isinstance(fact, EnrolmentConfirmed | EnrolmentWaitlisted) else None,
+        fact.enrolment,
+        number,
+        status,
+        fact.organisation,
+        fact.units,
+        fact.participants,
+        fact.channel,
+        fact.source,
+        fact.missing,
+        fact.complete_by,
+        fact.price if isinstance(fact, EnrolmentConfirmed | EnrolmentWaitlisted) else None,
     )
 
 

@@ -100,12 +100,12 @@ def _told_in_public(
 
 def withdraw(body: EnrolmentReference | EnrolmentCommand, arrival: Arrival) -> Work:
     """Give a place back."""
-    return _about(body, arrival, lambda _batch, enrolment: domain.WithdrawEnrolment(enrolment, arrival.now))
+    return _about(body, arrival, lambda _batch, enrolment: (domain.WithdrawEnrolment(enrolment, arrival.now), {}))
 
 
 def promote(body: EnrolmentCommand, arrival: Arrival) -> Work:
     """Give who waits a place by hand."""
-    return _about(body, arrival, lambda _batch, enrolment: domain.PromoteEnrolment(enrolment, arrival.now))
+    return _about(body, arrival, lambda _batch, enrolment: (domain.PromoteEnrolment(enrolment, arrival.now), {}))
 
 
 def add_participant(body: EnrolmentReference | EnrolmentCommand, joining: ParticipantRequest, arrival: Arrival) -> Work:
@@ -113,7 +113,7 @@ def add_participant(body: EnrolmentReference | EnrolmentCommand, joining: Partic
     person = checked(joining.person, "participant.person.email")
     candidate = arrival.new_id()
 
-    def command(batch: Batch, enrolment: str) -> tuple[domain.Command, dict[str, Person]]:
+    def command(batch: Batch, enrolment: str) -> _Made:
         (participant,), newcomers = _participants(batch, [joining], [person], [candidate])
         return domain.AddParticipant(enrolment, participant, arrival.now), newcomers
 
@@ -138,7 +138,7 @@ def change_participant(
     newcomer = checked(replacement, "replacement.email") if replacement else None
     candidate = arrival.new_id()
 
-    def command(batch: Batch, enrolment: str) -> tuple[domain.Command, dict[str, Person]] | Rejected:
+    def command(batch: Batch, enrolment: str) -> _Made:
         had = _participant(batch, enrolment, person, email)
         if had is None:
             return Rejected("not-found", (no_such_participant(),))
@@ -158,16 +158,17 @@ def withdraw_participant(
 ) -> Work:
     """Take one person out of an enrolment."""
 
-    def command(batch: Batch, enrolment: str) -> domain.Command | Rejected:
+    def command(batch: Batch, enrolment: str) -> _Made:
         had = _participant(batch, enrolment, person, email)
         if had is None:
             return Rejected("not-found", (no_such_participant(),))
-        return domain.WithdrawParticipant(enrolment, had.person, arrival.now)
+        return domain.WithdrawParticipant(enrolment, had.person, arrival.now), {}
 
     return _about(body, arrival, command)
 
 
-_Made = domain.Command | tuple[domain.Command, dict[str, Person]] | Rejected
+_Made = tuple[domain.Command, dict[str, Person]] | Rejected
+"""What to ask of the domain, and the newcomers in it; or why nothing."""
 
 
 def _note_diets(
@@ -195,7 +196,7 @@ def _about(
         made = command(batch, found.enrolment)
         if isinstance(made, Rejected):
             return answers.rejected(made)
-        asked, newcomers = made if isinstance(made, tuple) else (made, {})
+        asked, newcomers = made
         decision = decide(state, asked)
         if isinstance(decision, Rejected):
             return answers.rejected(decision)
@@ -247,5 +248,5 @@ def _participants(
             person = candidate
             newcomers[person] = who
         by_address[address] = person
-        participants.append(Participant.made(person=person, seat=one.seat, role=one.role))
+        participants.append(Participant(person=person, seat=one.seat, role=one.role))
     return tuple(participants), newcomers

@@ -12,7 +12,6 @@ from typing import NamedTuple, cast
 from contracts.base import Language, same_address
 from contracts.enrolment import Person
 from contracts.facts import NO_PROGRAMME, Fact, parse
-from services.chassis.clock import written
 from services.chassis.database import insert_rows
 from services.chassis.log import SqliteLog
 from services.registration.domain import ProgrammeState, Registry, evolve, evolve_registry
@@ -28,6 +27,17 @@ class Contact(NamedTuple):
     person: str
     contact: Person
     since: datetime
+
+
+class PersonRow(NamedTuple):
+    """Somebody new, as the people table has them; its fields are columns, in the order in which they are inserted."""
+
+    person: str
+    address: str
+    name: str
+    email: str
+    language: str
+    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +160,14 @@ def people_behind(connection: sqlite3.Connection, person: str, limit: int) -> di
     return contacts(connection, [id_ for (id_,) in rows.fetchall()])
 
 
-def add_people(connection: sqlite3.Connection, newcomers: Iterable[Contact]) -> None:
-    """Remember somebody new."""
-    insert_rows(
-        connection,
-        "INSERT INTO people (person, address, name, email, language, since) VALUES",
-        [
-            (person, same_address(who.email), who.name, who.email, who.language, written(since).replace("Z", "+00:00"))
-            for person, who, since in newcomers
-        ],
-    )
+def person_row(person: str, who: Person, since: str) -> PersonRow:
+    """Somebody new; ``since`` is a moment as messages have it."""
+    return PersonRow(person, same_address(who.email), who.name, who.email, who.language, since.replace("Z", "+00:00"))
+
+
+def add_people(connection: sqlite3.Connection, newcomers: Sequence[PersonRow]) -> None:
+    """Remember new people."""
+    insert_rows(connection, "INSERT INTO people (person, address, name, email, language, since) VALUES", newcomers)
 
 
 def correct_person(connection: sqlite3.Connection, person: str, who: Person) -> None:

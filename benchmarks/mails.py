@@ -144,7 +144,7 @@ class _Service:
             clock=self._clock,
             state=lambda: self.planner.state,
             envelope_from=return_paths.of,
-            appended=self.relay.wake,
+            appended=self.relay.offer,
         )
         self.planner = Planner(database, self._clock, self.sender.wake)
         self.reader = Reader(connection, store.FACTS, position=self.planner.position, apply=self.planner.apply)

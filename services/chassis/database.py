@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -147,23 +148,40 @@ def in_transaction(connection: sqlite3.Connection, function: Callable[[sqlite3.C
 
 def insert_rows(connection: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]]) -> None:
     """
-    Insert many rows with few statements.
+    Insert many rows with few statements; see :func:`with_rows`.
+
+    Args:
+        into: ``INSERT INTO table (column, …) VALUES``.
+        rows: each with a value for every column.
+    """
+    with_rows(connection, f"{into} {{rows}}", rows)
+
+
+def with_rows(
+    connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[Any]], *before: Any
+) -> list[tuple[Any, ...]]:
+    """
+    Work on many rows with few statements, and return what they return.
 
     ``executemany`` lets go of the interpreter's lock once a row, and each time the event loop's thread may keep it for
     milliseconds: under load that was most of a commit's time (docs/performance.md). Powers of two keep the statements
     few enough to stay prepared.
 
     Args:
-        into: ``INSERT INTO table (column, …) VALUES``.
-        rows: each with a value for every column.
+        statement: with ``VALUES {rows}`` where the rows belong; the table has columns ``column1``, ``column2`` …
+        rows: all of one length.
+        before: values of the question marks that stand before the rows.
     """
+    found: list[tuple[Any, ...]] = []
     start = 0
     while start < len(rows):
         count = min(1 << (len(rows) - start).bit_length() - 1, _MOST_ROWS_A_STATEMENT)
         part = rows[start : start + count]
-        values = f"({', '.join('?' * len(part[0]))})"
-        connection.execute(f"{into} {', '.join([values] * count)}", [value for row in part for value in row])
+        marks = ", ".join([f"({', '.join('?' * len(part[0]))})"] * count)
+        values = (*before, *chain.from_iterable(part))
+        found += connection.execute(statement.replace("{rows}", marks), values).fetchall()
         start += count
+    return found
 
 
 def _configure(connection: sqlite3.Connection) -> None:

@@ -197,7 +197,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             clock=clock,
             state=lambda: planner.state,
             envelope_from=return_paths.of,
-            appended=relay.wake,
+            appended=relay.offer,
             limits=settings.limits,
         )
         planner = Planner(database, clock, sender.wake, quiet_until=settings.quiet_until, hold=settings.hold)

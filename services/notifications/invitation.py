@@ -7,7 +7,7 @@ tests prove every message equal to what icalendar parses and free of what libica
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.notifications.hygiene import line, link, mailbox
@@ -45,8 +45,8 @@ Method = Literal["REQUEST", "CANCEL"]
 
 
 @dataclass(frozen=True, slots=True)
-class Invitation:
-    """What the calendar of one attendee is told about one session.
+class Event:
+    """What all who are invited to a session are told of it.
 
     `off` says, of a CANCEL, that the session is off for everybody; without it only this attendee is taken out.
     `description` may have several lines; `reminder` is what the alarm says, the summary if empty; `join` and `page` are
@@ -54,14 +54,12 @@ class Invitation:
     """
 
     method: Method
-    calendar: Calendar
     start: datetime
     end: datetime
     summary: str
     description: str
     location: str
     organiser: Address
-    attendee: Address
     off: bool = False
     join: str | None = None
     join_label: str = "Online"
@@ -69,79 +67,58 @@ class Invitation:
     page: str | None = None
 
 
-def write(invitation: Invitation) -> bytes:
-    """The iCalendar object: UTF-8, CRLF, lines of at most 75 octets, the VTIMEZONE before the one VEVENT.
+class Outline(NamedTuple):
+    """An iTIP message but for whose it is: what stands before, between and behind that."""
 
-    Raises UnusableAddress for an organiser or attendee without a usable mailbox.
-    """
-    calendar, attendee = invitation.calendar, invitation.attendee
-    stamp = _utc(calendar.stamp)
-    event, rest = _shared(
-        invitation.method,
-        invitation.start,
-        invitation.end,
-        invitation.summary,
-        invitation.description,
-        invitation.location,
-        invitation.organiser,
-        invitation.off,
-        invitation.join,
-        invitation.join_label,
-        invitation.reminder,
-        invitation.page,
-    )
-    head = f"{_HEAD}METHOD:{invitation.method}\r\n{TIME_ZONE}BEGIN:VEVENT\r\n".encode("ascii")
-    created = b"" if calendar.created is None else fold(f"CREATED:{_utc(calendar.created)}")
-    reply = "TRUE" if invitation.method == "REQUEST" else "FALSE"
-    return b"".join(
-        (
-            head,
-            fold(f"UID:{calendar.uid}"),
-            fold(f"SEQUENCE:{calendar.sequence}"),
-            fold(f"DTSTAMP:{stamp}"),
-            created,
-            fold(f"LAST-MODIFIED:{stamp}"),
-            event,
-            fold(
-                f"ATTENDEE;CUTYPE=INDIVIDUAL;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP={reply};"
-                f"CN={parameter(attendee.name)}:mailto:{mailbox(attendee.mailbox)}"
-            ),
-            rest,
+    method: Method
+    head: bytes
+    event: bytes
+    rest: bytes
+
+    def to(self, attendee: Address, calendar: Calendar) -> bytes:
+        """The iCalendar object: UTF-8, CRLF, lines of at most 75 octets, the VTIMEZONE before the one VEVENT.
+
+        Raises UnusableAddress for an attendee without a usable mailbox.
+        """
+        stamp = _utc(calendar.stamp)
+        created = "" if calendar.created is None else f"CREATED:{_utc(calendar.created)}\r\n"
+        reply = "TRUE" if self.method == "REQUEST" else "FALSE"
+        return b"".join(
+            (
+                self.head,
+                fold(f"UID:{calendar.uid}"),
+                # None of these lines is long enough to be folded.
+                f"SEQUENCE:{calendar.sequence}\r\nDTSTAMP:{stamp}\r\n{created}LAST-MODIFIED:{stamp}\r\n".encode(),
+                self.event,
+                fold(
+                    f"ATTENDEE;CUTYPE=INDIVIDUAL;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP={reply};"
+                    f"CN={parameter(attendee.name)}:mailto:{mailbox(attendee.mailbox)}"
+                ),
+                self.rest,
+            )
         )
-    )
 
 
-@lru_cache(maxsize=256)
-def _shared(  # noqa: PLR0917  (a key of the cache by name would be sorted each time)
-    method: Method,
-    start: datetime,
-    end: datetime,
-    summary: str,
-    description: str,
-    location: str,
-    organiser: Address,
-    off: bool,
-    join: str | None,
-    join_label: str,
-    reminder: str,
-    page: str | None,
-) -> tuple[bytes, bytes]:
-    """The lines before and after ATTENDEE, which all who are invited to a session have in common."""
-    request = method == "REQUEST"
-    event = (
-        f"DTSTART;TZID=Europe/Amsterdam:{_local(start)}",
-        f"DTEND;TZID=Europe/Amsterdam:{_local(end)}",
-        f"SUMMARY:{escape(line(summary)) or '-'}",
-        f"DESCRIPTION:{escape(_lines(description))}",
-        f"LOCATION:{escape(line(location))}",
+def outline(event: Event) -> Outline:
+    """What is known of an iTIP message before it is known to whom it goes.
+
+    Raises UnusableAddress for an organiser without a usable mailbox.
+    """
+    organiser, request = event.organiser, event.method == "REQUEST"
+    shared = (
+        f"DTSTART;TZID=Europe/Amsterdam:{_local(event.start)}",
+        f"DTEND;TZID=Europe/Amsterdam:{_local(event.end)}",
+        f"SUMMARY:{escape(line(event.summary)) or '-'}",
+        f"DESCRIPTION:{escape(_lines(event.description))}",
+        f"LOCATION:{escape(line(event.location))}",
         f"ORGANIZER;CN={parameter(organiser.name)}:mailto:{mailbox(organiser.mailbox)}",
     )
     rest = []
-    if url := link(page):
+    if url := link(event.page):
         rest.append(f"URL:{url}")
-    if address := link(join):
-        rest.append(f"CONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO;LABEL={parameter(join_label)}:{address}")
-    if request or off:
+    if address := link(event.join):
+        rest.append(f"CONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO;LABEL={parameter(event.join_label)}:{address}")
+    if request or event.off:
         rest.append(f"STATUS:{'CONFIRMED' if request else 'CANCELLED'}")
     rest += [
         "TRANSP:OPAQUE",
@@ -152,9 +129,14 @@ def _shared(  # noqa: PLR0917  (a key of the cache by name would be sorted each 
     ]
     if request:
         rest += ["BEGIN:VALARM", "ACTION:DISPLAY", "TRIGGER:-PT30M"]
-        rest += [f"DESCRIPTION:{escape(line(reminder or summary)) or '-'}", "END:VALARM"]
+        rest += [f"DESCRIPTION:{escape(line(event.reminder or event.summary)) or '-'}", "END:VALARM"]
     rest += ["END:VEVENT", "END:VCALENDAR"]
-    return b"".join(map(fold, event)), b"".join(map(fold, rest))
+    return Outline(
+        event.method,
+        f"{_HEAD}METHOD:{event.method}\r\n{TIME_ZONE}BEGIN:VEVENT\r\n".encode("ascii"),
+        b"".join(map(fold, shared)),
+        b"".join(map(fold, rest)),
+    )
 
 
 def fold(content: str) -> bytes:
@@ -187,6 +169,7 @@ def _lines(text: str) -> str:
     return "\n".join(line(part) for part in text.splitlines()).strip("\n")
 
 
+@lru_cache(maxsize=1024)
 def _utc(moment: datetime) -> str:
     at = moment.astimezone(UTC)
     return f"{at.year:04}{at.month:02}{at.day:02}T{at.hour:02}{at.minute:02}{at.second:02}Z"

@@ -4,9 +4,10 @@ All values are frozen and complete. Texts (titles, roles, reasons) are already i
 aware and may be in any zone, they are shown in Europe/Amsterdam. Nothing here reads a clock or makes an id.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 Language = Literal["nl", "en"]
 Purpose = Literal[
@@ -27,17 +28,18 @@ Purpose = Literal[
 LONGEST_UID = 202
 """Octets. Outlook cannot tell two UIDs apart beyond this (MS-STANOICAL 2.1.10)."""
 
+_UID = re.compile(r"[!#-+\--:<-\[\]-~]+")
+"""Printable ASCII without the space, the quotation mark, the comma, the semicolon and the backslash."""
 
-@dataclass(frozen=True, slots=True)
-class Address:
+
+class Address(NamedTuple):
     """A mailbox with the name of whoever reads it."""
 
     name: str
     mailbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """The one person a mail goes to."""
 
     name: str
@@ -134,7 +136,7 @@ class Calendar:
     created: datetime | None = None
 
     def __post_init__(self) -> None:
-        if not self.uid or not self.uid.isascii() or not self.uid.isprintable() or set(self.uid) & set(' ;,\\"'):
+        if not _UID.fullmatch(self.uid):
             raise ValueError(f"not usable as a calendar UID: {self.uid!r}")
         if len(self.uid) > LONGEST_UID:
             raise ValueError(f"a calendar UID has at most {LONGEST_UID} characters")
@@ -294,8 +296,7 @@ Occasion = (
 CalendarOccasion = Invite | SessionMoved | SessionCancelled | WithdrawnInvite
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """One mail to one person: who, about which programme, and on what occasion.
 
     `organisation`, `seat` and `role` say in which capacity the recipient takes part, in words to show.

@@ -6,13 +6,14 @@ and folded here. All parts are quoted-printable or base64, so that no relay has 
 
 import binascii
 import re
-from collections.abc import Iterable, Sequence
+import struct
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 
 from services.notifications.hygiene import UnusableAddress, ascii_domain, line, mailbox, shortened
-from services.notifications.letters import Address, Letter
+from services.notifications.letters import Address, Contact, Letter
 from services.notifications.quoted import LONGEST_BODY_LINE
 from services.notifications.rendering import Rendered
 
@@ -35,12 +36,12 @@ _Q_OCTETS = tuple(
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TEXT_HEAD = {
     subtype: (
-        f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+        f"\r\nContent-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
     ).encode("ascii")
     for subtype in ("plain", "html")
 }
 _ATTACHMENT_HEAD = (
-    b'Content-Type: application/ics; name="uitnodiging.ics"\r\nContent-Transfer-Encoding: base64\r\n'
+    b'\r\nContent-Type: application/ics; name="uitnodiging.ics"\r\nContent-Transfer-Encoding: base64\r\n'
     b'Content-Disposition: attachment; filename="uitnodiging.ics"\r\n\r\n'
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -70,52 +71,53 @@ def compose(
     `date` is aware; `in_reply_to` is the previous mail on the session, `references` its thread, the first mail first.
     Raises UnusableAddress if recipient or sender have no usable mailbox, ValueError for a malformed id or a naive date.
     """
+    threading = "" if in_reply_to is None else f"In-Reply-To: {_checked_id(in_reply_to)}\r\n"
+    if thread := references if in_reply_to is None or in_reply_to in references else (*references, in_reply_to):
+        threading += "References: " + "\r\n ".join(map(_checked_id, thread)) + "\r\n"
+    headers = (
+        f"Date: {_date(date, date.utcoffset())}\r\n"
+        f"{_often_used('From', sender)}\r\n"
+        f"{_address_header('To', Address(letter.recipient.name, letter.recipient.mailbox))}\r\n"
+        f"{_subject(rendered.subject)}\r\n"
+        f"Message-ID: {_checked_id(message_id)}\r\n"
+        f"{threading}"
+        f"{_reply_to(letter.programme.enrolment, letter.programme.content)}"
+        "Auto-Submitted: auto-generated\r\n"
+        "X-Auto-Response-Suppress: DR, RN, NRN, OOF\r\n"
+        f"Content-Language: {letter.recipient.language}\r\n"
+        "MIME-Version: 1.0\r\n"
+    ).encode("ascii")
+    # Neither quoted-printable nor base64 can hold "=_", so that no body holds a boundary (RFC 2045 §6.7, note 5).
     boundary = f"=_{sha256(message_id.encode()).hexdigest()[:24]}"
-    headers = [
-        f"Date: {_date(date)}",
-        _often_used("From", sender),
-        _address_header("To", Address(letter.recipient.name, letter.recipient.mailbox)),
-        f"Subject: {_unstructured(shortened(line(rendered.subject), LONGEST_SUBJECT), len('Subject: '))}",
-        f"Message-ID: {_checked_id(message_id)}",
+    inner = f"\r\n--{boundary}_a".encode("ascii")
+    pieces = [
+        _multipart("alternative", f"{boundary}_a"),
+        inner,
+        _TEXT_HEAD["plain"],
+        *[encoded for _, encoded in rendered.text_pieces],
+        inner,
+        _TEXT_HEAD["html"],
+        *[encoded for _, encoded in rendered.html_pieces],
     ]
-    if in_reply_to is not None:
-        headers.append(f"In-Reply-To: {_checked_id(in_reply_to)}")
-    if thread := [*references, *([in_reply_to] if in_reply_to is not None and in_reply_to not in references else [])]:
-        headers.append("References: " + "\r\n ".join(map(_checked_id, thread)))
-    if reply_to := _reply_to(letter):
-        headers.append(reply_to)
-    headers += [
-        "Auto-Submitted: auto-generated",
-        "X-Auto-Response-Suppress: DR, RN, NRN, OOF",
-        f"Content-Language: {letter.recipient.language}",
-        "MIME-Version: 1.0",
-    ]
-    text = (_TEXT_HEAD["plain"], *(piece.encoded for piece in rendered.text_pieces))
-    html = (_TEXT_HEAD["html"], *(piece.encoded for piece in rendered.html_pieces))
+    # Joined once, at the end: a mail is some fifteen kilobytes.
     if rendered.calendar is None:
-        headers.append(_multipart("alternative", f"{boundary}_a"))
-        body = _parts(f"{boundary}_a", (text, html))
-    else:
-        encoded = _base64(rendered.calendar)
-        calendar = (_calendar_head(rendered.method), encoded)
-        attachment = (_ATTACHMENT_HEAD, encoded)
-        alternative = (
-            f"{_multipart('alternative', f'{boundary}_a')}\r\n\r\n".encode(),
-            *_parts(f"{boundary}_a", (text, html, calendar)),
-        )
-        headers.append(_multipart("mixed", f"{boundary}_m"))
-        body = _parts(f"{boundary}_m", (alternative, attachment))
-    return b"".join(("\r\n".join(headers).encode("ascii"), b"\r\n\r\n", *body))
+        return b"".join((headers, *pieces, inner, b"--\r\n"))
+    encoded, outer = _base64(rendered.calendar), f"\r\n--{boundary}_m".encode("ascii")
+    mixed = _multipart("mixed", f"{boundary}_m")
+    alternative = (*pieces, inner, _calendar_head(rendered.method), encoded, inner, b"--\r\n")
+    return b"".join((headers, mixed, outer, b"\r\n", *alternative, outer, _ATTACHMENT_HEAD, encoded, outer, b"--\r\n"))
 
 
+@lru_cache(maxsize=1024)
 def _checked_id(identifier: str) -> str:
     if len(identifier) > LONGEST_ID or not _ID.fullmatch(identifier) or "=?" in identifier:
         raise ValueError(f"not usable as a message id: {identifier!r}")
     return identifier
 
 
-def _date(date: datetime) -> str:
-    offset = date.utcoffset()
+@lru_cache(maxsize=256)
+def _date(date: datetime, offset: timedelta | None) -> str:
+    # Moments are equal in all zones: without the offset, the cache would take one zone's for another's.
     if offset is None:
         raise ValueError("the date of a mail needs a time zone")
     hours, minutes = divmod(abs(offset) // timedelta(minutes=1), 60)
@@ -127,15 +129,21 @@ def _date(date: datetime) -> str:
     )
 
 
-def _reply_to(letter: Letter) -> str | None:
-    """Where answers go: the contact for enrolment, else for content; without a usable mailbox it is passed over."""
-    for contact in (letter.programme.enrolment, letter.programme.content):
+@lru_cache(maxsize=256)
+def _subject(subject: str) -> str:
+    return f"Subject: {_unstructured(shortened(line(subject), LONGEST_SUBJECT), len('Subject: '))}"
+
+
+@lru_cache(maxsize=256)
+def _reply_to(*contacts: Contact | None) -> str:
+    """Where answers go: the first contact that has a usable mailbox; nothing if there is none."""
+    for contact in contacts:
         if contact is not None and contact.mailbox:
             try:
-                return _often_used("Reply-To", Address(contact.name, contact.mailbox))
+                return _address_header("Reply-To", Address(contact.name, contact.mailbox)) + "\r\n"
             except UnusableAddress:
                 continue
-    return None
+    return ""
 
 
 def _address_header(field: str, address: Address) -> str:
@@ -150,7 +158,7 @@ def _address_header(field: str, address: Address) -> str:
 
 
 _often_used = lru_cache(maxsize=256)(_address_header)
-"""For the sender and the programmes' contacts; recipients are not kept."""
+"""For the sender; recipients are not kept."""
 
 
 def _phrase(name: str, used: int) -> str:
@@ -200,30 +208,20 @@ def _q(octets: bytes) -> str:
     return "".join(map(_Q_OCTETS.__getitem__, octets))
 
 
-def _multipart(kind: str, boundary: str) -> str:
-    return f'Content-Type: multipart/{kind};\r\n boundary="{boundary}"'
-
-
-def _parts(boundary: str, parts: Iterable[Iterable[bytes]]) -> list[bytes]:
-    # Neither quoted-printable nor base64 can hold "=_", so that no body holds the boundary (RFC 2045 §6.7, note 5).
-    delimiter = f"--{boundary}\r\n".encode("ascii")
-    pieces: list[bytes] = []
-    # Joined once, at the end: a mail is some fifteen kilobytes.
-    for part in parts:
-        pieces += (delimiter, *part, b"\r\n")
-    pieces.append(f"--{boundary}--\r\n".encode("ascii"))
-    return pieces
+def _multipart(kind: str, boundary: str) -> bytes:
+    return f'Content-Type: multipart/{kind};\r\n boundary="{boundary}"\r\n'.encode("ascii")
 
 
 @lru_cache
 def _calendar_head(method: str | None) -> bytes:
     return (
-        f"Content-Type: text/calendar; charset=utf-8; method={method}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        f"\r\nContent-Type: text/calendar; charset=utf-8; method={method}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     ).encode("ascii")
 
 
 def _base64(octets: bytes) -> bytes:
     encoded = binascii.b2a_base64(octets, newline=False)
-    return b"\r\n".join(
-        [encoded[begin : begin + LONGEST_BODY_LINE] for begin in range(0, len(encoded), LONGEST_BODY_LINE)]
-    )
+    whole, rest = divmod(len(encoded), LONGEST_BODY_LINE)
+    # Cut into lines by one call.
+    lines = struct.unpack(f"{LONGEST_BODY_LINE}s" * whole + (f"{rest}s" if rest else ""), encoded)
+    return b"\r\n".join(lines)

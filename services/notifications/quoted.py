@@ -1,17 +1,17 @@
 """Quoted-printable, by hand: the library's takes an octet at a time (RFC 2045 §6.7)."""
 
 import codecs
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LONGEST_BODY_LINE = 76
 """Quoted-printable and base64, without the line break (RFC 2045 §6.7 rule 5, §6.8)."""
 
 _CONTROLS = bytes(octet for octet in (*range(32), 127) if octet not in b"\t\n")
+_BLANKS = (b" ", b"\t")
 _QP_OCTETS = tuple(f"={octet:02X}" for octet in range(256))
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Text, and the same in quoted-printable. Pieces that end with a line break may be put one after the other."""
 
     text: str
@@ -31,7 +31,8 @@ def quoted_printable(text: str) -> bytes:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("=", "=3D")
     octets = text.encode("ascii", "quoted-printable").translate(None, _CONTROLS)
-    return b"\r\n".join([_rows(row) for row in octets.split(b"\n")])
+    rows = octets.split(b"\n")
+    return b"\r\n".join([_rows(row) if len(row) > LONGEST_BODY_LINE or row[-1:] in _BLANKS else row for row in rows])
 
 
 def _quoted_octets(error: UnicodeError) -> tuple[str, int]:
@@ -45,7 +46,7 @@ codecs.register_error("quoted-printable", _quoted_octets)
 
 
 def _rows(row: bytes) -> bytes:
-    if row.endswith((b" ", b"\t")):
+    if row[-1:] in _BLANKS:
         row = row[:-1] + _QP_OCTETS[row[-1]].encode("ascii")
     if len(row) <= LONGEST_BODY_LINE:
         return row

@@ -9,11 +9,10 @@ and pieces that are one person's own. What is shared is rendered and encoded onc
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from babel import Locale
 from jinja2 import FunctionLoader, StrictUndefined, Template
@@ -25,7 +24,6 @@ from services.notifications import invitation, views
 from services.notifications.hygiene import line, link, mailbox, paragraphs, shortened
 from services.notifications.letters import (
     Address,
-    Calendar,
     CalendarOccasion,
     Confirmation,
     Invite,
@@ -57,7 +55,9 @@ SHARED_KEPT = 256
 """Letters of which the shared pieces are kept, some 40 kB each: occasions of programmes, not recipients."""
 
 _CUT = re.compile(r"[ \t]*\{# cut #\}\n?")
-_NOBODYS = Calendar("nobodys", 0, datetime(2000, 1, 1, tzinfo=UTC))
+_SOMEBODY = "somebody"
+_NOTHING = Piece("", b"")
+_IN_NO_CAPACITY = (_NOTHING, _NOTHING)
 _WITH_CAPACITY = Confirmation | Promotion | Waiting | Invite
 _BLOCKS = ("subject", "preheader", "heading", "opening", "closing")
 
@@ -66,8 +66,7 @@ class LetterTooLong(ValueError):  # noqa: N818  (reads as what is the matter)
     """A rendered part exceeds `LONGEST_OUTPUT`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(NamedTuple):
     """The words of one mail, most of them encoded before. `calendar` and `method` are both set or both None."""
 
     subject: str
@@ -113,49 +112,47 @@ class _Words:
         return ["".join(block(context)) for block in self.blocks]
 
 
-@dataclass(frozen=True, slots=True)
 class _Layout:
-    """A layout cut at its marks: its second piece, its fourth … are one recipient's own, the others are shared."""
+    """A layout cut at its marks: a greeting and a capacity, which not all recipients share, and three pieces around."""
 
-    templates: tuple[Template, ...]
-
-    @classmethod
-    def cut(cls, environment: ImmutableSandboxedEnvironment, source: str) -> "_Layout":
+    def __init__(self, environment: ImmutableSandboxedEnvironment, source: str) -> None:
         whole = environment.overlay(keep_trailing_newline=True)
-        return cls(tuple(map(whole.from_string, _CUT.split(source))))
+        *shared, last = map(whole.from_string, _CUT.split(source))
+        first, greeting, second, self._capacity = shared
+        self._shared = (first, second, last)
+        # Rendered once and parted where the greeting belongs: a context for each recipient costs more than the words.
+        self._before, _, self._after = greeting.render(greeting=_SOMEBODY).partition(_SOMEBODY)
+        self._escape = whole.filters["escape"] if whole.autoescape else str
 
-    def shared(self, view: View) -> tuple[Piece, ...]:
-        return tuple(_piece(template.render(view)) for template in self.templates[::2])
+    def shared(self, view: View) -> tuple[Piece, Piece, Piece]:
+        first, second, last = (_piece(template.render(view)) for template in self._shared)
+        return first, second, last
 
-    def filled(self, shared: Sequence[Piece], own: dict[str, Any]) -> tuple[Piece, ...]:
-        pieces = [shared[0]]
-        # One context for them all: to make one costs more than to render a piece.
-        context = self.templates[0].new_context(own)
-        for template, after in zip(self.templates[1::2], shared[1:], strict=True):
-            if text := "".join(template.root_render_func(context)):
-                pieces.append(_piece(text))
-            pieces.append(after)
-        return tuple(pieces)
+    def greeting(self, words: str) -> Piece:
+        return _piece(f"{self._before}{self._escape(words)}{self._after}")
+
+    def capacity(self, details: Sequence[View]) -> Piece:
+        return _piece(self._capacity.render(details=details))
 
 
-@dataclass(frozen=True, slots=True)
-class _Common:
-    """What a letter has in common with others: with the same `occasion`, its calendar item left out."""
+class _Common(NamedTuple):
+    """What a letter has in common with others: `told` is its occasion, without whose calendar item it is about."""
 
     programme: Programme
-    occasion: Occasion
+    purpose: Purpose
+    told: object
     language: Language
     invited: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
+class _Shared(NamedTuple):
     """What everybody is told whose letters have a `_Common` in common."""
 
-    view: View
-    text: tuple[Piece, ...]
-    html: tuple[Piece, ...]
-    description: str
+    subject: str
+    text: tuple[Piece, Piece, Piece]
+    html: tuple[Piece, Piece, Piece]
+    outline: invitation.Outline | None
+    length: int
 
 
 class Renderer:
@@ -171,9 +168,9 @@ class Renderer:
         self.public_url = (link(public_url) or "").rstrip("/")
         plain, page = _environment(autoescape=False), _environment(autoescape=True)
         words = plain.overlay(trim_blocks=False)
-        self._text = _Layout.cut(plain, _source("layout.txt"))
+        self._text = _Layout(plain, _source("layout.txt"))
         self._description = plain.get_template("description.txt")
-        self._html = _Layout.cut(page, _source("layout.html"))
+        self._html = _Layout(page, _source("layout.html"))
         languages: tuple[Language, ...] = get_args(Language)
         purposes: tuple[Purpose, ...] = get_args(Purpose)
         self._labels = {language: _labels(words.get_template(f"{language}/labels.j2")) for language in languages}
@@ -182,7 +179,8 @@ class Renderer:
             for purpose in purposes
             for language in languages
         }
-        self._kept = lru_cache(maxsize=SHARED_KEPT)(self._say)
+        self._kept: dict[_Common, _Shared] = {}
+        self._capacities = lru_cache(maxsize=SHARED_KEPT)(self._say_capacity)
 
     def render(self, letter: Letter) -> Rendered:
         """The mail in the recipient's language. Equal letters give equal bytes.
@@ -191,46 +189,68 @@ class Renderer:
         refuse to let organisers invite themselves. Raises UnusableAddress and LetterTooLong.
         """
         recipient, occasion = letter.recipient, letter.occasion
-        labels = self._labels[recipient.language]
-        invited = False
-        if isinstance(occasion, CalendarOccasion) and occasion.calendar is not None:
-            invited = mailbox(recipient.mailbox).lower() != self.sender.mailbox.lower()
-            common = _Common(letter.programme, replace(occasion, calendar=_NOBODYS), recipient.language, invited)
-        else:
-            common = _Common(letter.programme, occasion, recipient.language, invited)
-        # Reasons, empty seats and names are one enrolment's own: nobody else will be told the same.
-        shared = (self._say if isinstance(occasion, Refusal | TeamIncomplete | Undeliverable) else self._kept)(common)
-        own = {
-            "labels": labels,
-            "greeting": f"{labels['greeting']} {views.title_of(recipient.name)},",
-            "details": views.of_capacity(letter, labels) if isinstance(occasion, _WITH_CAPACITY) else [],
-        }
-        text, html = self._text.filled(shared.text, own), self._html.filled(shared.html, own)
-        longest = max(sum(len(piece.text) for piece in pieces) for pieces in (text, html))
-        if longest > LONGEST_OUTPUT:
-            raise LetterTooLong(f"a mail of {longest} characters for purpose {letter.purpose}")
-        subject = shared.view["subject"]
-        if not invited:
-            return Rendered(subject, text, html)
-        assert isinstance(occasion, CalendarOccasion)  # noqa: S101  (narrows for the type checker)
-        message = self._invitation(letter, occasion, shared)
-        return Rendered(subject, text, html, invitation.write(message), message.method)
+        calendar = occasion.calendar if isinstance(occasion, CalendarOccasion) else None
+        if calendar is not None and mailbox(recipient.mailbox).lower() == self.sender.mailbox.lower():
+            calendar = None
+        shared = self._shared(letter, invited=calendar is not None)
+        words = f"{self._labels[recipient.language]['greeting']} {views.title_of(recipient.name)},"
+        greeting, greeting_html = self._text.greeting(words), self._html.greeting(words)
+        capacity, capacity_html = self._capacity(letter) if isinstance(occasion, _WITH_CAPACITY) else _IN_NO_CAPACITY
+        # The page is longer than the text: it says the same in more characters.
+        length = shared.length + len(greeting_html.text) + len(capacity_html.text)
+        if length > LONGEST_OUTPUT:
+            raise LetterTooLong(f"a mail of {length} characters for purpose {letter.purpose}")
+        first, second, last = shared.text
+        text = (first, greeting, second, capacity, last)
+        first, second, last = shared.html
+        html = (first, greeting_html, second, capacity_html, last)
+        if calendar is None or shared.outline is None:
+            return Rendered(shared.subject, text, html)
+        attendee = Address(recipient.name, recipient.mailbox)
+        return Rendered(shared.subject, text, html, shared.outline.to(attendee, calendar), shared.outline.method)
 
-    def _say(self, common: _Common) -> _Shared:
+    def _capacity(self, letter: Letter) -> tuple[Piece, Piece]:
+        if letter.organisation is None and letter.seat is None and letter.role is None:
+            return _IN_NO_CAPACITY
+        return self._capacities(letter.organisation, letter.seat, letter.role, letter.recipient.language)
+
+    def _say_capacity(
+        self, organisation: str | None, seat: str | None, role: str | None, language: Language
+    ) -> tuple[Piece, Piece]:
+        labels = self._labels[language]
+        details = views.of_capacity(organisation, seat, role, labels)
+        return self._text.capacity(details), self._html.capacity(details)
+
+    def _shared(self, letter: Letter, *, invited: bool) -> _Shared:
         """The pieces that do not depend on who reads them."""
-        view = self._view(common)
-        subject, preheader, heading, opening, closing = self._words[common.occasion.purpose, common.language].say(view)
+        occasion = letter.occasion
+        if isinstance(occasion, Refusal | TeamIncomplete | Undeliverable):
+            # Reasons, empty seats and names are one enrolment's own: nobody else will be told the same.
+            return self._say(letter, invited=invited)
+        common = _Common(letter.programme, letter.purpose, _told(occasion), letter.recipient.language, invited)
+        shared = self._kept.get(common)
+        if shared is None:
+            shared = self._say(letter, invited=invited)
+            self._kept[common] = shared
+            while len(self._kept) > SHARED_KEPT:
+                del self._kept[next(iter(self._kept))]
+        return shared
+
+    def _say(self, letter: Letter, *, invited: bool) -> _Shared:
+        view = self._view(letter, invited=invited)
+        subject, preheader, heading, opening, closing = self._words[letter.purpose, letter.recipient.language].say(view)
         view["subject"] = line(subject)
         view["preheader"] = line(preheader)
         view["heading"] = line(heading)
         view["opening"] = paragraphs(opening)
         view["closing"] = paragraphs(closing)
-        description = self._description.render(view) if common.invited else ""
-        return _Shared(view, self._text.shared(view), self._html.shared(view), description)
+        text, html = self._text.shared(view), self._html.shared(view)
+        outline = invitation.outline(self._event(letter, view)) if invited else None
+        return _Shared(view["subject"], text, html, outline, sum(len(piece.text) for piece in html))
 
-    def _view(self, common: _Common) -> dict[str, Any]:
+    def _view(self, letter: Letter, *, invited: bool) -> dict[str, Any]:
         """Everything that a shared piece may see: strings, numbers, lists and dicts of them, a function for plurals."""
-        language, programme, occasion = common.language, common.programme, common.occasion
+        language, programme, occasion = letter.recipient.language, letter.programme, letter.occasion
         labels = self._labels[language]
         title = views.title_of(programme.title)
         organisers = [name for organiser in programme.organisers if (name := line(organiser))]
@@ -250,7 +270,7 @@ class Renderer:
             "sessions": [],
             "session": None,
             "first": None,
-            "invitation": common.invited,
+            "invitation": invited,
         }
         match occasion:
             case Confirmation(sessions) | Promotion(sessions):
@@ -292,30 +312,41 @@ class Renderer:
             return link(programme.page) or ""
         return link(f"{self.public_url}/programmes/{programme.id}") or "" if self.public_url else ""
 
-    def _invitation(self, letter: Letter, occasion: CalendarOccasion, shared: _Shared) -> invitation.Invitation:
-        view = shared.view
-        session, slot = view["session"], occasion.session.slot
+    def _event(self, letter: Letter, view: View) -> invitation.Event:
+        occasion, session = letter.occasion, view["session"]
+        assert isinstance(occasion, CalendarOccasion)  # noqa: S101  (nobody is invited to another one)
+        slot = occasion.session.slot
         assert slot.start is not None  # noqa: S101  (letters refuses a calendar occasion without a date)
         assert slot.end is not None  # noqa: S101
-        assert occasion.calendar is not None  # noqa: S101  (what has none is not invited to)
         cancelled = isinstance(occasion, SessionCancelled | WithdrawnInvite)
         title = session["title"]
-        return invitation.Invitation(
+        return invitation.Event(
             method="CANCEL" if cancelled else "REQUEST",
-            calendar=occasion.calendar,
             start=slot.start,
             end=slot.end,
             summary=title if title == view["programme"]["title"] else f"{title} ({view['programme']['title']})",
-            description=shared.description,
+            description=self._description.render(view),
             location=session["where"],
             organiser=self.sender,
-            attendee=Address(letter.recipient.name, letter.recipient.mailbox),
             off=isinstance(occasion, SessionCancelled),
             join=session["join"] if session["clickable"] else None,
             join_label=view["labels"]["join"],
             reminder=title,
             page=view["page"],
         )
+
+
+def _told(occasion: Occasion) -> object:
+    """What an occasion tells, without whose calendar item it is about."""
+    match occasion:
+        case Invite(session) | WithdrawnInvite(session):
+            return session
+        case SessionMoved(session, before):
+            return session, before
+        case SessionCancelled(session, _, postponed):
+            return session, postponed
+        case _:
+            return occasion
 
 
 def _piece(text: str) -> Piece:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from services.chassis.dates import day, hours, weekday, when
 from services.notifications.hygiene import UnusableAddress, line, link, mailbox, shortened
-from services.notifications.letters import Contact, Language, Letter, Online, Place, Session, Slot, Venue
+from services.notifications.letters import Contact, Language, Online, Place, Session, Slot, Venue
 
 View = Mapping[str, Any]
 
@@ -126,9 +126,9 @@ def change_of(before: Slot, now: Slot) -> str:
     return "link" if isinstance(before.place, Online) and isinstance(now.place, Online) else "place"
 
 
-def of_capacity(letter: Letter, labels: View) -> list[View]:
+def of_capacity(organisation: str | None, seat: str | None, role: str | None, labels: View) -> list[View]:
     """Rows for the organisation, seat and role in which somebody takes part; a role equal to the seat is left out."""
-    values = (("organisation", letter.organisation), ("seat", letter.seat), ("role", letter.role))
+    values = (("organisation", organisation), ("seat", seat), ("role", role))
     details = [_row(labels[name], line(value)) for name, value in values if value and line(value)]
     if len(details) > 1 and details[-1]["value"] == details[-2]["value"]:
         details.pop()

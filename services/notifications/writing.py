@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
+from typing import TypeVar
 
 from contracts.base import Text, Title
 from contracts.enrolment import MissingSeat, Participant, Person
@@ -13,9 +14,11 @@ from services.chassis.state import State
 from services.notifications import letters
 from services.notifications.domain import entities
 from services.notifications.domain.entities import Course, Enrolment
-from services.notifications.domain.mails import Appointment, Planned
+from services.notifications.domain.mails import Planned
 from services.notifications.hygiene import UnusableAddress, mailbox
 from services.notifications.letters import Language, Letter
+
+Shared = TypeVar("Shared", letters.Programme, letters.Session)
 
 
 class NothingToSay(ValueError):  # noqa: N818  (reads as what is the matter)
@@ -34,6 +37,8 @@ class Writer:
         self._state = state
         self._now = now
         self._programmes: dict[tuple[str, Language], letters.Programme] = {}
+        self._sessions: dict[tuple[object, ...], letters.Session] = {}
+        self._coming: dict[tuple[str, str | None, Language], tuple[letters.Session, ...]] = {}
 
     def letter(self, mail: Planned, person: Person, language: Language | None = None) -> Letter:
         """
@@ -58,7 +63,7 @@ class Writer:
         return Letter(
             recipient=letters.Recipient(person.name, person.email, language),
             programme=self._programme(course, language),
-            occasion=_occasion(course, enrolment, mail, self._now, language),
+            occasion=self._occasion(course, enrolment, mail, language),
             organisation=entities.organisation_name(state, organisation) if organisation else None,
             seat=_seat(course, participant, language),
             role=participant.role.replace("-", " ") if participant and participant.role else None,
@@ -83,7 +88,7 @@ class Writer:
         definition = course.definition
         programme = self._programmes.get((definition.id, language))
         if programme is None:
-            programme = self._programmes[definition.id, language] = letters.Programme(
+            programme = letters.Programme(
                 id=definition.id,
                 title=_word(definition.title, language),
                 organisers=tuple(entities.organisation_name(self._state, each) for each in definition.organisers),
@@ -92,91 +97,102 @@ class Writer:
                 enrolment=_contact(definition.enrolment_contact),
                 page=definition.page,
             )
+            programme = self._programmes[definition.id, language] = _one(programme)
         return programme
 
+    def _occasion(self, course: Course, enrolment: Enrolment, mail: Planned, language: Language) -> letters.Occasion:
+        match mail.purpose:
+            case "confirmation":
+                return letters.Confirmation(self._to_come(course, enrolment, mail.person, language))
+            case "invite" | "session-moved" | "session-cancelled" | "withdrawn-invite":
+                return self._calendar(course, mail, language)
+            case "promotion":
+                return letters.Promotion(self._to_come(course, enrolment, mail.person, language))
+            case "waiting":
+                return letters.Waiting(mail.detail.place)
+            case "refusal":
+                return letters.Refusal(
+                    tuple(reason.nl if language == "nl" else reason.en for reason in enrolment.reasons)
+                )
+            case "withdrawn":
+                return letters.Withdrawn(self._taken(course, mail, language))
+            case "programme-cancelled":
+                reason = _word(course.reason, language) if course.reason else None
+                return letters.ProgrammeCancelled(self._taken(course, mail, language), reason)
+            case "team-incomplete":
+                if enrolment.complete_by is None:
+                    raise NothingToSay("the team has no deadline")
+                missing = tuple(_missing(course, each, language) for each in enrolment.missing)
+                return letters.TeamIncomplete(missing, enrolment.complete_by)
+            case "undeliverable":
+                raise NothingToSay("it is about a person, not about an enrolment")
 
-def _occasion(
-    course: Course, enrolment: Enrolment, mail: Planned, now: datetime, language: Language
-) -> letters.Occasion:
-    taken = tuple(_told(course, each.session, each.occasion, language) for each in mail.detail.taken)
-    match mail.purpose:
-        case "confirmation":
-            return letters.Confirmation(_coming(course, enrolment, mail.person, now, language))
-        case "promotion":
-            return letters.Promotion(_coming(course, enrolment, mail.person, now, language))
-        case "waiting":
-            return letters.Waiting(mail.detail.place)
-        case "refusal":
-            return letters.Refusal(tuple(reason.nl if language == "nl" else reason.en for reason in enrolment.reasons))
-        case "withdrawn":
-            return letters.Withdrawn(taken)
-        case "programme-cancelled":
-            return letters.ProgrammeCancelled(taken, _word(course.reason, language) if course.reason else None)
-        case "team-incomplete":
-            if enrolment.complete_by is None:
-                raise NothingToSay("the team has no deadline")
-            missing = tuple(_missing(course, each, language) for each in enrolment.missing)
-            return letters.TeamIncomplete(missing, enrolment.complete_by)
-        case "undeliverable":
-            raise NothingToSay("it is about a person, not about an enrolment")
-        case "invite" | "session-moved" | "session-cancelled" | "withdrawn-invite":
-            return _calendar(course, mail, language)
+    def _calendar(self, course: Course, mail: Planned, language: Language) -> letters.CalendarOccasion:
+        appointment = mail.detail.appointment
+        if mail.session is None:
+            raise NothingToSay("the mail is about no session")
+        if appointment is None:
+            return letters.SessionCancelled(self._undated(course, mail, language))
+        session = self._told(course, mail.session, appointment.occasion, language)
+        calendar = letters.Calendar(appointment.uid, appointment.sequence, appointment.stamp, appointment.created)
+        match mail.purpose:
+            case "session-moved":
+                before = _slot(appointment.before or appointment.occasion, language)
+                return letters.SessionMoved(session, before, calendar)
+            case "session-cancelled":
+                return letters.SessionCancelled(session, calendar, appointment.postponed)
+            case "withdrawn-invite":
+                return letters.WithdrawnInvite(session, calendar)
+            case _:
+                return letters.Invite(session, calendar)
+
+    def _to_come(
+        self, course: Course, enrolment: Enrolment, person: str, language: Language
+    ) -> tuple[letters.Session, ...]:
+        """What the person will attend, those without a date too."""
+        participant = enrolment.participant(person)
+        if participant is None:
+            return ()
+        key = course.definition.id, participant.seat, language
+        if key not in self._coming:
+            self._coming[key] = tuple(
+                self._session(course, session, session, language)
+                for session in entities.attended(course, participant)
+                if not entities.is_over(session, self._now)
+            )
+        return self._coming[key]
+
+    def _taken(self, course: Course, mail: Planned, language: Language) -> tuple[letters.Session, ...]:
+        return tuple(self._told(course, each.session, each.occasion, language) for each in mail.detail.taken)
+
+    def _undated(self, course: Course, mail: Planned, language: Language) -> letters.Session:
+        """A session that stands in nobody's calendar: as when only the month, or nothing, was known of its date."""
+        session = course.session(mail.session or "")
+        if session is None or mail.purpose != "session-cancelled":
+            raise NothingToSay("the mail is about no session")
+        return self._session(course, session, session.model_copy(update={"start": None, "end": None}), language)
+
+    def _told(self, course: Course, id_: str, occasion: Occasion, language: Language) -> letters.Session:
+        session = course.session(id_)
+        if session is None:
+            raise NothingToSay(f"the session {id_} is not known")
+        return self._session(course, session, occasion, language)
+
+    def _session(self, course: Course, session: Session, occasion: Occasion, language: Language) -> letters.Session:
+        when = occasion.start, occasion.end, occasion.period, occasion.online, occasion.venue
+        key = course.definition.id, session.id, language, *when
+        found = self._sessions.get(key)
+        if found is None:
+            title = _word(session.title, language)
+            found = _one(letters.Session(session.id, title, _slot(occasion, language), session.lunch))
+            self._sessions[key] = found
+        return found
 
 
-def _calendar(course: Course, mail: Planned, language: Language) -> letters.CalendarOccasion:
-    appointment = mail.detail.appointment
-    if mail.session is None:
-        raise NothingToSay("the mail is about no session")
-    if appointment is None:
-        return letters.SessionCancelled(_undated(course, mail, language))
-    session = _told(course, mail.session, appointment.occasion, language)
-    calendar = _item(appointment)
-    match mail.purpose:
-        case "session-moved":
-            return letters.SessionMoved(session, _slot(appointment.before or appointment.occasion, language), calendar)
-        case "session-cancelled":
-            return letters.SessionCancelled(session, calendar, appointment.postponed)
-        case "withdrawn-invite":
-            return letters.WithdrawnInvite(session, calendar)
-        case _:
-            return letters.Invite(session, calendar)
-
-
-def _item(appointment: Appointment) -> letters.Calendar:
-    return letters.Calendar(appointment.uid, appointment.sequence, appointment.stamp, appointment.created)
-
-
-def _coming(
-    course: Course, enrolment: Enrolment, person: str, now: datetime, language: Language
-) -> tuple[letters.Session, ...]:
-    """What the person will attend, those without a date too."""
-    participant = enrolment.participant(person)
-    if participant is None:
-        return ()
-    return tuple(
-        _session(session, session, language)
-        for session in entities.attended(course, participant)
-        if not entities.is_over(session, now)
-    )
-
-
-def _undated(course: Course, mail: Planned, language: Language) -> letters.Session:
-    """A session that stands in nobody's calendar: as it was when only the month, or nothing, was known of its date."""
-    session = course.session(mail.session or "")
-    if session is None or mail.purpose != "session-cancelled":
-        raise NothingToSay("the mail is about no session")
-    return _session(session, session.model_copy(update={"start": None, "end": None}), language)
-
-
-def _told(course: Course, id_: str, occasion: Occasion, language: Language) -> letters.Session:
-    session = course.session(id_)
-    if session is None:
-        raise NothingToSay(f"the session {id_} is not known")
-    return _session(session, occasion, language)
-
-
-def _session(session: Session, occasion: Occasion, language: Language) -> letters.Session:
-    return letters.Session(session.id, _word(session.title, language), _slot(occasion, language), session.lunch)
+@lru_cache(maxsize=1024)
+def _one(shared: Shared) -> Shared:
+    """One object for all that are equal, so that the renderer recognises what it put into words before."""
+    return shared
 
 
 def _slot(occasion: Occasion, language: Language) -> letters.Slot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ import pytest
 
 from contracts.enrolment import Person
 from services.chassis.database import Database
+from services.chassis.log import Entry
 from services.notifications import store
 from services.notifications.contacts import Absence, Contact, ContactsUnavailable
 from services.notifications.handlers import Desk, Planner
@@ -70,7 +71,13 @@ class Service:
     renderer: Renderer
     return_paths: ReturnPaths
 
-    def sender(self, transport: Transport, fault_pause: float = 60, limits: Limits | None = None) -> Sender:
+    def sender(
+        self,
+        transport: Transport,
+        fault_pause: float = 60,
+        limits: Limits | None = None,
+        appended: Callable[[Sequence[Entry]], None] = lambda _: None,
+    ) -> Sender:
         return Sender(
             self.database,
             transport=transport,
@@ -79,6 +86,7 @@ class Service:
             clock=self.clock,
             state=lambda: self.planner.state,
             envelope_from=self.return_paths.of,
+            appended=appended,
             fault_pause=fault_pause,
             limits=limits or Limits(),
         )

@@ -273,8 +273,7 @@ ORDINARY += ["Content-Language", "MIME-Version", "Content-Type"]
 def test_no_text_whatsoever_adds_a_header_or_a_recipient(
     recipient: str, sender: str, subject: str, contact: str
 ) -> None:
-    sample = replace(
-        letter(Confirmation(SESSIONS)),
+    sample = letter(Confirmation(SESSIONS))._replace(
         recipient=Recipient(recipient, "noor@x.example"),
         programme=replace(PROGRAMME, enrolment=Contact(contact, "help@x.example")),
     )
@@ -292,7 +291,7 @@ def test_no_text_whatsoever_adds_a_header_or_a_recipient(
 @example("0" * 29 + "é" * 40)
 def test_a_name_and_a_subject_are_read_back_as_they_were_but_for_control_characters(text: str) -> None:
     wanted = shortened(line(text), message.LONGEST_NAME)
-    sample = replace(letter(Confirmation(SESSIONS)), recipient=Recipient(text, "noor@x.example"))
+    sample = letter(Confirmation(SESSIONS))._replace(recipient=Recipient(text, "noor@x.example"))
     raw = raw_mail(saying(wanted), sample)
 
     assert parsed(raw)["Subject"] == wanted
@@ -346,7 +345,7 @@ def test_quoted_printable_is_short_lined_and_read_back_the_same(text: str) -> No
 
 
 def test_an_international_domain_travels_as_punycode_in_headers_and_calendar() -> None:
-    sample = replace(letter(Invite(WORK_1, CALENDAR)), recipient=Recipient("Jürgen", "j@bücher.example"))
+    sample = letter(Invite(WORK_1, CALENDAR))._replace(recipient=Recipient("Jürgen", "j@bücher.example"))
     rendered = renderer().render(sample)
     raw = raw_mail(rendered, sample)
 
@@ -358,7 +357,7 @@ def test_an_international_domain_travels_as_punycode_in_headers_and_calendar() -
 def test_a_recipient_that_no_mail_can_reach_is_refused() -> None:
     for address in ("zoë@x.example", "a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example"):
         with pytest.raises(UnusableAddress):
-            raw_mail(sample=replace(letter(Confirmation(SESSIONS)), recipient=Recipient("Zoë", address)))
+            raw_mail(sample=letter(Confirmation(SESSIONS))._replace(recipient=Recipient("Zoë", address)))
 
 
 def test_replies_go_to_the_first_contact_that_can_be_reached() -> None:

@@ -24,6 +24,7 @@ from contracts import facts
 from contracts.commands import RetryMail
 from contracts.enrolment import Person
 from contracts.queries import MailPreviewQuestion, MailsQuestion, MailView
+from services.chassis.log import Entry
 from services.notifications import store
 from services.notifications.contacts import Absence
 from services.notifications.handlers import Planner
@@ -525,8 +526,9 @@ async def test_an_address_that_does_not_exist_fails_for_good_and_gets_nothing_mo
     lives_at(notifications, "noor", "rcpt.550.5.1.1@bibliotheek.example")
     life = life_with(confirmed("e1", "noor"), confirmed("e2", "sam"))
     await notifications.reads(life)
+    told: list[Entry] = []
     async with opened(mail_server.url) as transport:
-        sender = notifications.sender(transport)
+        sender = notifications.sender(transport, appended=told.extend)
         await sender.send_due()
         life.moves("kick-off", LATER, JUNE)
         await notifications.reads(life)
@@ -546,6 +548,8 @@ async def test_an_address_that_does_not_exist_fails_for_good_and_gets_nothing_mo
         await notifications.desk.retry(RetryMail(mail=noor[0].mail))
         await sender.send_due()
     assert mail_server.taken[-1]["To"] == "Noor de Wit <noor@bibliotheek.example>"
+    # Also of what was refused here, the relay is handed every fact, in order.
+    assert told == await notifications.database.run(lambda raw: store.LOG.read(raw, 0, 100))
 
 
 async def test_an_answer_that_never_came_is_uncertain_until_a_person_decides(
@@ -754,8 +758,8 @@ async def test_a_mail_erased_between_writing_and_sending_stays_unsent(notificati
     life.happens(facts.PersonErased(person="noor"), subject=facts.NO_PROGRAMME)
     await notifications.reads(life)
     written = [store.Written(each.ordinal, "<x@y>", "noor@x.example", b"raw") for each in due]
-    claimed = await notifications.database.transact(lambda raw: store.begin(raw, written, notifications.clock()))
-    assert claimed == set()
+    begun = await notifications.database.transact(lambda raw: store.begin(raw, written, notifications.clock()))
+    assert begun.ordinals == set()
     assert await notifications.database.run(lambda raw: raw.execute("SELECT * FROM archive").fetchall()) == []
 
 

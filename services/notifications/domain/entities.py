@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -43,7 +43,10 @@ class Enrolment:
 
     def participant(self, person: str) -> Participant | None:
         """The person's part in it."""
-        return next((each for each in self.participants if each.person == person), None)
+        for each in self.participants:
+            if each.person == person:
+                return each
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,10 @@ class Agenda:
 
     def invitation(self, session: str) -> Invitation | None:
         """The newest calendar item for a session."""
-        return next((each for each in self.invitations if each.session == session), None)
+        for each in self.invitations:
+            if each.session == session:
+                return each
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +178,14 @@ def same_for_an_agenda(one: Occasion, other: Occasion) -> bool:
 def all_over(course: Course, at: datetime) -> bool:
     """Whether the programme had sessions and all of them ended by ``at``."""
     sessions = course.definition.sessions
-    return bool(sessions) and all(is_over(each, at) for each in sessions)
+    # From the last one: until that is over, it says so alone.
+    return bool(sessions) and all(is_over(each, at) for each in reversed(sessions))
 
 
-def attended(course: Course, participant: Participant) -> Iterator[Session]:
+def attended(course: Course, participant: Participant) -> Sequence[Session]:
     """The sessions that somebody in this seat attends, in the programme's order."""
-    team = course.definition.team
+    team, sessions = course.definition.team, course.definition.sessions
     seat = next((each for each in team.seats if each.id == participant.seat), None) if team else None
-    only = seat.sessions if seat else None
-    return (each for each in course.definition.sessions if only is None or each.id in only)
+    if seat is None or seat.sessions is None:
+        return sessions
+    return [each for each in sessions if each.id in seat.sessions]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from contracts.programme import Occasion
 from services.notifications.letters import Purpose
@@ -60,8 +61,10 @@ class Detail:
     place: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+NO_DETAIL = Detail()
+
+
+class Planned(NamedTuple):
     """
     One mail to one person, not yet written: who, why and since when.
 
@@ -75,7 +78,7 @@ class Planned:
     due_at: datetime
     enrolment: str | None = None
     session: str | None = None
-    detail: Detail = field(default_factory=Detail)
+    detail: Detail = NO_DETAIL
     held: bool = False
 
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from contracts.programme import Occasion
 from services.notifications.domain.entities import Invitation, is_over, same_for_an_agenda
-from services.notifications.domain.mails import CANCELS, Appointment, Planned
+from services.notifications.domain.mails import CANCELS, Appointment, Detail, Planned
 from services.notifications.letters import Purpose
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What one mail said about an item. ``perhaps``: an earlier attempt to send it may have arrived."""
 
     purpose: Purpose
@@ -26,8 +26,7 @@ class Said:
     perhaps: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """
     What was written about one calendar item until now.
 
@@ -84,7 +83,7 @@ def settle(item: Invitation | None, mail: Planned, history: History, now: dateti
         if told is None:
             if planned.announced and mail.purpose == "session-cancelled" and not planned.postponed:
                 # The person waits for a date: there is something to say, and nothing to take out of a calendar.
-                return dataclasses.replace(mail, detail=dataclasses.replace(mail.detail, appointment=None))
+                return mail._replace(detail=dataclasses.replace(mail.detail, appointment=None))
             return Pointless("the invitation that this takes back never went out")
         if told.purpose in CANCELS:
             return Pointless("an earlier mail took the session out of the agenda already")
@@ -151,7 +150,7 @@ def with_told(mail: Planned, told: dict[str, History], now: datetime) -> Planned
         for each in mail.detail.taken
     )
     taken = tuple(each for each in named if not is_over(each.occasion, now))
-    return dataclasses.replace(mail, detail=dataclasses.replace(mail.detail, taken=taken))
+    return mail._replace(detail=dataclasses.replace(mail.detail, taken=taken))
 
 
 def _next(
@@ -164,8 +163,16 @@ def _next(
     before: Occasion | None = None,
 ) -> Appointment:
     sequence, stamp = _numbers(history, now)
-    return dataclasses.replace(
-        planned, sequence=sequence, stamp=stamp, occasion=occasion, before=before, change=item.sequence
+    return Appointment(
+        uid=planned.uid,
+        sequence=sequence,
+        stamp=stamp,
+        created=planned.created,
+        occasion=occasion,
+        before=before,
+        postponed=planned.postponed,
+        change=item.sequence,
+        announced=planned.announced,
     )
 
 
@@ -178,5 +185,4 @@ def _numbers(history: History, now: datetime) -> tuple[int, datetime]:
 
 
 def _saying(mail: Planned, purpose: Purpose, appointment: Appointment) -> Planned:
-    detail = dataclasses.replace(mail.detail, appointment=appointment)
-    return dataclasses.replace(mail, purpose=purpose, detail=detail)
+    return mail._replace(purpose=purpose, detail=Detail(appointment, mail.detail.taken, mail.detail.place))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from contracts.facts import MailFailed, MailSent
@@ -53,6 +53,8 @@ def _superfluous(due: Due) -> str | None:
 
 
 def _settled(state: State, due: Due, now: datetime) -> Planned | Pointless | Unread:
+    if due.mail.detail.appointment is None:
+        return due.mail
     item = invitation_of(state, due.mail.programme, due.mail.person, due.mail.session or "")
     return settle(item, due.mail, due.history, now)
 
@@ -63,8 +65,8 @@ def _worded(due: Due, mail: Planned) -> Due:
         return due
     own = due.history.own
     if mail.detail.appointment is None or own is None or own.appointment == mail.detail.appointment:
-        return replace(due, mail=mail)
-    return replace(due, mail=mail, raw=None)
+        return due._replace(mail=mail)
+    return due._replace(mail=mail, raw=None)
 
 
 def absent(due: Due, absence: Absence, now: datetime) -> Outcome:

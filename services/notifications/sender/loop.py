@@ -13,9 +13,9 @@ import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
+from typing import NamedTuple
 
 import structlog
 
@@ -23,7 +23,7 @@ from contracts.enrolment import Person
 from services.chassis import metrics, tracing
 from services.chassis.clock import Clock
 from services.chassis.database import Database
-from services.chassis.log import VersionConflict
+from services.chassis.log import Entry, VersionConflict
 from services.chassis.state import State
 from services.notifications import message, store
 from services.notifications.contacts import Absence, Contact, ContactsUnavailable, ReadsContacts
@@ -47,6 +47,7 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _FAREWELL = 10.0  # seconds that a server has to answer when the service ends; what it leaves open is uncertain
 _LETTERS_A_TURN = 8
 NO_LIMITS = Limits()
+_ABOUT_ITEMS = REQUESTS | CANCELS
 
 _MAILS = metrics.counter(
     "deelname_mails",
@@ -58,8 +59,7 @@ _DELIVERIES = metrics.durations(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(NamedTuple):
     """A mail that is ``sending`` on disk, and how it got there."""
 
     due: Due
@@ -74,7 +74,7 @@ class Sender:
         state: the fold as it stands; asked anew for every batch.
         transport: open.
         envelope_from: the envelope sender of a mail, by the mail's id.
-        appended: called after facts were appended to our own log.
+        appended: given what was just appended to our own log.
         fault_pause: seconds for which the queue stands still after the server refused us.
         limits: how many mails may go out by the hour and by the minute; a maildir knows no hurry.
     """
@@ -89,7 +89,7 @@ class Sender:
         clock: Clock,
         state: Callable[[], State],
         envelope_from: Callable[[str], str],
-        appended: Callable[[], None] = lambda: None,
+        appended: Callable[[Sequence[Entry]], None] = lambda _: None,
         fault_pause: float = 180.0,
         limits: Limits = NO_LIMITS,
     ) -> None:
@@ -305,7 +305,7 @@ class Sender:
         said = writer.letter(due.mail, person)
         own_id = message.message_id(due.mail.id, person.email, self._domain)
         confirmation = None
-        if due.confirmation is not None and due.mail.purpose in REQUESTS | CANCELS:
+        if due.confirmation is not None and due.mail.purpose in _ABOUT_ITEMS:
             confirmation = due.confirmation_message or message.message_id(due.confirmation, person.email, self._domain)
         raw = message.compose(
             self._renderer.render(said),
@@ -323,18 +323,17 @@ class Sender:
     async def _send(self, batch: Sequence[Sending], now: datetime, begun: asyncio.Event) -> None:
         try:
             written = [each.written for each in batch]
-            claimed = await self._database.transact(
+            claimed, told = await self._database.transact(
                 lambda raw: store.begin(raw, written, now, repeatable=self._repeatable)
             )
         finally:
             begun.set()
+        self._appended(told)
         if len(claimed) < len(batch):
-            # Those that are not sent to their address may have been told of.
-            self._appended()
             for each in batch:
                 if each.written.ordinal not in claimed:
                     _MAILS.labels("suppressed", each.due.mail.purpose).inc()
-        batch = [each for each in batch if each.written.ordinal in claimed]
+            batch = [each for each in batch if each.written.ordinal in claimed]
         answers = await asyncio.gather(*(self._deliver(each) for each in batch))
         now = self._clock()
         verdicts = Verdicts()
@@ -398,7 +397,6 @@ class Sender:
     async def _settle(self, verdicts: Verdicts) -> None:
         now = self._clock()
         settled = await self._database.transact(lambda raw: store.settle(raw, verdicts.outcomes, verdicts.news, now))
-        for (status, purpose), number in Counter(settled).items():
+        for (status, purpose), number in Counter(settled.mails).items():
             _MAILS.labels("postponed" if status == "planned" else status, purpose).inc(number)
-        if verdicts.news:
-            self._appended()
+        self._appended(settled.told)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
 from services.notifications.domain import History, Said
 from services.notifications.domain.mails import Appointment
-from services.notifications.store.rows import DETAIL
+from services.notifications.store.rows import read_detail
 
 APPOINTMENT: TypeAdapter[Appointment] = TypeAdapter(Appointment)
 _MAY_HAVE_ARRIVED = ("sending", "sent", "uncertain")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One mail that said something about an item, and whether that may have arrived."""
 
     ordinal: int
@@ -76,7 +76,7 @@ def inherited(connection: sqlite3.Connection, uids: Collection[str]) -> Mapping[
         first = connection.execute(
             "SELECT purpose, detail FROM mails WHERE uid = ? ORDER BY ordinal LIMIT 1", (uid,)
         ).fetchone()
-        appointment = DETAIL.validate_json(first[1]).appointment if first and first[0] != "invite" else None
+        appointment = read_detail(first[1]).appointment if first and first[0] != "invite" else None
         if appointment is not None and appointment.sequence > 0:
             before = replace(
                 appointment,

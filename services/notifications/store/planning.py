@@ -15,7 +15,7 @@ from services.notifications.domain import Planned
 from services.notifications.domain.entities import KINDS
 from services.notifications.store.asking import addresses
 from services.notifications.store.inbox import forget_received
-from services.notifications.store.rows import DETAIL, text
+from services.notifications.store.rows import text, write_detail
 
 FACTS = subjects.log_stream("registration")
 """The stream that is folded here."""
@@ -64,7 +64,7 @@ def record(
                 mail.enrolment,
                 mail.session,
                 mail.detail.appointment.uid if mail.detail.appointment else None,
-                DETAIL.dump_json(mail.detail, exclude_defaults=True).decode(),
+                write_detail(mail.detail),
                 present,
                 later if mail.held and hold else min(text(mail.due_at), present),
                 HELD if mail.held and hold else None,

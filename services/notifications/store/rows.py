@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
 from contracts.queries import MailStatus
 from services.notifications.domain import NOTHING, Detail, History, Planned
-from services.notifications.domain.mails import Appointment
+from services.notifications.domain.mails import NO_DETAIL, Appointment
 from services.notifications.letters import Purpose
 
 DETAIL: TypeAdapter[Detail] = TypeAdapter(Detail)
+_DETAILS_REMEMBERED = 4096
+_NO_DETAIL = "{}"
 PLANNED = "m.id, m.purpose, m.person, m.programme, m.planned_at, m.enrolment, m.session, m.detail"
 """The columns that :func:`planned` reads."""
 
@@ -22,8 +24,7 @@ ALL = -1
 """No limit, as SQLite understands it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """
     A mail whose time has come, with what decides how it goes out.
 
@@ -58,8 +59,7 @@ class Due:
     actor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """
     A mail about to be sent: its bytes, and whom they are for.
 
@@ -74,8 +74,7 @@ class Written:
     said: Appointment | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """
     What became of a mail: its new status, and when it is due again if that is ``planned``.
 
@@ -92,6 +91,7 @@ class Outcome:
     perhaps: bool = False
 
 
+@lru_cache(maxsize=1024)
 def text(moment: datetime) -> str:
     """A moment as columns hold it: texts that sort as the moments do."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -108,5 +108,34 @@ def planned(row: Sequence[Any]) -> Planned:
         due_at=datetime.fromisoformat(planned_at),
         enrolment=enrolment,
         session=session,
-        detail=DETAIL.validate_json(detail),
+        detail=read_detail(detail),
     )
+
+
+class _Details:
+    """
+    Details as their column holds them.
+
+    Most mails go out moments after they were planned: what was written last is remembered, and need not be read.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, Detail] = {}
+
+    def write(self, detail: Detail) -> str:
+        if detail is NO_DETAIL:
+            return _NO_DETAIL
+        written = DETAIL.dump_json(detail, exclude_defaults=True).decode()
+        if len(self._last) >= _DETAILS_REMEMBERED:
+            self._last.clear()
+        self._last[written] = detail
+        return written
+
+    def read(self, written: str) -> Detail:
+        if written == _NO_DETAIL:
+            return NO_DETAIL
+        return self._last.pop(written, None) or DETAIL.validate_json(written)
+
+
+_DETAILS = _Details()
+write_detail, read_detail = _DETAILS.write, _DETAILS.read

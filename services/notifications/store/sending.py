@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from contracts.queries import MailStatus
-from services.chassis.database import insert_rows
+from services.chassis.database import insert_rows, with_rows
+from services.chassis.log import Entry
 from services.notifications.domain import with_told
 from services.notifications.store import items
 from services.notifications.store.key import fingerprint, key
@@ -81,8 +80,7 @@ def _with_histories(connection: sqlite3.Connection, found: list[Due], now: datet
         return found
     told = {uid: items.history(lines[uid]) for uid in taken & lines.keys()}
     return [
-        replace(
-            each,
+        each._replace(
             mail=with_told(each.mail, told, now) if each.mail.detail.taken else each.mail,
             history=items.history(lines.get(appointment.uid, ()), each.ordinal)
             if (appointment := each.mail.detail.appointment)
@@ -111,66 +109,76 @@ def _half_sent(row: Sequence[Any], **looked_up: Any) -> Due:
     )
 
 
+class Begun(NamedTuple):
+    """
+    What a batch has come to.
+
+    Attributes:
+        ordinals: the mails to send: without those that were dropped in the meantime, and without those to an address to
+            which nothing is sent.
+        told: what was appended to our log about the latter.
+    """
+
+    ordinals: frozenset[int]
+    told: Sequence[Entry]
+
+
 def begin(
     connection: sqlite3.Connection, written: Sequence[Written], now: datetime, *, repeatable: bool = False
-) -> set[int]:
+) -> Begun:
     """
-    Store what is about to be sent. Returns the ordinals to send: without mails that were dropped in the meantime, and
-    without those to an address to which nothing is sent.
+    Store what is about to be sent, and say what of it still is to be.
 
     Once this is committed, a crash leaves no mail of which it is unknown that it may have gone out. ``repeatable`` says
     of the transport that delivering the same mail again does no harm.
     """
-    hold_back(connection, written, now)
-    # One statement for them all: each step of a statement hands the interpreter's lock over (see insert_rows).
-    claimed = {
-        row[0]
-        for row in connection.execute(
-            "UPDATE mails SET status = 'sending', message_id = w.value ->> 1, attempts = attempts + 1,"
-            " first_at = coalesce(first_at, ?2), via = ?3, purpose = coalesce(w.value ->> 2, purpose),"
-            " said = coalesce(w.value ->> 3, said) FROM json_each(?1) w"
-            " WHERE ordinal = w.value ->> 0 AND status = 'planned' RETURNING ordinal",
-            (
-                json.dumps([(mail.ordinal, mail.message_id, mail.purpose, _said(mail)) for mail in written]),
-                text(now),
-                REPEATABLE if repeatable else None,
-            ),
-        ).fetchall()
-    }
+    told = hold_back(connection, written, now)
+    claimed = frozenset(
+        ordinal
+        for (ordinal,) in with_rows(
+            connection,
+            "UPDATE mails SET status = 'sending', attempts = attempts + 1, first_at = coalesce(first_at, ?), via = ?,"
+            " message_id = w.column2, purpose = coalesce(w.column3, purpose), said = coalesce(w.column4, said)"
+            " FROM (VALUES {rows}) w WHERE ordinal = w.column1 AND status = 'planned' RETURNING ordinal",
+            [(mail.ordinal, mail.message_id, mail.purpose, _said(mail)) for mail in written],
+            text(now),
+            REPEATABLE if repeatable else None,
+        )
+    )
     insert_rows(
         connection,
         "INSERT OR REPLACE INTO archive (ordinal, recipient, raw) VALUES",
         [(mail.ordinal, mail.recipient, mail.raw) for mail in written if mail.ordinal in claimed],
     )
-    return claimed
+    return Begun(claimed, told)
 
 
 def _said(mail: Written) -> str | None:
     return items.APPOINTMENT.dump_json(mail.said, exclude_defaults=True).decode() if mail.said else None
 
 
-def settle(
-    connection: sqlite3.Connection, outcomes: Sequence[Outcome], news: Sequence[News], now: datetime
-) -> list[tuple[str, str]]:
-    """
-    Store what became of mails, and append what others should know to our log.
+class Settled(NamedTuple):
+    """The status and the purpose of each mail of a batch, and what was appended to our log."""
 
-    Returns the status and the purpose of each mail.
-    """
-    settled: list[tuple[str, str]] = connection.execute(
+    mails: Sequence[tuple[str, str]]
+    told: Sequence[Entry]
+
+
+def settle(connection: sqlite3.Connection, outcomes: Sequence[Outcome], news: Sequence[News], now: datetime) -> Settled:
+    """Store what became of mails, and append what others should know to our log."""
+    settled = with_rows(
+        connection,
         # Whoever was erased while the mail was under way left no archive, and the server's answer may hold the address.
-        "UPDATE mails SET answer = CASE WHEN status = 'sending' AND NOT EXISTS"
-        "  (SELECT 1 FROM archive a WHERE a.ordinal = mails.ordinal) THEN NULL ELSE o.value ->> 2 END,"
-        " status = o.value ->> 1, attempts = attempts - (o.value ->> 3), due_at = coalesce(o.value ->> 4, due_at),"
-        " perhaps = perhaps OR (o.value ->> 5) FROM json_each(?) o WHERE ordinal = o.value ->> 0"
-        " RETURNING status, purpose",
-        (json.dumps([_settled(each) for each in outcomes]),),
-    ).fetchall()
+        "UPDATE mails SET status = o.column2, answer = CASE WHEN status = 'sending' AND NOT EXISTS"
+        "  (SELECT 1 FROM archive a WHERE a.ordinal = mails.ordinal) THEN NULL ELSE o.column3 END,"
+        " attempts = attempts - o.column4, due_at = coalesce(o.column5, due_at), perhaps = perhaps OR o.column6"
+        " FROM (VALUES {rows}) o WHERE ordinal = o.column1 RETURNING status, purpose",
+        [_settled(each) for each in outcomes],
+    )
     for each in outcomes:
         if each.suppress:
             refused(connection, each, now)
-    append(connection, news, now)
-    return settled
+    return Settled(settled, append(connection, news, now))
 
 
 def _settled(each: Outcome) -> tuple[object, ...]:
@@ -182,7 +190,9 @@ def sending(connection: sqlite3.Connection) -> list[tuple[Due, bool]]:
     """What a crash left half sent, each with whether its transport takes it again without harm."""
     rows = connection.execute(
         f"SELECT m.ordinal, {PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.recipient, m.via, m.actor"  # noqa: S608
-        " FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal WHERE m.status = 'sending' ORDER BY m.ordinal"
+        " FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal WHERE m.status = 'sending'"
+        # In the words of the index, which SQLite would not use otherwise.
+        " AND m.status IN ('sending', 'failed', 'uncertain') ORDER BY m.ordinal"
     )
     return [(_half_sent(row, actor=row[15]), row[14] == REPEATABLE) for row in rows]
 

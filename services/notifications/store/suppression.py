@@ -10,6 +10,7 @@ from typing import Literal
 
 from contracts.facts import NO_PROGRAMME, MailFailed, SuppressionAdded, SuppressionLifted
 from contracts.queries import SuppressionView
+from services.chassis.log import Entry
 from services.notifications.domain.mails import mail_id
 from services.notifications.store.key import fingerprint, key
 from services.notifications.store.news import News, append
@@ -69,16 +70,17 @@ def suppressions(connection: sqlite3.Connection, person: str | None = None) -> l
     return [SuppressionView.model_validate(dict(zip(names, row, strict=True))) for row in rows]
 
 
-def hold_back(connection: sqlite3.Connection, written: Sequence[Written], now: datetime) -> set[int]:
+def hold_back(connection: sqlite3.Connection, written: Sequence[Written], now: datetime) -> list[Entry]:
     """
     Fail the mails that are about to go to a suppressed address, and plan that somebody is told.
 
-    Returns their ordinals. It runs in the transaction that marks the others as under way: nothing comes between.
+    Returns what was appended to our log about them. It runs in the transaction that marks the others as under way:
+    nothing comes between.
     """
     if not connection.execute("SELECT EXISTS (SELECT 1 FROM suppressed)").fetchone()[0]:
-        return set()
+        return []
     secret = key(connection)
-    held, news = set(), []
+    news = []
     for each in written:
         address = fingerprint(secret, each.recipient)
         row = connection.execute(
@@ -91,7 +93,6 @@ def hold_back(connection: sqlite3.Connection, written: Sequence[Written], now: d
         if row is None:
             continue
         entry, reason, actor, id_, purpose, person, programme, enrolment, session = row
-        held.add(each.ordinal)
         connection.execute(
             "UPDATE mails SET status = 'failed', answer = ? WHERE ordinal = ?",
             (f"not sent, nothing goes to this address: {reason}", each.ordinal),
@@ -107,8 +108,7 @@ def hold_back(connection: sqlite3.Connection, written: Sequence[Written], now: d
         )
         news.append(News(programme, fact, actor=actor))
         tell(connection, each.ordinal, address, now)
-    append(connection, news, now)
-    return held
+    return append(connection, news, now)
 
 
 def refused(connection: sqlite3.Connection, outcome: Outcome, now: datetime) -> None:

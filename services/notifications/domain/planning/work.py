@@ -13,7 +13,7 @@ from contracts.programme import Occasion, Session
 from services.chassis.state import State
 from services.notifications.domain import entities
 from services.notifications.domain.entities import Agenda, Course, Enrolment, Invitation
-from services.notifications.domain.mails import Appointment, Detail, Planned, Taken, item_uid, mail_id
+from services.notifications.domain.mails import NO_DETAIL, Appointment, Detail, Planned, Taken, item_uid, mail_id
 from services.notifications.letters import Purpose
 
 _SOON = timedelta(hours=1)
@@ -26,16 +26,12 @@ class Work:
         self.state = state
         self.fact = fact
         self.programme = fact.subject or NO_PROGRAMME
+        self.course = entities.course_of(state, self.programme)
         self.time = fact.time
         self.mails: list[Planned] = []
         self.ids: set[str] = set()
 
     # What is known ----------------------------------------------------------------------------------------------------
-
-    @property
-    def course(self) -> Course | None:
-        """The programme that the fact is about, if it is known."""
-        return entities.course_of(self.state, self.programme)
 
     def enrolment(self, id_: str) -> Enrolment | None:
         """An enrolment of this programme, if it is known."""
@@ -69,6 +65,7 @@ class Work:
 
     def put_course(self, course: Course) -> None:
         """Store the programme."""
+        self.course = course
         self.put(entities.COURSE, course)
 
     def put_enrolment(self, enrolment: Enrolment) -> None:
@@ -89,14 +86,14 @@ class Work:
         """Note that a person is in an enrolment."""
         agenda = self.agenda(person)
         if enrolment not in agenda.enrolments:
-            self.put_agenda(dataclasses.replace(agenda, enrolments=(*agenda.enrolments, enrolment)))
+            self.put_agenda(Agenda(person, (*agenda.enrolments, enrolment), agenda.invitations))
 
     def leave(self, person: str, enrolment: str) -> None:
         """Note that a person is in an enrolment no more."""
         agenda = self.agenda(person)
         if enrolment in agenda.enrolments:
             rest = tuple(each for each in agenda.enrolments if each != enrolment)
-            self.put_agenda(dataclasses.replace(agenda, enrolments=rest))
+            self.put_agenda(Agenda(person, rest, agenda.invitations))
 
     # What is told -----------------------------------------------------------------------------------------------------
 
@@ -124,7 +121,7 @@ class Work:
                 due_at=self.time,
                 enrolment=enrolment,
                 session=session,
-                detail=detail or Detail(),
+                detail=detail or NO_DETAIL,
                 held=held,
             )
         )
@@ -195,6 +192,9 @@ class Work:
 
     def ordered(self, sessions: Iterable[str]) -> list[str]:
         """Session ids in the programme's order, those that it no longer has at the end."""
+        sessions = list(sessions)
+        if len(sessions) < 2:
+            return sessions
         course = self.course
         order = {each.id: number for number, each in enumerate(course.definition.sessions)} if course else {}
         return sorted(sessions, key=lambda id_: (order.get(id_, len(order)), id_))
@@ -212,7 +212,7 @@ class Work:
             elif invitation is not None and invitation.standing and not self.stays(person, invitation):
                 after[id_] = self.cancel(person, invitation)
         if after != known:
-            self.put_agenda(dataclasses.replace(agenda, invitations=tuple(after.values())))
+            self.put_agenda(Agenda(person, agenda.enrolments, tuple(after.values())))
 
     def invite(self, person: str, invitation: Invitation | None, session: Session, enrolment: str) -> Invitation:
         """The item as it stands after this fact, told if that is new."""

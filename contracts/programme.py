@@ -111,7 +111,7 @@ class Session(Occasion):
     @property
     def occasion(self) -> Occasion:
         """When and where alone: what makes a session 'moved' when it changes."""
-        return Occasion(
+        return Occasion.made(
             start=self.start,
             end=self.end,
             time_zone=self.time_zone,

@@ -179,7 +179,10 @@ def all_over(course: Course, at: datetime) -> bool:
     """Whether the programme had sessions and all of them ended by ``at``."""
     sessions = course.definition.sessions
     # From the last one: until that is over, it says so alone.
-    return bool(sessions) and all(is_over(each, at) for each in reversed(sessions))
+    for session in reversed(sessions):
+        if not is_over(session, at):
+            return False
+    return bool(sessions)
 
 
 def attended(course: Course, participant: Participant) -> Sequence[Session]:

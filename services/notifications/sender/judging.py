@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -82,7 +82,7 @@ def judge(due: Due, answer: transport_outcomes.Outcome, now: datetime) -> tuple[
     """What a server's answer makes of a mail, and the fact that others should know."""
     match answer:
         case transport_outcomes.Sent(reply):
-            return Outcome(due.ordinal, "sent", str(reply)), _news(due, MailSent(**_named(due)))
+            return Outcome(due.ordinal, "sent", str(reply)), _news(due, MailSent.made(**_named(due)))
         case transport_outcomes.Retry(reply):
             at = next_try(answer, now=now, first=due.first_at or now, not_after=_not_after(due))
             if at is None:
@@ -128,4 +128,4 @@ def _news(due: Due, fact: MailSent | MailFailed) -> News:
 
 def jitter(mail: str, attempt: int) -> float:
     """From -1 to 1, another for every mail and attempt, and the same whoever computes it."""
-    return int.from_bytes(hashlib.sha256(f"{mail} {attempt}".encode()).digest()[:4]) / 0x7FFFFFFF - 1
+    return zlib.crc32(f"{mail} {attempt}".encode()) / 0x7FFFFFFF - 1

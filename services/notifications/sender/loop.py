@@ -334,7 +334,8 @@ class Sender:
                 if each.written.ordinal not in claimed:
                     _MAILS.labels("suppressed", each.due.mail.purpose).inc()
             batch = [each for each in batch if each.written.ordinal in claimed]
-        answers = await asyncio.gather(*(self._deliver(each) for each in batch))
+        deliver = self._traced if tracing.is_on() else self._hand_over
+        answers = await asyncio.gather(*(deliver(each) for each in batch))
         now = self._clock()
         verdicts = Verdicts()
         fault = ""
@@ -360,7 +361,7 @@ class Sender:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _deliver(self, each: Sending) -> transport_outcomes.Outcome:
+    async def _traced(self, each: Sending) -> transport_outcomes.Outcome:
         with tracing.span(
             "send mail",
             "client",

@@ -60,13 +60,13 @@ def append(connection: sqlite3.Connection, news: Sequence[News], now: datetime) 
         caused = f'"actor":{json.dumps(actor)},' if actor is not None else ""
         # Put together by hand: making an envelope model only to write it out costs more than the row. That it reads
         # back as the envelope is tested for every type of fact.
-        body = (
+        head = (
             f'{{"specversion":"1.0","id":"{id_}","source":"{SOURCE}","type":"{type_}","subject":"{programme}",'
             f'"time":"{time}","datacontenttype":"application/json","dataschema":"{schema}",'
-            f'"position":{position},"version":{version},{because}{traced}{caused}'
-            f'"data":{data.model_dump_json(exclude_none=True)}}}'
+            f'"position":{position},"version":{version},{because}{traced}{caused}"data":'
         )
-        entries.append(Entry(position, programme, version, subject, body.encode(), id_))
+        body = b"%b%b}" % (head.encode(), data.to_json())
+        entries.append(Entry(position, programme, version, subject, body, id_))
     LOG.append(connection, entries)
     for type_, number in Counter(NAMES[type(each.data)] for each in news).items():
         FACTS_APPENDED.labels(type_).inc(number)

@@ -125,7 +125,7 @@ class _Details:
     def write(self, detail: Detail) -> str:
         if detail is NO_DETAIL:
             return _NO_DETAIL
-        written = DETAIL.dump_json(detail, exclude_defaults=True).decode()
+        written = DETAIL.serializer.to_json(detail, exclude_defaults=True).decode()
         if len(self._last) >= _DETAILS_REMEMBERED:
             self._last.clear()
         self._last[written] = detail

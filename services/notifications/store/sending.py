@@ -154,7 +154,7 @@ def begin(
 
 
 def _said(mail: Written) -> str | None:
-    return items.APPOINTMENT.dump_json(mail.said, exclude_defaults=True).decode() if mail.said else None
+    return items.APPOINTMENT.serializer.to_json(mail.said, exclude_defaults=True).decode() if mail.said else None
 
 
 class Settled(NamedTuple):

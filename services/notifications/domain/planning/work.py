@@ -30,6 +30,7 @@ class Work:
         self.time = fact.time
         self.mails: list[Planned] = []
         self.ids: set[str] = set()
+        self._agendas: dict[str, Agenda] = {}
 
     # What is known ----------------------------------------------------------------------------------------------------
 
@@ -39,7 +40,10 @@ class Work:
 
     def agenda(self, person: str) -> Agenda:
         """The person's agenda in this programme, empty for who has none."""
-        return entities.agenda_of(self.state, self.programme, person)
+        agenda = self._agendas.get(person)
+        if agenda is None:
+            agenda = self._agendas[person] = entities.agenda_of(self.state, self.programme, person)
+        return agenda
 
     def people(self) -> list[str]:
         """Everybody who has or had an agenda in this programme, in a fixed order."""
@@ -74,6 +78,7 @@ class Work:
 
     def put_agenda(self, agenda: Agenda) -> None:
         """Store a person's agenda."""
+        self._agendas[agenda.person] = agenda
         self.put(entities.agenda_key(agenda.person), agenda)
 
     def define(self, **changes: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL
@@ -47,6 +47,7 @@ class Child:
     environment: Mapping[str, str]
     directory: Path
     log: Path
+    popen: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     started: float = field(default=0.0, init=False)
     backoff: Backoff = field(default_factory=Backoff, init=False)
@@ -58,7 +59,7 @@ class Child:
             self.log.replace(self.log.with_name(self.log.name + ".old"))
         with self.log.open("ab") as output:
             self._start_of_log = output.tell()
-            self.process = subprocess.Popen(
+            self.process = self.popen(
                 self.command,
                 env=dict(self.environment),
                 cwd=self.directory,
@@ -67,7 +68,7 @@ class Child:
                 stderr=output,
                 # Ctrl-C on the terminal is for us: we end our children in order.
                 start_new_session=True,
-                preexec_fn=dies_with_its_parent(SIGKILL),  # noqa: PLW1509 - one system call, bound before the fork
+                preexec_fn=dies_with_its_parent(SIGKILL),
             )
         self.started = time.monotonic()
 

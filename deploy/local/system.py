@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -51,10 +52,11 @@ class DidNotStart(RuntimeError):  # noqa: N818 - it reads as what happened
 
 @dataclass(frozen=True, slots=True)
 class ServiceCommand:
-    """A service and the command that starts it; what it needs to know is in its environment."""
+    """A service, the command that starts it, and who does that; what it needs to know is in its environment."""
 
     name: str
     command: tuple[str, ...]
+    popen: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
 
 
 THE_SERVICES = tuple(ServiceCommand(name, (sys.executable, "-m", f"services.{name}")) for name in SERVICES)
@@ -254,6 +256,7 @@ class LocalSystem:
             ),
             directory=self.layout.database(service.name),
             log=self.layout.log(service.name),
+            popen=service.popen,
         )
 
     def _clock_file(self) -> Path | None:

@@ -32,6 +32,7 @@ from deploy.production.reload import NotReloaded, reload
 from deploy.topology import declare_at
 from tests.deploy.test_production import configured
 from tests.ports import free_ports
+from tests.warm import popen
 
 
 @pytest.fixture
@@ -218,7 +219,7 @@ def registration(production: Directory, tmp_path: Path) -> Iterator[subprocess.P
     lines = (production.path / "environment" / "registration.env").read_text().splitlines()
     own = {"DEELNAME_DATA": str(tmp_path / "data"), "DEELNAME_HTTP_PORT": str(port)}
     with (tmp_path / "registration.log").open("wb") as journal:
-        process = subprocess.Popen(
+        process = popen(
             [sys.executable, "-m", "services.registration"],
             env={**os.environ, **dict(line.split("=", 1) for line in lines), **own},
             stdout=journal,

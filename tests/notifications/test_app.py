@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from email import message_from_bytes, policy
 from pathlib import Path
 from smtplib import LMTP
-from subprocess import DEVNULL, PIPE, STDOUT, Popen
+from subprocess import DEVNULL, STDOUT, Popen
 from sys import executable
 from typing import Any
 
@@ -28,6 +28,7 @@ from services.chassis.broker import connect
 from tests.notifications.inbox import returned
 from tests.notifications.lives import Life, confirmed, messages, occasion, session, withdrawn
 from tests.notifications.test_sender import MailServer, until
+from tests.warm import popen
 
 JUNE = occasion("2023-06-20")
 
@@ -60,7 +61,7 @@ class System:
     def start(self, transport: str | None = None) -> Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DEELNAME_")}
         with (self.directory / "journal").open("ab") as journal:
-            self.process = Popen(
+            self.process = popen(
                 [executable, "-m", "services.notifications"],
                 env=environment
                 | {
@@ -319,10 +320,14 @@ def test_a_setting_that_cannot_work_is_refused_at_once_and_no_password_is_repeat
         "DEELNAME_SENDER": "Deelname <deelname@deelname.example>",
         name: value,
     }
-    process = Popen(
-        [executable, "-m", "services.notifications"], env=dict(os.environ) | settings, stdout=PIPE, stderr=STDOUT
-    )
-    output, _ = process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert word in output.decode()
-    assert "geheim" not in output.decode()
+    with (tmp_path / "output").open("w") as output:
+        process = popen(
+            [executable, "-m", "services.notifications"],
+            env=dict(os.environ) | settings,
+            stdout=output,
+            stderr=STDOUT,
+        )
+    assert process.wait(timeout=30) == 1
+    said = (tmp_path / "output").read_text()
+    assert word in said
+    assert "geheim" not in said

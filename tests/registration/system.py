@@ -32,6 +32,7 @@ from deploy.identities import REGISTRATION_INTAKE, TOPOLOGY_PARTNERS
 from deploy.streams import streams_of
 from tests.registration.conftest import ORGANISATIONS
 from tests.registration.domain.given import programme
+from tests.warm import popen
 
 PARTNERS = ("demo", "school-x")
 NOW = "2023-03-02T09:14:00Z"
@@ -75,7 +76,7 @@ class System:
         }
         environment = os.environ | {f"DEELNAME_{name}": value for name, value in settings.items()}
         with self.journal.open("ab") as journal:
-            self.process = subprocess.Popen(
+            self.process = popen(
                 [sys.executable, "-m", "services.registration"], env=environment, stdout=journal, stderr=journal
             )
         deadline = monotonic() + _PATIENCE

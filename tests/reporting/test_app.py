@@ -25,6 +25,7 @@ from services.chassis.broker import connect
 from services.reporting.app import document
 from tests.plausible import grown
 from tests.reporting.conftest import publish
+from tests.warm import popen
 
 LOGS = grown(random.Random(3).choice, 200)
 PROGRAMME = next(fact.subject for fact in LOGS.registration if fact.type == "programme.published.v1")
@@ -44,10 +45,8 @@ async def staff(production: RunningBroker, tmp_path: Path) -> AsyncIterator[Clie
         relay = await connect(production.url(service), service)
         await publish(relay, log)
         await relay.close()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.reporting",
+    process = popen(
+        [sys.executable, "-m", "services.reporting"],
         env={
             **os.environ,
             "DEELNAME_NATS_URL": production.url("reporting"),
@@ -63,7 +62,7 @@ async def staff(production: RunningBroker, tmp_path: Path) -> AsyncIterator[Clie
     yield connection
     await connection.close()
     process.terminate()
-    assert await process.wait() == 0
+    assert await asyncio.to_thread(process.wait) == 0
 
 
 async def counted(connection: Client) -> bool:

@@ -23,6 +23,7 @@ from services.reporting.rebuild import discard_leftovers
 from tests.conftest import Broker
 from tests.plausible import PlausibleLogs, grown, subject_and_body
 from tests.reporting.conftest import Reporting, publish
+from tests.warm import popen
 
 LOGS = grown(random.Random(5).choice, 400)
 
@@ -127,10 +128,8 @@ async def test_a_process_that_is_killed_meanwhile_harms_nothing(
     await everything_counted(reporting)
     await reporting.stop()
 
-    killed = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.reporting.killed_rebuild", broker.url, str(path), moment
-    )
-    assert await killed.wait() == -signal.SIGKILL
+    killed = popen([sys.executable, "-m", "tests.reporting.killed_rebuild", broker.url, str(path), moment])
+    assert await asyncio.to_thread(killed.wait) == -signal.SIGKILL
 
     discard_leftovers(path)
     again = Reporting(reporting.connection, await Projection.open(path))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from deploy.broker import ServerKind
-from deploy.local import THE_SERVICES
+from tests import warm
 from tests.notifications.inbox import returned
 from tests.system.last_release import service_of_last_release, unpack
 from tests.system.world import (
@@ -50,7 +50,7 @@ def old_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_a_service_of_the_last_release_works_among_todays_and_is_upgraded_in_place(
     old: str, old_tree: Path, tmp_path: Path, server: ServerKind
 ) -> None:
-    services = [service_of_last_release(old, old_tree) if service.name == old else service for service in THE_SERVICES]
+    services = [service_of_last_release(old, old_tree) if service.name == old else service for service in warm.SERVICES]
     async with started(tmp_path, server, services=services) as world:
         asked = await live(world, old)
         before = await everything(world)
@@ -182,7 +182,8 @@ async def uncounted(world: World) -> str:
 async def upgrade(world: World, service: str) -> None:
     """Stop it and start today's on what it left, as whoever deploys does."""
     child = world.system.children[service]
-    (child.command,) = [today.command for today in THE_SERVICES if today.name == service]
+    (today,) = [today for today in warm.SERVICES if today.name == service]
+    child.command, child.popen = today.command, today.popen
     replaced = child.process
     child.terminate()
 

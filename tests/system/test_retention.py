@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import LocalSystem
+from tests import warm
 from tests.ports import free_ports
 from tests.system.test_privacy import files, found
 from tests.system.world import around, enrolment, organisation, person, programme, session, until
@@ -21,7 +22,7 @@ STAYS = person("Xaviera Kwaadgras", "xaviera@kwaadgras-people.example")
 
 async def test_who_took_part_is_gone_when_the_term_has_passed_and_who_comes_again_is_not(tmp_path: Path) -> None:
     begun = datetime.now(UTC)
-    system = LocalSystem(tmp_path, free_ports(), partners=("demo",), now=begun.isoformat())
+    system = LocalSystem(tmp_path, free_ports(), partners=("demo",), now=begun.isoformat(), services=warm.SERVICES)
     async with system, around(system) as world:
         staff, partner = world.staff, world.partner
         await staff.register(organisation("bisc"), organisation("bieb"))

@@ -34,6 +34,7 @@ from deploy.local.processes import Child
 from deploy.local.settings import Layout
 from deploy.production.copies import look, until_whole
 from deploy.production.directory import Directory
+from tests import warm
 from tests.cluster import Cluster, configured, running
 from tests.ports import free_ports
 from tests.system.crowd import Crowd, Letters, check, mail_server, open_programmes
@@ -101,7 +102,7 @@ def services(directory: Directory, data: Path, transport: str) -> Deployed:
                 "DEELNAME_MAILS_A_MINUTE_AND_DOMAIN": "0",
             }
         command = (sys.executable, "-m", f"services.{name}")
-        children[name] = Child(name, command, inherited | settings, layout.database(name), layout.log(name))
+        children[name] = Child(name, command, inherited | settings, layout.database(name), layout.log(name), warm.popen)
     http = {name: f"http://127.0.0.1:{base + number}" for number, name in enumerate(SERVICES)}
     return Deployed(layout, directory.read().partners, children, {"http": http})
 

@@ -34,7 +34,8 @@ from nats.js.errors import NoStreamResponseError
 from nats.js.errors import NotFoundError as NotInStream
 
 from deploy.broker import ServerKind
-from deploy.local import THE_SERVICES, LocalSystem, ServiceCommand
+from deploy.local import LocalSystem, ServiceCommand
+from tests import warm
 from tests.ports import free_ports
 
 SERVICES = ("registration", "notifications", "reporting")
@@ -498,7 +499,7 @@ async def started(
     transport: str | None = None,
     say: Callable[[str], None] = print,
     *,
-    services: Sequence[ServiceCommand] = THE_SERVICES,
+    services: Sequence[ServiceCommand] = warm.SERVICES,
 ) -> AsyncIterator[World]:
     """A system on this directory, started and stopped in order, with staff and partners connected."""
     system = LocalSystem(

@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DATA ?= data
 PORT_BASE ?= 4600
-WORKERS ?= 2
+WORKERS ?= 3
+MARKS ?= not engine
 TAG ?= latest
 
 BIN := $(VENV)/bin
@@ -40,6 +41,7 @@ test: lint imports ## everything that proves it: linters, types, import rules, t
 	@$(MAKE) --no-print-directory types >.mypy.out 2>&1 & types=$$!; \
 	$(MAKE) --no-print-directory tests; tested=$$?; \
 	wait $$types; typed=$$?; cat .mypy.out; rm .mypy.out; \
+	echo "What needs a Docker engine is not in this: make tests MARKS=engine"; \
 	test $$tested -eq 0 -a $$typed -eq 0
 
 check: lint types imports ## what needs no test run
@@ -58,10 +60,12 @@ types: $(DEVELOPMENT_STAMP) ## the strict type checker
 imports: $(DEVELOPMENT_STAMP) ## who may import whom (pyproject.toml, [tool.importlinter])
 	$(BIN)/lint-imports
 
-tests: $(DEVELOPMENT_STAMP) ## the tests alone; ARGS="tests/contracts -k subjects" picks some
+tests: $(DEVELOPMENT_STAMP) ## the tests alone; ARGS="tests/contracts -k subjects" picks some, MARKS=engine those that need Docker
 	@# Tests that kill brokers and services side by side may run out of patience on a busy machine: what failed has one
 	@# more try by itself, with nothing beside it, and must pass then.
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS) || { test $$? -eq 1 && $(BIN)/pytest --last-failed $(ARGS); }
+	@# One worker more than the two processors that we count on, because tests wait a lot.
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "$(MARKS)" $(ARGS) \
+	  || { test $$? -eq 1 && $(BIN)/pytest --last-failed -m "$(MARKS)" $(ARGS); }
 
 images: ## the images that compose.yaml names, deelname-registration:latest and so on; TAG=... another tag
 	@# The machine's own network, so that packages come from where they come from outside.

@@ -21,7 +21,7 @@ from services.chassis.clock import Clock
 settings.register_profile("deelname", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("deelname")
 
-pytest_plugins = ("tests.machine",)
+pytest_plugins = ("tests.machine", "tests.tool")
 
 NOW = datetime(2023, 3, 2, 9, 14, tzinfo=UTC)
 
@@ -34,6 +34,25 @@ def pytest_configure() -> None:
             structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
         ]
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Keep a file's tests on one worker, and begin with those that may take longest.
+
+    What a module starts for its tests is then started once; files that share it name one ``xdist_group``. And no worker
+    is left alone with a long one at the end.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=_longest, reverse=True)
+
+
+def _longest(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
 
 
 class Broker(EmbeddedBroker):

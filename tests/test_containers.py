@@ -23,8 +23,6 @@ from tests.containers import ContainerBroker, NoEngine
 from tests.deploy.conftest import visit
 from tests.ports import free_ports
 
-pytestmark = pytest.mark.xdist_group("containers")
-
 KINDS = [
     pytest.param(EmbeddedBroker, id="embedded"),
     pytest.param(ContainerBroker, id="container", marks=pytest.mark.engine),

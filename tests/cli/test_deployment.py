@@ -11,8 +11,8 @@ import pytest
 from deploy import topology
 from deploy.embedded import EmbeddedBroker
 from deploy.production.directory import Directory
-from tests.cli.conftest import invoke
 from tests.ports import free_ports
+from tests.tool import invoke
 
 
 @pytest.fixture(scope="module")

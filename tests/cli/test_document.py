@@ -9,7 +9,8 @@ import pytest
 from cli.document import Mistakes, read
 from cli.failure import Failure
 from contracts.programme import Programme
-from tests.cli.conftest import definition, invoke
+from tests.cli.conftest import definition
+from tests.tool import invoke
 
 GOOD = definition("gesprek-2023")
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from cli.endpoints import find
-from tests.cli.conftest import Deelname, invoke
+from tests.cli.conftest import Deelname
 from tests.conftest import Broker
 from tests.ports import free_ports
+from tests.tool import invoke
 
 # One system for all of them, not one for each worker.
-pytestmark = pytest.mark.xdist_group("cli")
+pytestmark = pytest.mark.xdist_group("running")
 
 
 def write(path: Path, url: str, identity: str = "staff") -> Path:

@@ -10,10 +10,11 @@ import pytest
 
 from cli.intake_files import IntakeMessage, judge, read_messages
 from contracts.intake import LARGEST
-from tests.cli.conftest import Deelname, invoke
+from tests.cli.conftest import Deelname
+from tests.tool import invoke
 
 # One system for all of them, not one for each worker.
-pytestmark = pytest.mark.xdist_group("cli")
+pytestmark = pytest.mark.xdist_group("running")
 
 
 def message(id_: str, programme: str = "gesprek", name: str = "Anna", **changes: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from cli.__main__ import app
-from tests.cli.conftest import invoke
+from tests.tool import invoke
 
 _ROOT: Any = typer.main.get_command(app)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import invoke
 from tests.ports import free_ports
+from tests.tool import invoke
 
 
 @pytest.mark.parametrize("command", ["up", "demo"])

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import invoke
+from tests.tool import invoke
+
+pytestmark = pytest.mark.xdist_group("running")
 
 
 def reports(running: Path, token: str) -> int:

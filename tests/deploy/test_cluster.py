@@ -20,8 +20,8 @@ from deploy.production.deployment import Node, NotADeployment
 from deploy.production.directory import Directory
 from services.chassis.broker import connect
 from services.chassis.relay import publish_batch
-from tests.cli.conftest import invoke
 from tests.cluster import NAMES, Cluster, configured, running
+from tests.tool import invoke
 
 THREE = tuple(Node(name=name, host=f"nats-{name}.example.org") for name in NAMES)
 

@@ -11,9 +11,9 @@ import urllib.request
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from http.client import HTTPResponse
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from pydantic import BaseModel
 
 from contracts.problem import Problem
@@ -31,6 +31,9 @@ from services.reporting.projection import Projection
 from services.reporting.web import prefers_csv
 from services.reporting.words import WORDS
 from tests.plausible import grown, subject_and_body
+
+on_the_site = pytest.mark.asyncio(loop_scope="module")
+"""In the loop of the one site that all of these ask."""
 
 LOGS = grown(random.Random(11).choice, 400)
 PAGES = ["/", "/programmes/{programme}", "/participation/municipality", "/participation/theme", "/themes/vluchtelingen"]
@@ -64,9 +67,9 @@ def _lower(headers: object) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}  # type: ignore[attr-defined]  # a Message
 
 
-@pytest.fixture
-async def site(path: Path) -> AsyncIterator[Site]:
-    projection = await Projection.open(path)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    projection = await Projection.open(tmp_path_factory.mktemp("site") / "reporting.db")
     for stream, log in zip(store.STREAMS, (LOGS.registration, LOGS.notifications), strict=True):
         await projection.apply(stream, [Message(n, *subject_and_body(fact)) for n, fact in enumerate(log, 1)])
     reports, port, stop = Reports(projection), free_port(), asyncio.Event()
@@ -86,6 +89,7 @@ async def site(path: Path) -> AsyncIterator[Site]:
     await projection.close()
 
 
+@on_the_site
 @pytest.mark.parametrize(
     ("address", "model"),
     [
@@ -110,6 +114,7 @@ async def test_an_answer_is_what_its_contract_says(site: Site, address: str, mod
     assert (await site.get(address + ("&" if "?" in address else "?") + "format=csv"))[2] == body
 
 
+@on_the_site
 @pytest.mark.parametrize(
     ("address", "status"),
     [
@@ -127,6 +132,7 @@ async def test_a_failure_is_told_as_problem_details(site: Site, address: str, st
     assert Problem.model_validate_json(body).status == status
 
 
+@on_the_site
 @pytest.mark.parametrize("lang", ["nl", "en"])
 @pytest.mark.parametrize("address", PAGES)
 async def test_a_page_can_be_read_by_all(site: Site, address: str, lang: str) -> None:
@@ -150,6 +156,7 @@ async def test_a_page_can_be_read_by_all(site: Site, address: str, lang: str) ->
     assert "=HYPERLINK(&#34;" in body or "=HYPERLINK" not in body
 
 
+@on_the_site
 @pytest.mark.parametrize("address", PAGES)
 async def test_every_link_of_a_page_leads_somewhere(site: Site, address: str) -> None:
     page = _Page()
@@ -159,6 +166,7 @@ async def test_every_link_of_a_page_leads_somewhere(site: Site, address: str) ->
         assert status == 200, link
 
 
+@on_the_site
 async def test_a_page_that_does_not_exist_is_a_page_too(site: Site) -> None:
     status, headers, body = await site.get("/programmes/%3Cscript%3Ealert(1)?lang=en")
     assert status == 404
@@ -167,6 +175,7 @@ async def test_a_page_that_does_not_exist_is_a_page_too(site: Site) -> None:
     assert "<script>" not in body
 
 
+@on_the_site
 async def test_the_style_keeps_its_contrast(site: Site) -> None:
     """WCAG 2.2, 1.4.3: at least 4.5 to 1, on white and on the shaded heads of tables."""
     style = (await site.get("/style.css"))[2]
@@ -235,6 +244,7 @@ class _Page(HTMLParser):
         assert not any(name.startswith("on") for name in attributes)
 
 
+@on_the_site
 @pytest.mark.parametrize("address", ["/api/programmes", "/api/participation/theme", "/", "/programmes/{programme}"])
 async def test_reports_are_for_staff(site: Site, address: str) -> None:
     for authorization in ("", "Bearer wrong", "Basic eDp3cm9uZw=="):
@@ -246,6 +256,7 @@ async def test_reports_are_for_staff(site: Site, address: str) -> None:
     assert status == 200
 
 
+@on_the_site
 async def test_the_style_and_the_description_are_everybodys(site: Site) -> None:
     assert (await site.get("/style.css", authorization=""))[0] == 200
     assert (await site.get("/openapi.json", authorization=""))[0] == 200

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from deploy.broker import ServerKind
-from tests.cli.conftest import invoke
 from tests.system.world import World, enrolment, organisation, person, programme, session, started
+from tests.tool import invoke
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("backup")]
+pytestmark = pytest.mark.timeout(300)
 
 ID = "kept"
 

@@ -40,7 +40,6 @@ TAG = f"test-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.timeout(1500),
-    pytest.mark.xdist_group("compose"),
 ]
 in_one_loop = pytest.mark.asyncio(loop_scope="module")
 

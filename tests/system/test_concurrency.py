@@ -16,7 +16,6 @@ from tests.system.world import Answer, Json, World, enrolment, organisation, per
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("concurrency"),
 ]
 
 ID = "rush"

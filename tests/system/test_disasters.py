@@ -18,7 +18,6 @@ from tests.system.world import SERVICES, Json, World, started, until
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(400),
-    pytest.mark.xdist_group("disasters"),
 ]
 
 

@@ -24,15 +24,14 @@ from deploy.production.certificates import make_certificates
 from deploy.production.directory import Directory
 from deploy.streams import streams_of
 from deploy.topology import declare_streams
-from tests.cli.conftest import invoke
 from tests.deploy.conftest import visit
 from tests.ports import free_ports
 from tests.system.world import Json, World, enrolment, organisation, person, programme, session, started, until
+from tests.tool import invoke
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("doctor"),
 ]
 
 

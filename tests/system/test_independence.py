@@ -23,7 +23,7 @@ FOR_OPERATIONS = ("deploy/Dockerfile", "deploy/kubernetes/", "deploy/monitoring/
 EXTRAS = {"services.chassis.dates": "babel"}
 """Modules of the chassis for those services alone that ask for a package with it."""
 
-pytestmark = [pytest.mark.xdist_group("independence"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 def uv(*arguments: str | Path) -> None:

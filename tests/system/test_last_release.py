@@ -33,7 +33,7 @@ from tests.system.world import (
     until,
 )
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("last-release")]
+pytestmark = pytest.mark.timeout(180)
 
 ID, LATER = "life", "afterwards"
 ANNA, BRAM, CARLA, DAAN, ELS = (

@@ -39,7 +39,6 @@ from tests.system.world import (
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("observability"),
 ]
 
 MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"

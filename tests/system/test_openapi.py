@@ -26,7 +26,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.cli.conftest import invoke, running  # noqa: F401 - a fixture
+from tests.tool import invoke
+
+pytestmark = pytest.mark.xdist_group("running")
 
 CHECKS = [
     not_a_server_error,
@@ -71,7 +73,7 @@ class Faces:
 
 
 @pytest.fixture(scope="module")
-def faces(running: Path) -> Faces:  # noqa: F811 - it is that fixture
+def faces(running: Path) -> Faces:
     return Faces(running)
 
 

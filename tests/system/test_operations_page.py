@@ -25,7 +25,7 @@ from cli.doctor.findings import Section
 from tests.ports import free_ports
 from tests.system.world import enrolment, person, programme, session
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("operations page")]
+pytestmark = pytest.mark.timeout(900)
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operations.md"

@@ -13,7 +13,6 @@ from tests.system.world import Json, World, enrolment, organisation, person, pro
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("poison"),
 ]
 
 ID = "poisoned"

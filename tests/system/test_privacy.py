@@ -20,7 +20,6 @@ from tests.system.world import organisation as an_organisation
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("privacy"),
 ]
 
 ID = "quiet"

@@ -13,7 +13,6 @@ from tests.system.world import World, enrolment, organisation, person, programme
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("rebuild"),
 ]
 
 ID = "counted"

@@ -13,7 +13,7 @@ from tests.ports import free_ports
 from tests.system.test_privacy import files, found
 from tests.system.world import around, enrolment, organisation, person, programme, session, until
 
-pytestmark = [pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 GOES = person("Quintijn Xylander-Dwars", "quintijn@dwars-people.example")
 REFUSED = person("Zwaantje Yperman", "zwaantje@yperman-people.example", "en")

@@ -27,7 +27,6 @@ from tests.system.world import (
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("story"),
 ]
 
 ID = "story"

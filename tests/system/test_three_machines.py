@@ -40,7 +40,7 @@ from tests.ports import free_ports
 from tests.system.crowd import Crowd, Letters, check, mail_server, open_programmes
 from tests.system.world import ACK_WAIT, SERVICES, Json, Partner, Staff, World, until
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("three machines")]
+pytestmark = pytest.mark.timeout(400)
 
 KILLS = 3
 PACE = 0.25

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from tests.ports import free_ports
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "deploy" / "demo"
 START = "2023-02-06T09:00:00+01:00"
 _SETTINGS = ("DEELNAME_ENDPOINTS", "DEELNAME_NATS_URL", "DEELNAME_NATS_NAME", "LC_ALL", "LC_MESSAGES", "LANG")

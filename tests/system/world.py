@@ -31,7 +31,6 @@ import nats.errors
 from icalendar import Calendar
 from nats.aio.client import Client
 from nats.js.errors import NoStreamResponseError
-from nats.js.errors import NotFoundError as NotInStream
 
 from deploy.broker import ServerKind
 from deploy.local import LocalSystem, ServiceCommand
@@ -218,15 +217,21 @@ class Staff:
 
     async def stream(self, name: str) -> list[tuple[int, str, Json]]:
         """What the broker holds of a log: sequence, subject and content of each message."""
-        jetstream = self.connection.jetstream(timeout=10)
-        last = (await jetstream.stream_info(name)).state.last_seq
-        found = []
-        for sequence in range(1, last + 1):
-            try:
-                raw = await jetstream.get_msg(name, sequence, direct=True)
-            except NotInStream:
-                continue
-            found.append((sequence, raw.subject or "", json.loads(raw.data or b"")))
+        found: list[tuple[int, str, Json]] = []
+        inbox = await self.connection.subscribe(self.connection.new_inbox())
+        left = True
+        while left:
+            question = {"seq": found[-1][0] + 1 if found else 1, "batch": 1000}
+            await self.connection.publish(f"$JS.API.DIRECT.GET.{name}", json.dumps(question).encode(), inbox.subject)
+            headers: dict[str, str] = {}
+            while "Status" not in headers:
+                message = await inbox.next_msg(timeout=10)
+                headers = message.headers or {}
+                if "Nats-Sequence" in headers:
+                    found.append((int(headers["Nats-Sequence"]), headers["Nats-Subject"], json.loads(message.data)))
+            # 204 ends a batch and says how many messages follow it, 404 says that there are none at all.
+            left = int(headers.get("Nats-Num-Pending", 0)) > 0
+        await inbox.unsubscribe()
         return found
 
 

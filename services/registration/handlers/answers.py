@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic_core import to_json
+
 from contracts.base import Message
 from contracts.commands import EnrolmentReceipt, EnrolmentResult
 from contracts.enrolment import Reason
@@ -88,19 +90,14 @@ def needs_confirmation(told: Sequence[Told]) -> Answer:
 def enrolment_result(
     state: ProgrammeState, enrolment: str, facts: Sequence[RegistrationFact], place: int | None = None
 ) -> Answer:
-    """How an enrolment stands now."""
+    """How an enrolment stands now: an ``EnrolmentResult``, written at once: making one first takes twice as long."""
     stands = state.enrolments[enrolment]
-    waits = stands.status == "waiting"
-    return result(
-        EnrolmentResult.made(
-            enrolment=enrolment,
-            programme=state.id,
-            status=stands.status,
-            place=(place or state.place(enrolment)) if waits else None,
-            missing=stands.missing if stands.active else (),
-            facts=names(facts),
-        )
-    )
+    told: dict[str, object] = {"enrolment": enrolment, "programme": state.id, "status": stands.status}
+    if stands.status == "waiting":
+        told["place"] = place or state.place(enrolment)
+    told["missing"] = stands.missing if stands.active else ()
+    told["facts"] = names(facts)
+    return Answer(200, to_json(told))
 
 
 def receipt(programme: str, expected: EnrolmentConfirmed | EnrolmentWaitlisted) -> Answer:

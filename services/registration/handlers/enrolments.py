@@ -50,13 +50,7 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
         participants, newcomers = _participants(batch, body.participants, people, candidates)
         organisation = batch.registry.organisations.get(body.organisation) if body.organisation else None
         asked = domain.RequestEnrolment(
-            enrolment=enrolment,
-            organisation_id=body.organisation,
-            organisation=organisation,
-            participants=participants,
-            channel=arrival.channel,
-            source=arrival.source,
-            now=arrival.now,
+            enrolment, body.organisation, organisation, participants, arrival.channel, arrival.source, arrival.now
         )
         decision = decide(state, asked)
         if isinstance(decision, Rejected):
@@ -175,8 +169,10 @@ def _note_diets(
     batch: Batch, state: ProgrammeState, asking: Sequence[ParticipantRequest], participants: Sequence[Participant]
 ) -> None:
     """Remember what people do not eat, where there is something to eat."""
+    if not state.definition or not any(session.lunch for session in state.definition.sessions):
+        return
     for one, participant in zip(asking, participants, strict=True):
-        if one.diet and state.definition and any(session.lunch for session in state.definition.sessions):
+        if one.diet:
             terms.say(batch.connection, participant.person, state.id, "diet", one.diet)
 
 

@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from contracts.commands import EnrolmentResult
 from contracts.enrolment import Participant
 from contracts.facts import (
     EnrolmentConfirmed,
@@ -25,6 +26,7 @@ from contracts.programme import Programme, WaitingList
 from services.registration.batch import Batch, Memory
 from services.registration.domain import Command, ProgrammeState, Rejected, decide, evolve
 from services.registration.domain import commands as asked
+from services.registration.handlers.answers import enrolment_result
 from tests.registration.domain.given import NOW, SEATS, programme, publish, track
 
 PERSONS = [f"person-{number}" for number in range(14)]
@@ -133,6 +135,9 @@ class Life(RuleBasedStateMachine):
             if isinstance(fact, EnrolmentRefused):
                 assert all(reason.nl and reason.en for reason in fact.reasons)
         self.bodies += [entry.body for entry in batch.entries]
+        for enrolment in {getattr(fact, "enrolment", None) for fact in decision} & set(self.state.enrolments):
+            answer = enrolment_result(self.state, enrolment, decision)
+            assert EnrolmentResult.model_validate_json(answer.body, extra="forbid").to_json() == answer.body
 
     def order_is_respected(self, fact: RegistrationFact, *, by_staff: bool) -> None:
         """Nobody gets a place before one who waits, came earlier and would fit; in order, before anyone who could."""

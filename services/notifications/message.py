@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 from services.notifications.hygiene import UnusableAddress, ascii_domain, line, mailbox, shortened
-from services.notifications.letters import Address, Contact, Letter
+from services.notifications.letters import Address, Contact, Letter, Undeliverable
 from services.notifications.quoted import LONGEST_BODY_LINE
 from services.notifications.rendering import Rendered
 
@@ -74,11 +74,12 @@ def compose(
     threading = "" if in_reply_to is None else f"In-Reply-To: {_checked_id(in_reply_to)}\r\n"
     if thread := references if in_reply_to is None or in_reply_to in references else (*references, in_reply_to):
         threading += "References: " + "\r\n ".join(map(_checked_id, thread)) + "\r\n"
+    subject = _subject if isinstance(letter.occasion, Undeliverable) else _often_told
     headers = (
         f"Date: {_date(date, date.utcoffset())}\r\n"
         f"{_often_used('From', sender)}\r\n"
         f"{_address_header('To', Address(letter.recipient.name, letter.recipient.mailbox))}\r\n"
-        f"{_subject(rendered.subject)}\r\n"
+        f"{subject(rendered.subject)}\r\n"
         f"Message-ID: {_checked_id(message_id)}\r\n"
         f"{threading}"
         f"{_reply_to(letter.programme.enrolment, letter.programme.content)}"
@@ -129,9 +130,12 @@ def _date(date: datetime, offset: timedelta | None) -> str:
     )
 
 
-@lru_cache(maxsize=256)
 def _subject(subject: str) -> str:
     return f"Subject: {_unstructured(shortened(line(subject), LONGEST_SUBJECT), len('Subject: '))}"
+
+
+_often_told = lru_cache(maxsize=256)(_subject)
+"""For subjects that many recipients read; those that name a person are not kept."""
 
 
 @lru_cache(maxsize=256)

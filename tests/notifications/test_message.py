@@ -6,6 +6,7 @@ import email.policy
 import email.quoprimime
 import os
 import re
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.message import EmailMessage
@@ -20,7 +21,16 @@ from hypothesis import strategies as st
 
 from services.notifications import message
 from services.notifications.hygiene import UnusableAddress, line, shortened
-from services.notifications.letters import Address, Confirmation, Contact, Invite, Letter, Recipient
+from services.notifications.letters import (
+    Address,
+    Confirmation,
+    Contact,
+    Invite,
+    Letter,
+    Occasion,
+    Recipient,
+    Undeliverable,
+)
 from services.notifications.quoted import Piece, quoted_printable
 from services.notifications.rendering import Rendered
 from tests.notifications.samples import (
@@ -377,3 +387,19 @@ def test_replies_go_to_the_first_contact_that_can_be_reached() -> None:
 def test_both_languages_have_their_own_mail() -> None:
     assert RECIPIENTS["nl"].language != RECIPIENTS["en"].language
     assert parsed(MAILS["01-confirmation.nl"][2])["Subject"] != parsed(MAILS["01-confirmation.en"][2])["Subject"]
+
+
+@pytest.mark.parametrize(
+    "occasion", [Undeliverable("Ada van Elders"), Invite(WORK_1, CALENDAR)], ids=lambda each: each.purpose
+)
+def test_who_a_mail_was_about_is_not_kept_in_memory(occasion: Occasion) -> None:
+    sample = letter(occasion)._replace(recipient=Recipient("Zoë van Dam", "zoe@elsewhere.example"))
+    rendered = render(occasion)
+    personal = [sample.recipient.name, sample.recipient.mailbox]
+    if isinstance(occasion, Undeliverable):
+        personal.append(rendered.subject)
+        assert occasion.name in rendered.subject
+    before = [sys.getrefcount(each) for each in personal]
+    renderer().render(sample)
+    raw_mail(rendered, sample)
+    assert [sys.getrefcount(each) for each in personal] == before

@@ -48,7 +48,7 @@ async def start() -> None:
 
     async def answer_what_was_taken() -> None:
         for call in held:
-            await call.reply(b"done")
+            call.reply(b"done")
 
     await run(
         application("Test", "1", "A service.", Health(database)),

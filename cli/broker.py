@@ -51,7 +51,7 @@ def configure(
     port: Annotated[int | None, typer.Option(help="Where the broker listens. Default: 4222.")] = None,
     host: Annotated[str | None, typer.Option(help="On which address it listens. Default: 0.0.0.0.")] = None,
     monitoring: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Its monitoring pages. Default: 127.0.0.1:8222.")
+        str | None, typer.Option(metavar="HOST:PORT|off", help="Its monitoring pages. Default: 127.0.0.1:8222.")
     ] = None,
     store: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the broker keeps the streams. Default: /data.")
@@ -111,11 +111,13 @@ def configure(
         "broker_at": broker_at,
         "secrets_at": secrets_at,
     }
-    if monitoring is not None:
+    if monitoring not in (None, "off"):
         chosen["monitoring_host"], _, chosen["monitoring_port"] = monitoring.rpartition(":")
     production = deployment.module("deploy.production.directory")
     with deployment.failures():
         chosen = {key: value for key, value in chosen.items() if value is not None}
+        if monitoring == "off":
+            chosen["monitoring_port"] = None
         if node:
             chosen["nodes"] = tuple(production.Node.parse(text) for text in node)
         elif alone:

@@ -49,7 +49,11 @@ def up(
         typer.Option(metavar="INSTANT|FILE", help="Another time than the real one, such as 2023-03-02T09:00Z."),
     ] = None,
     transport: Annotated[
-        str | None, typer.Option(help="How mail leaves: smtp://…, smtps://…, maildir:DIR. Default: maildir:DIR/mail.")
+        str | None,
+        typer.Option(
+            envvar="DEELNAME_TRANSPORT",
+            help="How mail leaves: smtp://…, smtps://…, maildir:DIR. Default: maildir:DIR/mail.",
+        ),
     ] = None,
 ) -> None:
     """Start everything, empty or where it was left, until Ctrl-C."""

@@ -73,7 +73,7 @@ def examine(report: Report, endpoints: Endpoints, addresses: dict[str, str], *, 
         with Connection(endpoints.access("staff")) as connection:
             for service in SERVICES:
                 if service in answering or service not in addresses:
-                    _examine_over_broker(report, connection, service)
+                    _examine_over_broker(report, connection, service, runs=service in answering)
             _examine_mails(report, connection)
 
 
@@ -229,7 +229,7 @@ def _examine_clocks(
 # Over the broker ------------------------------------------------------------------------------------------------------
 
 
-def _examine_over_broker(report: Report, connection: Connection, service: str) -> None:
+def _examine_over_broker(report: Report, connection: Connection, service: str, *, runs: bool) -> None:
     entity, verb, question, answer = _ASKED[service]
     try:
         connection.ask(service, entity, verb, question, answer, patience=_PATIENCE)
@@ -245,8 +245,9 @@ def _examine_over_broker(report: Report, connection: Connection, service: str) -
         report.add(
             service,
             "no-answer-over-the-broker",
-            f"it runs, and does not answer over the broker: {failure.what}",
-            "Compare its DEELNAME_NATS_… settings with the broker's; its log says whether it is let in.",
+            f"it {'runs, and ' if runs else ''}does not answer over the broker: {failure.what}",
+            ("" if runs else "Start it. ")
+            + "Where it runs, compare its DEELNAME_NATS_… settings with the broker's; its log says whether it is let in.",
             "a-service-does-not-answer",
         )
     else:
@@ -266,22 +267,24 @@ def _examine_mails(report: Report, connection: Connection) -> None:
         (
             len(uncertain.mails),
             "mails-uncertain",
-            "of {} nobody knows whether they arrived.",
-            "deelname mail list --status uncertain; then 'deelname mail retry MAIL' for each that should go again.",
+            "of how many nobody knows whether they arrived: {}.",
+            "'deelname mail list --status uncertain' lists them; then 'deelname mail retry MAIL' for each that should go"
+            " again.",
             "mails-of-unknown-fate",
         ),
         (
             len(failed.mails),
             "mails-failed",
-            "{} did not arrive.",
-            "deelname mail list --status failed says why; the programmes' contacts were told.",
+            "how many did not arrive: {}.",
+            "'deelname mail list --status failed' says why; once it is mended, 'deelname mail retry MAIL' for each. Of"
+            " addresses that do not exist the programmes' contacts were told.",
             "addresses-to-which-nothing-is-sent",
         ),
         (
             len(suppressed.suppressed),
             "addresses-suppressed",
-            "{} addresses get nothing, because mails to them came back.",
-            "deelname mail suppressed lists them; correct a person's address, or 'deelname mail lift' one.",
+            "how many addresses get nothing, because mails to them came back: {}.",
+            "'deelname mail suppressed' lists them; correct a person's address, or 'deelname mail lift' one.",
             "addresses-to-which-nothing-is-sent",
         ),
     )

@@ -1,21 +1,12 @@
-"""
-The runbook's commands, run in its order on a system of their own.
-
-A section is added by writing it: its blocks ``sh run`` are run where they stand, in the directory that holds the
-system's ``./data``, by bash, which stops at the first command that fails. ``sh run exit=N`` is meant to end with N. A
-block ``text output`` behind one names lines that its output must hold.
-"""
+"""The runbook's commands, run in its order: see ``runbook/page.py`` for how the page says what is to be run."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
+import resource
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -23,124 +14,106 @@ import pytest
 
 from cli.doctor.findings import Section
 from tests.ports import free_ports
+from tests.system.moody import moody_server
+from tests.system.runbook.page import PAGE, ROOT, Block, Trouble, UnknownBlock, read
+from tests.system.runbook.terminal import Terminal
+from tests.system.runbook.troubles import PROGRAMME, TROUBLES, Surroundings
 from tests.system.world import enrolment, person, programme, session
 
 pytestmark = pytest.mark.timeout(900)
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "operations.md"
-_FENCE = re.compile(r"^```(?P<info>.*)\n(?P<body>(?:.*\n)*?)```$", re.MULTILINE)
-_RUN = re.compile(r"sh run(?: exit=(?P<code>\d+))?")
-
-
-@dataclass(frozen=True)
-class Block:
-    """Commands of the page, and what is expected of them."""
-
-    section: str
-    line: int
-    script: str
-    code: int
-    output: tuple[str, ...]
-
-
-def headings(text: str) -> list[tuple[int, str]]:
-    """Where each heading stands, and how links name it."""
-    return [
-        (match.start(), re.sub(r"[^a-z0-9 -]", "", match[1].lower()).replace(" ", "-"))
-        for match in re.finditer(r"^#+ (.+)$", _FENCE.sub(lambda fence: " " * len(fence[0]), text), re.MULTILINE)
-    ]
-
-
-def blocks(text: str) -> list[Block]:
-    """Every block that is to be run, in order."""
-    found: list[Block] = []
-    for fence in _FENCE.finditer(text):
-        info = fence["info"].strip()
-        if run := _RUN.fullmatch(info):
-            section = [name for start, name in headings(text) if start < fence.start()][-1]
-            line = text.count("\n", 0, fence.start()) + 1
-            found.append(Block(section, line, fence["body"], int(run["code"] or 0), ()))
-        elif info == "text output":
-            last = found.pop()
-            found.append(Block(last.section, last.line, last.script, last.code, tuple(fence["body"].splitlines())))
-        else:
-            assert info in ("", "text"), f"the block '{info}' would not be run"
-    return found
-
-
 TEXT = PAGE.read_text(encoding="utf-8")
+THE_PAGE = read(TEXT)
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory with the files that the page takes for granted; whatever still runs there is ended."""
-    place = tmp_path_factory.mktemp("page")
-    shutil.copyfile(ROOT / "deploy" / "demo" / "organisations.csv", place / "organisations.csv")
-    definition = programme("runbook", sessions=[session("only", 6)])
-    (place / "programme.yaml").write_text(json.dumps(definition))
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with the files that the page takes for granted."""
+    shutil.copyfile(ROOT / "deploy" / "demo" / "organisations.csv", tmp_path / "organisations.csv")
+    definition = programme(PROGRAMME, sessions=[session("only", 6)])
+    (tmp_path / "programme.yaml").write_text(json.dumps(definition))
     request = {
         "specversion": "1.0",
         "id": "r-1",
         "source": "demo",
         "type": "enrolment.request.v1",
         "time": "2023-03-02T09:14:00Z",
-        "data": enrolment("runbook", person("Noor de Wit", "noor@zeist.example")),
+        "data": enrolment(PROGRAMME, person("Noor de Wit", "noor@zeist.example")),
     }
-    (place / "requests.jsonl").write_text(json.dumps(request) + "\n")
-    try:
-        yield place
-    finally:
-        for endpoints in place.glob("*/endpoints.json"):
-            run("deelname down", place, PATH=_path(), ENDPOINTS=str(endpoints))
+    (tmp_path / "requests.jsonl").write_text(json.dumps(request) + "\n")
+    (tmp_path / "poison.jsonl").write_text(json.dumps(request | {"type": "enrolment.celebrate.v1"}) + "\n")
+    return tmp_path
 
 
-def _path() -> str:
-    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+@pytest.fixture
+def around(place: Path) -> Iterator[Surroundings]:
+    """Those around the system, with a mail server that has moods."""
+    with moody_server() as (moody, transport):
+        yield Surroundings(place, moody, transport)
 
 
-def run(script: str, place: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run commands as somebody types them, without settings of ours in the environment."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("DEELNAME_", "OTEL_"))}
-    if "ENDPOINTS" in more:
-        more["DEELNAME_ENDPOINTS"] = more.pop("ENDPOINTS")
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=place,
-        env=environment | {"PATH": _path(), "LANG": "C.UTF-8"} | more,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
+@pytest.fixture
+def terminal(around: Surroundings) -> Iterator[Terminal]:
+    """Where the commands are typed; the ports are this run's, and what stays of it is ended."""
+    nodes = free_ports(6)
+    terminal = Terminal(
+        around.place,
+        DEELNAME_TRANSPORT=around.transport,
+        PORT_BASE=str(free_ports(5)),
+        NATS_LISTEN="127.0.0.1",
+        NATS_PORT=str(free_ports(1)),
+        # What three machines have three times can be had once here.
+        MONITORING="off",
+        HTTP_BASE=str(free_ports(3)),
+        **{f"NODE_{name}": f"localhost:{nodes + 2 * at}:{nodes + 2 * at + 1}" for at, name in enumerate("ABC")},
     )
+    try:
+        yield terminal
+    finally:
+        terminal.close()
 
 
-def test_the_commands_of_the_runbook_do_what_it_says(place: Path) -> None:
-    base = str(free_ports(5))
-    sections = []
-    for block in blocks(TEXT):
-        ended = run(block.script, place, PORT_BASE=base)
-        said = f"{PAGE.name}:{block.line} ({block.section})\n{block.script}\n{ended.stdout}\n{ended.stderr}"
-        assert ended.returncode == block.code, said
-        for line in block.output:
-            assert line in ended.stdout, said
-        sections.append(block.section)
-    assert len(set(sections)) >= 12
+def test_the_commands_of_the_runbook_do_what_it_says(
+    around: Surroundings, terminal: Terminal, record_property: Callable[[str, object], None]
+) -> None:
+    begun = time.monotonic()
+    for step in THE_PAGE.steps:
+        if isinstance(step, Trouble):
+            TROUBLES[step.name](around)
+            continue
+        ended = terminal.run(step.script)
+        said = f"{PAGE.name}:{step.line} ({step.section})\n{step.script}\n{ended.stdout}\n{ended.stderr}"
+        assert ended.returncode == step.code, said
+        for line in step.output:
+            assert line in ended.stdout, f"{line}\n{said}"
+    terminal.close()
+    spent = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    processor = sum(each.ru_utime + each.ru_stime for each in spent)
+    record_property("told", f"{time.monotonic() - begun:.0f} s, {processor:.0f} s of processor time in this process")
+
+
+def test_every_block_and_every_command_that_a_sentence_names_is_run() -> None:
+    assert THE_PAGE.named - THE_PAGE.run == set()
+    assert {step.name for step in THE_PAGE.steps if isinstance(step, Trouble)} == set(TROUBLES)
+    for block in THE_PAGE.elsewhere:
+        path, _, name = block.test.partition("::")
+        assert f"def {name}(" in (ROOT / path).read_text(), f"line {block.line}: there is no {block.test}"
 
 
 def test_the_page_has_a_section_for_each_finding_of_the_doctor() -> None:
-    names = [name for _, name in headings(TEXT)]
-    assert len(names) == len(set(names))
-    assert set(get_args(Section)) - set(names) == set()
+    assert len(THE_PAGE.headings) == len(set(THE_PAGE.headings))
+    assert set(get_args(Section)) - set(THE_PAGE.headings) == set()
 
 
 def test_the_page_covers_what_an_operator_may_meet() -> None:
-    assert {name for _, name in headings(TEXT)} >= {
+    run = {step.section for step in THE_PAGE.steps if isinstance(step, Block)}
+    assert run >= {
         "broker-disk-lost",
         "database-lost",
         "mail-relay-down",
         "poisoned-intake",
         "a-persons-data-to-be-erased",
+        "a-deployment",
         "a-new-partner",
         "a-bigger-machine",
         "three-machines",
@@ -149,8 +122,26 @@ def test_the_page_covers_what_an_operator_may_meet() -> None:
 
 
 def test_a_block_that_fails_and_one_that_says_something_else_are_noticed(tmp_path: Path) -> None:
-    page = "# A\n\n```sh run exit=3\necho so\nexit 3\n```\n\n```text output\nso\n```\n\n## B\n\n```sh run\nfalse\n```\n"
-    first, second = blocks(page)
+    page = read(
+        "# A\n\n```sh run exit=3\necho so\nexit 3\n```\n\n```text output\nso\n```\n\n"
+        "## B\n\n```sh run\nfalse\ndeelname --version\n```\n\nThen `deelname mail list` and `deelname down`.\n"
+    )
+    first, second = page.steps
+    assert isinstance(first, Block)
+    assert isinstance(second, Block)
     assert (first.section, first.code, first.output) == ("a", 3, ("so",))
-    assert run(first.script, tmp_path).returncode == 3
-    assert (second.section, run(second.script, tmp_path).returncode) == ("b", 1)
+    assert page.named == {"deelname mail list", "deelname down"}
+    terminal = Terminal(tmp_path)
+    try:
+        assert terminal.run(first.script).returncode == 3
+        ended = terminal.run(second.script)
+        assert (second.section, ended.returncode, ended.stdout) == ("b", 1, "")
+        assert terminal.run("deelname --version | grep deelname; deelname nonsense").returncode == 2
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("info", ["", "sh", "bash", "sh run exit"])
+def test_a_block_that_nobody_runs_is_noticed(info: str) -> None:
+    with pytest.raises(UnknownBlock, match="line 3"):
+        read(f"# A\n\n```{info}\ndeelname down\n```\n")

@@ -122,6 +122,10 @@ class Intake:
             answer = await self._writer.perform(given_up)
             outcome = "given_up"
         _OUTCOMES.labels(read.source, outcome).inc()
+        if outcome == "refused" and read.problem is not None:
+            # What was not understood may hold anything; of what was, the outcome tells the partner.
+            reason = read.problem.type.rsplit(":", 1)[-1]
+            _log.warning("a message was refused", source=read.source, number=delivery.sequence, reason=reason)
         if answer.status >= 500:
             raise NotStored(delivery.sequence)
         self._outcomes_changed()

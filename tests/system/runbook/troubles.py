@@ -1,0 +1,133 @@
+"""What has gone wrong when the runbook's reader comes to a section: done for real, by whoever would do it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import nats
+from nats.aio.client import Client
+
+from tests.system.moody import Moody
+from tests.system.world import Json, enrolment, person
+
+PROGRAMME = "runbook"
+_PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Those around the system of the page: a mail server, people with browsers, a partner."""
+
+    place: Path
+    moody: Moody
+    transport: str
+
+    @property
+    def endpoints(self) -> Json:
+        """What the running system says of itself."""
+        found: Json = json.loads((self.place / "data" / "endpoints.json").read_text())
+        return found
+
+    def enrol(self, name: str, address: str) -> None:
+        """By the web form."""
+        at = urlsplit(self.endpoints["http"]["registration"])
+        with contextlib.closing(HTTPConnection(at.hostname or "", at.port, timeout=30)) as connection:
+            body = json.dumps(enrolment(PROGRAMME, person(name, address)))
+            connection.request("POST", "/api/enrolments", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            assert answer.status < 300, answer.read()
+
+    def until_mails(self, number: int, status: str) -> None:
+        """Wait until notifications knows of so many mails with this fate."""
+
+        async def wait() -> None:
+            deadline = time.monotonic() + _PATIENCE
+            async with self.connected("staff") as staff:
+                while len(found := await self._mails(staff, status)) != number:
+                    assert time.monotonic() < deadline, f"not {number} are {status}: {found}"
+                    await asyncio.sleep(0.05)
+
+        asyncio.run(wait())
+
+    async def _mails(self, staff: Client, status: str) -> list[Any]:
+        question = json.dumps({"status": status}).encode()
+        answer = await staff.request("ask.notifications.mail.list", question, timeout=30)
+        found: list[Any] = json.loads(answer.data)["mails"]
+        return found
+
+    @contextlib.asynccontextmanager
+    async def connected(self, identity: str) -> AsyncIterator[Client]:
+        """The broker as one of its identities sees it."""
+        access = self.endpoints["nats"][identity]
+        connection = await nats.connect(access["url"], inbox_prefix=access["inbox_prefix"].encode())
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+def _mail_server_refuses(around: Surroundings) -> None:
+    around.moody.refuses = True
+    around.enrol("Sam Bakker", "sam@zeist.example")
+    around.until_mails(2, "planned")
+
+
+def _mail_server_is_mended(around: Surroundings) -> None:
+    around.moody.refuses = False
+
+
+def _mails_are_out(around: Surroundings) -> None:
+    around.until_mails(0, "planned")
+    around.until_mails(0, "sending")
+
+
+def _mail_server_hangs_up(around: Surroundings) -> None:
+    around.moody.hangs_up = True
+    around.enrol("Eva Smit", "eva@zeist.example")
+    around.until_mails(2, "uncertain")
+    around.moody.hangs_up = False
+
+
+def _address_does_not_exist(around: Surroundings) -> None:
+    around.enrol("Jan Visser", "nobody.jan@zeist.example")
+    _mails_are_out(around)
+
+
+def _poison(around: Surroundings) -> None:
+    subject = "intake.demo.enrolment.request"
+    head = {"specversion": "1.0", "source": "demo", "time": "2023-03-02T09:14:00Z"}
+    asked = enrolment(PROGRAMME, person("Ali", "ali@zeist.example"))
+    poison = (
+        b"<enrolment>this is not JSON</enrolment>",
+        json.dumps({**head, "id": "p-2", "type": "enrolment.celebrate.v1", "data": asked}).encode(),
+        json.dumps(
+            {**head, "id": "p-3", "type": "enrolment.request.v1", "data": asked, "more": "x" * 300_000}
+        ).encode(),
+    )
+
+    async def send() -> None:
+        async with around.connected("demo") as partner:
+            for body in poison:
+                await partner.jetstream(timeout=10).publish(subject, body)
+
+    asyncio.run(send())
+
+
+TROUBLES: Mapping[str, Callable[[Surroundings], None]] = {
+    "the mail server refuses us, and somebody enrols": _mail_server_refuses,
+    "the mail server was mended": _mail_server_is_mended,
+    "a moment later": _mails_are_out,
+    "the mail server takes a mail and hangs up before it answers": _mail_server_hangs_up,
+    "somebody enrols with an address that does not exist": _address_does_not_exist,
+    "a partner sends what is not JSON, an unknown type, and too much": _poison,
+}
+"""By what the page calls them."""

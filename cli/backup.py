@@ -97,6 +97,7 @@ def backup(
 def restore(
     desk: Desk,
     directory: _Directory,
+    *,
     data: Annotated[
         Path, typer.Option(metavar="DIR", help="The directory of all state, as 'deelname up --data' has it.")
     ],
@@ -104,12 +105,20 @@ def restore(
         str | None,
         typer.Option(metavar="NAME", help="Only this service; DIR is then its own data directory, such as a volume."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Move aside what is there, databases and the broker's store alike.")
+    force: Annotated[bool, typer.Option("--force", help="Move databases aside that are there.")] = False,
+    forget_newer: Annotated[
+        bool,
+        typer.Option(
+            "--forget-newer",
+            help="Go back to the backup: move the broker's store aside too, and lose what was decided since.",
+        ),
     ] = False,
 ) -> None:
     """
     Lay a backup ready in the data directory of a system that does not run; it is taken up at the next start.
+
+    What the broker still knows beyond the backup is read back from it when the services start: facts, people, answers
+    to partners, what became of mails. A broker elsewhere that is to forget it needs an empty store.
 
     Nobody is mailed again. Whoever may have been mailed after the backup was made is listed as uncertain.
     """
@@ -120,7 +129,15 @@ def restore(
     homes = {service: data} if service else {name: data / name for name in services}
     _refuse_running(data)
     present = [home / f"{name}.db" for name, home in homes.items()] + [home / "restore" for home in homes.values()]
-    present += [] if service else [data / "broker" / "store"]
+    if forget_newer and service is not None:
+        raise Failure(
+            "The broker's store is not in the directory of one service.",
+            "Give the broker an empty store, then restore without --forget-newer.",
+            code=USAGE,
+        )
+    store = data / "broker" / "store"
+    keeps_newer = service is None and store.exists() and not forget_newer
+    present += [store] if forget_newer else []
     there = [each for each in present if each.exists()]
     if there and not force:
         raise Failure(
@@ -136,11 +153,20 @@ def restore(
     for name, home in homes.items():
         _lay_ready(directory, name, home / "restore")
     if desk.output.as_json:
-        desk.output.json({"data": str(data), "restored": sorted(homes), "replaced": [str(each) for each in there]})
+        desk.output.json(
+            {
+                "data": str(data),
+                "restored": sorted(homes),
+                "replaced": [str(each) for each in there],
+                "reads_back": keeps_newer,
+            }
+        )
         return
     desk.output.say(f"Laid ready for the next start: {', '.join(sorted(homes))}.", "bold green")
     if there:
         desk.output.say(f"What was there is in folders named {aside}.", "dim")
+    if keeps_newer:
+        desk.output.say("What the broker's store knows beyond the backup is read back at the next start.")
     desk.output.next(f"deelname up --data {data}", "deelname mail list --status uncertain")
 
 

@@ -247,7 +247,8 @@ def _examine_over_broker(report: Report, connection: Connection, service: str, *
             "no-answer-over-the-broker",
             f"it {'runs, and ' if runs else ''}does not answer over the broker: {failure.what}",
             ("" if runs else "Start it. ")
-            + "Where it runs, compare its DEELNAME_NATS_… settings with the broker's; its log says whether it is let in.",
+            + "Where it runs, compare its DEELNAME_NATS_… settings with the broker's; its log says whether it is let"
+            " in.",
             "a-service-does-not-answer",
         )
     else:
@@ -268,8 +269,8 @@ def _examine_mails(report: Report, connection: Connection) -> None:
             len(uncertain.mails),
             "mails-uncertain",
             "of how many nobody knows whether they arrived: {}.",
-            "'deelname mail list --status uncertain' lists them; then 'deelname mail retry MAIL' for each that should go"
-            " again.",
+            "'deelname mail list --status uncertain' lists them; then 'deelname mail retry MAIL' for each that should"
+            " go again.",
             "mails-of-unknown-fate",
         ),
         (

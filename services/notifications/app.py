@@ -8,8 +8,8 @@ from importlib.metadata import version
 from sqlite3 import Connection
 from typing import Any
 
+import structlog
 from nats.aio.client import Client
-from nats.js.errors import NotFoundError
 
 from contracts import commands, queries, subjects
 from contracts.facts import (
@@ -22,12 +22,13 @@ from contracts.facts import (
     variant,
 )
 from services.chassis import copies, service
-from services.chassis.broker import connect, faststream_broker, while_connected
+from services.chassis.broker import connect, faststream_broker
 from services.chassis.clock import Clock, clock_from
 from services.chassis.commands import Route, serve
 from services.chassis.database import Database
 from services.chassis.health import Health
 from services.chassis.reader import Reader
+from services.chassis.reading_back import as_facts, beyond, last_number
 from services.chassis.relay import Relay
 from services.chassis.specification import Channel, specification
 from services.notifications import store
@@ -50,9 +51,7 @@ _TIDY_EVERY = 3600.0
 _FORGET_EVERY = 5.0
 _MOST_NAMED = 5
 
-
-class DatabaseBehind(RuntimeError):  # noqa: N818
-    """The stream of our facts tells of mails that the database does not know: it would send them again."""
+_log = structlog.get_logger("notifications.app")
 
 
 def routes(desk: Desk, postbox: Postbox) -> tuple[Route, ...]:
@@ -164,7 +163,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     Run the service until it is told to stop.
 
     Raises:
-        DatabaseBehind: the database is older than what it has told of.
+        NotAContinuation: the database is not the one of which the broker was told.
         ValueError: a setting cannot work; the message says which and why.
     """
     clock = clock_from(settings.now)
@@ -175,13 +174,11 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         restored = copies.take_up(path, NAME)
         database = await Database.open(path, store.MIGRATIONS)
         parts.push_async_callback(database.close)
-        if restored is not None:
-            await doubt(database, restored, clock)
         kept = copies.Copies(path, copies.positions_of({OWN_STREAM: store.LOG}))
         kept.discard_leftovers()
         connection = await connect(**settings.login)
         parts.push_async_callback(connection.close)
-        await refuse_old_database(connection, database)
+        await take_back(connection, database, restored, clock)
         await transport.open()
         parts.push_async_callback(transport.close)
         broker = faststream_broker(**settings.login)
@@ -261,37 +258,31 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         )
 
 
-async def doubt(database: Database, restored: copies.Restored, clock: Clock) -> None:
+async def take_back(connection: Client, database: Database, restored: copies.Restored | None, clock: Clock) -> None:
     """
-    Mail nobody of whom it is unknown, after a backup was restored, whether they were mailed.
+    Mail nobody twice after an older copy of the database was put in place.
 
-    What was not sent when our database was copied may have been sent since, and so may what follows from facts that
-    registration's copy, made after ours, has and ours has not. Staff see these mails as uncertain and can send them.
+    What the stream of our facts tells of mails is read back: it was sent, or failed. Whatever else was not sent when
+    our database was copied may have been sent since, and so may what follows from facts of registration that came
+    later: staff see these mails as uncertain and can send them.
+
+    Raises:
+        NotAContinuation: the stream tells of mails that cannot be of this database: it would send them again.
     """
-    told = restored.positions.get("registration", {}).get(store.FACTS, 0)
+    waits = restored is not None
+    lacked = as_facts(await beyond(connection, database, store.LOG, OWN_STREAM, restored=waits))
+    if restored is None and not lacked:
+        return
+    told = restored.positions.get("registration", {}).get(store.FACTS, 0) if restored else 0
+    head = await last_number(connection, store.FACTS, restored=True) or 0
 
     def settle(raw: Connection) -> None:
-        store.doubt_until(raw, told)
+        store.doubt_until(raw, max(told, head))
+        store.take_back(raw, lacked)
         store.doubt(raw, clock())
 
     await database.transact(settle)
-    restored.finish()
-
-
-async def refuse_old_database(connection: Client, database: Database) -> None:
-    """
-    Make sure that the database knows of every mail that was told of.
-
-    Raises:
-        DatabaseBehind: it does not, because it was lost or is an old copy.
-    """
-    try:
-        info = await while_connected(connection, connection.jetstream(timeout=5).stream_info(OWN_STREAM))
-    except NotFoundError:
-        return
-    head = await database.run(store.LOG.head)
-    if info.state.last_seq > head:
-        raise DatabaseBehind(
-            f"{database.path} knows {head} mails' outcomes, the stream {OWN_STREAM} tells of {info.state.last_seq}:"
-            " starting would mail people again. Restore the newest copy of the database."
-        )
+    if lacked:
+        _log.warning("facts that an older database lacked were read back from the stream", facts=len(lacked))
+    if restored is not None:
+        restored.finish()

@@ -26,13 +26,14 @@ from services.chassis.database import Database
 from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.intake import Queues, take_in
+from services.chassis.reading_back import NotAContinuation
 from services.chassis.relay import Relay
 from services.chassis.service import periodic, run
 from services.chassis.settings import Login
 from services.chassis.specification import Channel, specification
 from services.chassis.staff import staff_router
 from services.chassis.web import application
-from services.registration import pages, store
+from services.registration import pages, recovery, store
 from services.registration.batch import Batch
 from services.registration.contacts import Contacts
 from services.registration.domain.retention import Terms
@@ -160,12 +161,16 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     path = settings.data / "registration.db"
     restored = copies.take_up(path, NAME)
     database = await Database.open(path, MIGRATIONS)
-    if restored is not None:
-        # The relays fill the streams, and with them the bucket, from what is here.
-        restored.finish()
     kept = copies.Copies(path, copies.positions_of(_LOGS))
     kept.discard_leftovers()
     connection = await connect(**settings.login)
+    # Before anything is decided: others may have acted on facts that an older copy of the database lacks.
+    try:
+        await recovery.take_back_facts(connection, database, restored=restored is not None)
+    except NotAContinuation:
+        await connection.close()
+        await database.close()
+        raise
     contacts = Contacts(connection, database)
     relay = Relay(connection, database, store.LOG, subjects.log_stream(NAME), before=contacts.copy)
 
@@ -203,13 +208,16 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     closing = [connection.close]
     if settings.partners_login is not None:
         intake_broker, queues, outcomes, partners_connection = await _partners(
-            settings.partners_login, database, writer, clock
+            settings.partners_login, database, writer, clock, restored=restored is not None
         )
         tasks["outcomes"] = outcomes.run
         tasks["partners"] = periodic(SECONDS_BETWEEN_LOOKS_AT_PARTNERS, queues.look)
         relays[subjects.OUTCOMES_STREAM] = outcomes
         brokers.append(intake_broker)
         closing.append(partners_connection.close)
+    if restored is not None:
+        # From here on the relays fill the streams, and with them the bucket, from what is here.
+        restored.finish()
     await run(
         web(writer, clock, Health(database, relays=relays, clock=clock), guard, table),
         host=settings.http_host,
@@ -223,10 +231,11 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
 
 
 async def _partners(
-    login: Login, database: Database, writer: Writer, clock: Clock
+    login: Login, database: Database, writer: Writer, clock: Clock, *, restored: bool
 ) -> tuple[NatsBroker, Queues, Relay, Any]:
     """Registration's second foot: in the partners' account it takes in requests and gives outcomes."""
     connection = await connect(**login)
+    await recovery.take_back_outcomes(connection, database, restored=restored)
     outcomes = Relay(connection, database, store.OUTCOMES, subjects.OUTCOMES_STREAM, forgets=True)
     intake = Intake(writer, clock, outcomes.wake)
     broker = faststream_broker(**login)

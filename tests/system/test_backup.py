@@ -126,6 +126,57 @@ async def test_a_backup_under_load_is_of_one_piece_and_one_at_rest_is_the_whole(
         assert set(sent(world)) & set(mails) == set()
 
 
+async def test_what_the_broker_knows_beyond_a_restored_backup_comes_back(tmp_path: Path, server: ServerKind) -> None:
+    """The databases are lost, the broker's disk is not: nobody is mailed twice, nothing that was said is taken back."""
+    data = tmp_path / "data"
+    noor = enrolment(ID, person("Noor", "noor@people.example"))
+    async with started(data, server) as world:
+        await world.staff.register(organisation("bisc"))
+        await world.staff.publish(programme(ID, sessions=[session("only", 8)], capacity=3, waiting_list={}))
+        for name in ("anna", "bert"):
+            await world.staff.do("do.registration.enrolment.request", enrolment(ID, person(name, f"{name}@p.example")))
+        await world.settled()
+        await deelname("backup", tmp_path / "backup", "--endpoints", data / "endpoints.json")
+
+        await world.partner.enrol("n-1", noor)
+        first = await world.partner.answer("n-1")
+        assert (await world.web.enrol(enrolment(ID, person("Sam", "sam@people.example")))).certainty == "done"
+        await world.staff.do("do.registration.person.correct", {"email": "anna@p.example", "new_email": "a@p.example"})
+        await world.staff.do("do.registration.person.erase", {"email": "bert@p.example"})
+        token = await world.staff.do("do.registration.token.create", {"name": "board", "role": "viewer"})
+        await world.settled()
+        facts, reports, told = await world.staff.facts(), await world.staff.reports(), await told_of(world)
+        enrolments, out = await world.staff.enrolments(ID), sent(world)
+        outcomes = world.rows("registration", "SELECT position, programme, version, id FROM outcomes ORDER BY position")
+
+    said = await deelname("restore", tmp_path / "backup", "--data", data, "--force")
+    assert said["reads_back"]
+    async with started(data, server) as world:
+        await world.settled()
+        assert await world.staff.facts() == facts
+        assert await world.staff.reports() == reports
+        assert await world.staff.enrolments(ID) == enrolments
+        rows = world.rows("registration", "SELECT position, programme, version, id FROM outcomes ORDER BY position")
+        assert rows == outcomes
+        # Nobody is mailed again, and of each mail it is known what became of it.
+        assert sent(world) == out
+        assert await told_of(world) == told
+        assert await world.staff.mails(status="uncertain") == []
+        # Who people are: the newcomers, the corrected address, and nobody who was erased since.
+        known = {address for (address,) in world.rows("registration", "SELECT email FROM people")}
+        assert known == {"noor@people.example", "sam@people.example", "a@p.example"}
+        assert token["account"] in {
+            row["account"] for row in (await world.staff.do("ask.registration.token.list"))["tokens"]
+        }
+        # The same request again is the same request.
+        await world.partner.enrol("n-1", noor)
+        again = await world.partner.answer("n-1")
+        assert again["data"] == first["data"]
+        assert len(await world.staff.facts()) == len(facts)
+        await go_on(world)
+        assert (await world.staff.do("do.reporting.report.rebuild"))["identical"]
+
+
 async def test_a_restore_refuses_what_is_there_and_moves_it_aside_on_request(
     tmp_path: Path, server: ServerKind
 ) -> None:
@@ -143,7 +194,7 @@ async def test_a_restore_refuses_what_is_there_and_moves_it_aside_on_request(
     refused = await asyncio.to_thread(invoke, "restore", tmp_path / "backup", "--data", data)
     assert refused.code == 1
     assert "exists already" in refused.said
-    await deelname("restore", tmp_path / "backup", "--data", data, "--force")
+    await deelname("restore", tmp_path / "backup", "--data", data, "--force", "--forget-newer")
     async with started(data, server) as world:
         await world.settled()
         assert [fact["type"] for fact in await world.staff.facts()] == [

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -73,10 +71,7 @@ def terminal(around: Surroundings) -> Iterator[Terminal]:
         terminal.close()
 
 
-def test_the_commands_of_the_runbook_do_what_it_says(
-    around: Surroundings, terminal: Terminal, record_property: Callable[[str, object], None]
-) -> None:
-    begun = time.monotonic()
+def test_the_commands_of_the_runbook_do_what_it_says(around: Surroundings, terminal: Terminal) -> None:
     for step in THE_PAGE.steps:
         if isinstance(step, Trouble):
             TROUBLES[step.name](around)
@@ -86,10 +81,6 @@ def test_the_commands_of_the_runbook_do_what_it_says(
         assert ended.returncode == step.code, said
         for line in step.output:
             assert line in ended.stdout, f"{line}\n{said}"
-    terminal.close()
-    spent = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    processor = sum(each.ru_utime + each.ru_stime for each in spent)
-    record_property("told", f"{time.monotonic() - begun:.0f} s, {processor:.0f} s of processor time in this process")
 
 
 def test_every_block_and_every_command_that_a_sentence_names_is_run() -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from services.notifications.store.asking import addresses, mails, messages, people_with_address
-from services.notifications.store.doubting import doubt, doubt_until, doubtful_until
+from services.notifications.store.doubting import doubt, doubt_until, doubtful_until, take_back
 from services.notifications.store.inbox import (
     Answer,
     Mailed,
@@ -96,6 +96,7 @@ __all__ = [
     "settle",
     "suppress",
     "suppressions",
+    "take_back",
     "tell",
     "text",
     "tried_since",

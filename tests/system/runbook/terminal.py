@@ -85,6 +85,7 @@ class Terminal:
 
     def close(self) -> None:
         """End what still runs, in order where it can be, and wait until it has ended."""
+        # Closing it alone would leave the thread in accept().
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self._answering.join(_ENDED_WITHIN)
@@ -122,8 +123,8 @@ class Terminal:
                 directory = _word(heard)
                 words = [_word(heard) for _ in range(number)]
                 chosen = dict(_word(heard).split("=", 1) for _ in range(settings))
-                code, heard = self._deelname(directory, words, chosen)
-                caller.sendall(f"{code} {heard}\n".encode())
+                code, said = self._deelname(directory, words, chosen)
+                caller.sendall(f"{code} {said}\n".encode())
 
     def _deelname(self, directory: str, words: list[str], settings: Mapping[str, str]) -> tuple[int, Path]:
         """How the tool ended, and the files with what it said, but for what they end with."""

@@ -1,0 +1,203 @@
+"""
+What the broker knows and an older copy of our database does not, taken back before anything is decided.
+
+Facts come from the stream of the log, who people are from the bucket of contacts, answers to partners from theirs. What
+is on no stream is lost with the database: what people said for one programme (diets), what tokens are called, and the
+answers that would be given again to commands and web forms that came with an id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
+from pydantic import ValidationError
+
+from contracts.base import same_address
+from contracts.commands import EnrolmentResult
+from contracts.enrolment import Person
+from contracts.facts import (
+    NO_PROGRAMME,
+    EnrolmentConfirmed,
+    EnrolmentRefused,
+    EnrolmentWaitlisted,
+    PersonErased,
+    TokenCreated,
+    TokenRevoked,
+    parse,
+)
+from contracts.intake import OutcomeAccepted, parse_outcome
+from contracts.subjects import CONTACTS, OUTCOMES_STREAM, log_stream
+from services.chassis.access import Token
+from services.chassis.broker import while_connected
+from services.chassis.database import Database
+from services.chassis.log import Entry
+from services.chassis.patience import Patience
+from services.chassis.reading_back import Told, as_facts, beyond
+from services.registration import store
+from services.registration.store import Answer, accounts
+
+_log = structlog.get_logger("registration.recovery")
+
+_PERSON = re.compile(rb'"person":"([^"]+)"')
+_AT_ONCE = 64
+_PAUSE = 0.5
+ANY_CONTENT = b""
+"""The digest of a request whose content is not known any more: what comes with its id is taken for the same."""
+
+
+async def take_back_facts(connection: Client, database: Database, *, restored: bool) -> int:
+    """
+    Bring log, people, enrolments, deadlines and tokens up to what the stream tells of; returns the number of facts.
+
+    Raises:
+        NotAContinuation: see ``reading_back.beyond``.
+    """
+    stream = log_stream("registration")
+    entries = as_facts(await beyond(connection, database, store.LOG, stream, restored=restored))
+    if not entries:
+        return 0
+    named = sorted({match.decode() for entry in entries for match in _PERSON.findall(entry.body)})
+    contacts = await _contacts(connection, named)
+    missing = await database.transact(lambda raw: _take_back(raw, entries, contacts))
+    database.forget_soon()
+    await database.forget()
+    # Erased people are named by facts and known to nobody; so is whoever the bucket has lost.
+    _log.warning(
+        "facts that an older database lacked were read back from the stream",
+        first=entries[0].position,
+        last=entries[-1].position,
+        people=len(contacts) - missing,
+        unknown_people=missing,
+    )
+    return len(entries)
+
+
+async def take_back_outcomes(connection: Client, database: Database, *, restored: bool) -> int:
+    """
+    Bring the answers to partners up to what their stream tells of; returns their number.
+
+    Raises:
+        NotAContinuation: see ``reading_back.beyond``; also when the answers in between have been dropped for their age.
+    """
+    told = await beyond(connection, database, store.OUTCOMES, OUTCOMES_STREAM, restored=restored)
+    if told:
+        await database.transact(lambda raw: _take_back_answers(raw, told))
+        _log.warning("answers to partners were read back from the stream", first=told[0].number, last=told[-1].number)
+    return len(told)
+
+
+async def _contacts(connection: Client, people: Sequence[str]) -> dict[str, Person | None]:
+    """Who they are, None for whom the bucket does not know (any more)."""
+    patience = Patience()
+    found: dict[str, Person | None] = {}
+    for start in range(0, len(people), _AT_ONCE):
+        asked = people[start : start + _AT_ONCE]
+        while True:
+            try:
+                known = await patience.wait(
+                    lambda seconds, asked=asked: while_connected(  # type: ignore[misc]
+                        connection,
+                        asyncio.gather(*(_contact(connection, person, seconds) for person in asked)),
+                        seconds + 1,
+                    )
+                )
+            except (NatsError, TimeoutError, OSError) as error:
+                _log.warning("contacts are read back slowly", reason=str(error) or type(error).__name__)
+                await asyncio.sleep(_PAUSE)
+                continue
+            found.update(zip(asked, known, strict=True))
+            break
+    return found
+
+
+async def _contact(connection: Client, person: str, seconds: float) -> Person | None:
+    bucket = f"KV_{CONTACTS}"
+    try:
+        raw = await connection.jetstream(timeout=seconds).get_msg(
+            bucket, subject=f"$KV.{CONTACTS}.{person}", direct=True
+        )
+        return Person.model_validate_json(raw.data or b"")
+    except (NotFoundError, ValidationError):
+        # A purge has no content.
+        return None
+
+
+def _take_back(raw: sqlite3.Connection, entries: Sequence[Entry], contacts: Mapping[str, Person | None]) -> int:
+    """Append the facts, and have every table follow from them; how many people stay unknown."""
+    store.LOG.append(raw, entries)
+    since: dict[str, datetime] = {}
+    enrolments: list[tuple[str, str, str, str | None]] = []
+    for entry in entries:
+        fact = parse(entry.body)
+        for match in _PERSON.findall(entry.body):
+            since.setdefault(match.decode(), fact.time)
+        match fact.data:
+            case EnrolmentConfirmed() | EnrolmentWaitlisted() | EnrolmentRefused() as made:
+                enrolments.append((made.enrolment, entry.programme, made.source, fact.causationid))
+            case TokenCreated() as token:
+                made_of = Token(token.account, token.digest, token.role, token.organisations, token.expires)
+                accounts.add_token(raw, made_of, f"restored-{token.account}", fact.time)
+            case TokenRevoked(account=account):
+                accounts.revoke(raw, account, fact.time)
+            case PersonErased(person=person):
+                store.erase_person(raw, person)
+            case _:
+                pass
+    store.add_enrolments(raw, enrolments)
+    for programme in {entry.programme for entry in entries} - {NO_PROGRAMME}:
+        store.forget_deadlines(raw, programme)
+        for enrolment, complete_by in store.load_programme(raw, programme).deadlines.items():
+            store.set_deadline(raw, enrolment, programme, complete_by)
+    return _take_back_people(raw, contacts, since)
+
+
+def _take_back_people(
+    raw: sqlite3.Connection, contacts: Mapping[str, Person | None], since: Mapping[str, datetime]
+) -> int:
+    before = {person: known.since for person in contacts if (known := store.contact(raw, person)) is not None}
+    # All go before any comes: two may have exchanged an address.
+    raw.executemany("DELETE FROM people WHERE person = ?", [(person,) for person in contacts])
+    known = [(person, who) for person, who in contacts.items() if who is not None]
+    raw.executemany(
+        "INSERT OR IGNORE INTO people (person, address, name, email, language, since) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (person, same_address(who.email), who.name, who.email, who.language,
+             before.get(person, since[person]).isoformat())
+            for person, who in known
+        ],
+    )  # fmt: skip
+    (there,) = raw.execute(
+        "SELECT count(*) FROM people WHERE person IN (SELECT value FROM json_each(?))",
+        (json.dumps([person for person, _ in known]),),
+    ).fetchone()
+    return len(contacts) - int(there)
+
+
+def _take_back_answers(raw: sqlite3.Connection, told: Iterable[Told]) -> None:
+    versions: dict[str, int] = {}
+    entries = []
+    for each in told:
+        partner = each.subject.split(".")[1]
+        versions[partner] = versions.get(partner, store.OUTCOMES.version(raw, partner)) + 1
+        entries.append(Entry(each.number, partner, versions[partner], each.subject, each.body, each.id))
+        data = parse_outcome(each.body).data
+        if isinstance(data, OutcomeAccepted) and store.answered(raw, partner, data.request) is None:
+            result = EnrolmentResult(
+                enrolment=data.enrolment,
+                programme=data.programme,
+                status=data.status,
+                place=data.place,
+                missing=data.missing,
+            )
+            answer = Answer(200, result.model_dump_json(exclude_none=True).encode())
+            store.remember_answer(raw, partner, data.request, ANY_CONTENT, answer)
+    store.OUTCOMES.append(raw, entries)

@@ -134,6 +134,15 @@ def _not_answering(report: Report, service: str, address: str, error: str, logs:
             "a-database-newer-than-the-code",
         )
         return
+    if last and "NotAContinuation" in last:
+        report.add(
+            service,
+            "stream-diverged",
+            f"it does not start, because the broker was told otherwise: {last.removeprefix('NotAContinuation: ')}",
+            "Decide which of the two holds, as the runbook says. Nothing is lost as long as neither is changed.",
+            "a-relay-does-not-follow",
+        )
+        return
     said = f" The last that its log says is: {last}." if last else ""
     report.add(
         service,

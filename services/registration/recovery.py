@@ -9,7 +9,6 @@ answers that would be given again to commands and web forms that came with an id
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +20,6 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
-from contracts.base import same_address
 from contracts.commands import EnrolmentResult
 from contracts.enrolment import Person
 from contracts.facts import (
@@ -39,9 +37,9 @@ from contracts.subjects import CONTACTS, OUTCOMES_STREAM, log_stream
 from services.chassis.access import Token
 from services.chassis.broker import while_connected
 from services.chassis.database import Database
-from services.chassis.log import Entry
+from services.chassis.log import Entry, VersionConflict
 from services.chassis.patience import Patience
-from services.chassis.reading_back import Told, as_facts, beyond
+from services.chassis.reading_back import NotAContinuation, Told, as_facts, beyond
 from services.registration import store
 from services.registration.store import Answer, accounts
 
@@ -67,7 +65,13 @@ async def take_back_facts(connection: Client, database: Database, *, restored: b
         return 0
     named = sorted({match.decode() for entry in entries for match in _PERSON.findall(entry.body)})
     contacts = await _contacts(connection, named)
-    missing = await database.transact(lambda raw: _take_back(raw, entries, contacts))
+    try:
+        missing = await database.transact(lambda raw: _take_back(raw, entries, contacts))
+    except (sqlite3.IntegrityError, VersionConflict) as error:
+        raise NotAContinuation(
+            f"the database {database.path} knows some of what the stream {stream} tells, and not all of it: {error}."
+            " It is no whole copy of an earlier moment. Put the newest whole copy back."
+        ) from error
     database.forget_soon()
     await database.forget()
     # Erased people are named by facts and known to nobody; so is whoever the bucket has lost.
@@ -164,22 +168,12 @@ def _take_back_people(
     raw: sqlite3.Connection, contacts: Mapping[str, Person | None], since: Mapping[str, datetime]
 ) -> int:
     before = {person: known.since for person in contacts if (known := store.contact(raw, person)) is not None}
-    # All go before any comes: two may have exchanged an address.
-    raw.executemany("DELETE FROM people WHERE person = ?", [(person,) for person in contacts])
-    known = [(person, who) for person, who in contacts.items() if who is not None]
-    raw.executemany(
-        "INSERT OR IGNORE INTO people (person, address, name, email, language, since) VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (person, same_address(who.email), who.name, who.email, who.language,
-             before.get(person, since[person]).isoformat())
-            for person, who in known
-        ],
-    )  # fmt: skip
-    (there,) = raw.execute(
-        "SELECT count(*) FROM people WHERE person IN (SELECT value FROM json_each(?))",
-        (json.dumps([person for person, _ in known]),),
-    ).fetchone()
-    return len(contacts) - int(there)
+    rows = [
+        store.person_row(person, who, before.get(person, since[person]).isoformat())
+        for person, who in contacts.items()
+        if who is not None
+    ]
+    return len(contacts) - store.replace_people(raw, contacts, rows)
 
 
 def _take_back_answers(raw: sqlite3.Connection, told: Iterable[Told]) -> None:

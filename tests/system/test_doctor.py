@@ -8,15 +8,15 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiosmtpd.controller import Controller
 
-from cli.doctor import RUNBOOK
+from cli.doctor import RUNBOOK, examine
+from cli.endpoints import read
 from deploy.broker import RunningBroker, ServerKind, prepare_broker
 from deploy.embedded import EmbeddedBroker, free_port
 from deploy.identities import APPLICATION, PARTNERS
@@ -25,7 +25,7 @@ from deploy.production.directory import Directory
 from deploy.streams import streams_of
 from deploy.topology import declare_streams
 from tests.deploy.conftest import visit
-from tests.ports import free_ports
+from tests.system.moody import Moody, moody_server
 from tests.system.world import Json, World, enrolment, organisation, person, programme, session, started, until
 from tests.tool import invoke
 
@@ -54,45 +54,33 @@ async def diagnosed(world: World, code: str, *words: object) -> Json:
     return found[code]
 
 
-class Moody:
-    """A mail server that refuses everybody while it is told to."""
-
-    def __init__(self) -> None:
-        self.refuses = False
-
-    async def handle_MAIL(  # noqa: N802 - aiosmtpd finds it by this name
-        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
-    ) -> str:
-        if self.refuses:
-            return "530 5.7.0 Authentication required"
-        envelope.mail_from = address
-        return "250 OK"
-
-    async def handle_DATA(self, _server: Any, _session: Any, _envelope: Any) -> str:  # noqa: N802 - likewise
-        return "250 taken"
-
-
 @pytest.fixture(scope="module")
-def moody() -> Iterator[tuple[Moody, int]]:
-    handler = Moody()
-    smtp = Controller(handler, hostname="127.0.0.1", port=free_ports(1))
-    smtp.start()
-    yield handler, smtp.port
-    smtp.stop()
+def moody() -> Iterator[tuple[Moody, str]]:
+    with moody_server() as server:
+        yield server
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def patient(
-    server: ServerKind, moody: tuple[Moody, int], tmp_path_factory: pytest.TempPathFactory
+    server: ServerKind, moody: tuple[Moody, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
-    transport = f"smtp://127.0.0.1:{moody[1]}?starttls=never"
+    """A system that goes by a clock that can be set, and sends four mails an hour of each programme."""
     # What the system says as it goes must not come between the words of the tool, which runs in this process.
     said: list[str] = []
-    async with started(tmp_path_factory.mktemp("patient"), server, transport=transport, say=said.append) as world:
-        await world.staff.register(organisation("bisc"))
-        await world.staff.publish(programme("ill", sessions=[session("only", 6)]))
-        await world.settled()
-        yield world
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEELNAME_MAILS_A_PROGRAMME_AND_HOUR", "4")
+        async with started(
+            tmp_path_factory.mktemp("patient"),
+            server,
+            transport=moody[1],
+            say=said.append,
+            now=datetime.now(UTC).isoformat(),
+        ) as world:
+            await world.staff.register(organisation("bisc"))
+            for ill in ("ill", "doubtful", "gone", "busy"):
+                await world.staff.publish(programme(ill, sessions=[session("only", 6)]))
+            await world.settled()
+            yield world
 
 
 async def test_nothing_is_wrong_with_a_system_that_is_well(patient: World) -> None:
@@ -110,7 +98,7 @@ async def test_a_disk_that_fills_up_is_told_before_it_is_full(patient: World) ->
 
 
 async def test_a_mail_server_that_refuses_us_is_named_with_what_it_says(
-    patient: World, moody: tuple[Moody, int]
+    patient: World, moody: tuple[Moody, str]
 ) -> None:
     moody[0].refuses = True
     noor = person("Noor", "noor@people.example")
@@ -142,19 +130,130 @@ async def test_a_database_that_is_newer_than_the_code_is_named(patient: World) -
     await until(still_ill)
 
 
-async def test_a_stream_that_is_ahead_of_the_database_is_named(patient: World) -> None:
-    """The database was put back from an old backup, the stream was not."""
+async def test_mails_of_unknown_fate_and_addresses_that_do_not_exist_are_listed_with_what_to_do(
+    patient: World, moody: tuple[Moody, str]
+) -> None:
+    moody[0].hangs_up = True
+    assert (await patient.web.enrol(enrolment("doubtful", person("Eva", "eva@people.example")))).certainty == "done"
+    finding = await diagnosed(patient, "mails-uncertain")
+    moody[0].hangs_up = False
+    assert "nobody knows whether they arrived" in finding["what"]
+    assert "'deelname mail retry MAIL'" in finding["remedy"]
+    assert finding["runbook"] == f"{RUNBOOK}#mails-of-unknown-fate"
+    await patient.settled()
+
+    assert (await patient.web.enrol(enrolment("gone", person("Jan", "nobody.jan@people.example")))).certainty == "done"
+    finding = await diagnosed(patient, "addresses-suppressed")
+    assert finding["what"].endswith(": 1.")
+    assert "correct a person's address, or 'deelname mail lift' one" in finding["remedy"]
+    await patient.settled()
+    _, findings = await examined(patient.system.layout.endpoints)
+    assert "'deelname mail list --status failed' says why" in findings["mails-failed"]["remedy"]
+    # Nothing of this stops the work: it is for a person to decide, and does not end a script.
+    assert not any(findings[code]["wrong"] for code in ("mails-uncertain", "mails-failed", "addresses-suppressed"))
+
+
+async def test_a_cap_that_holds_mails_back_for_more_than_an_hour_is_named(patient: World) -> None:
+    """Ten mails, four an hour: after an hour four more are on their way and two still wait."""
+    clock = patient.system.layout.clock
+    begun = datetime.now(UTC)
+    try:
+        for number in range(5):
+            asked = enrolment("busy", person(f"Busy {number}", f"busy-{number}@people.example"))
+            assert (await patient.web.enrol(asked)).certainty == "done"
+
+        async def sent(number: int) -> str:
+            out = await patient.staff.mails(programme="busy", status="sent")
+            return "" if len(out) == number else f"{len(out)} of {number} mails are out"
+
+        await until(lambda: sent(4), within=30)
+        waiting = await patient.staff.mails(programme="busy", status="planned")
+        due = max(datetime.fromisoformat(mail["due_at"]) for mail in waiting)
+        # Not much later: a cap that holds nothing back for a minute is over, and the next one another.
+        clock.write_text((due + timedelta(seconds=5)).isoformat())
+        await until(lambda: sent(8), within=30)
+        finding = await diagnosed(patient, "mails-over-the-cap")
+        assert "programme:busy" in finding["what"]
+        assert "If that is right, raise the cap" in finding["remedy"]
+        assert finding["runbook"] == f"{RUNBOOK}#more-mails-than-the-caps-allow"
+        _, findings = await examined(patient.system.layout.endpoints)
+        assert "DEELNAME_NOW" in findings["clock-set"]["remedy"]
+        clock.write_text((begun + timedelta(minutes=130)).isoformat())
+        await patient.settled()
+    finally:
+        clock.write_text((begun + timedelta(minutes=130)).isoformat())
+
+
+async def test_a_database_that_takes_no_write_is_named(patient: World) -> None:
+    """Another program holds it; whatever is asked meanwhile has no effect."""
+    path = patient.data / "registration" / "registration.db"
+    with contextlib.closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        finding = await diagnosed(patient, "database-not-writable")
+        assert (finding["part"], finding["runbook"]) == ("registration", f"{RUNBOOK}#disk-full")
+        assert "cannot be written" in finding["what"]
+        assert "the service goes on by itself" in finding["remedy"]
+        holder.execute("ROLLBACK")
+
+    async def still_ill() -> str:
+        return await patient.unready("registration")
+
+    await until(still_ill)
+
+
+async def test_clocks_that_differ_are_named(patient: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor's machine is twenty seconds ahead of all others."""
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(seconds=20)
+
+    monkeypatch.setattr("cli.doctor.services.datetime", Ahead)
+    monkeypatch.setattr("cli.doctor.brokers.time.time", lambda: datetime.now(UTC).timestamp() + 20)
+    endpoints = patient.system.layout.endpoints
+    report = await asyncio.to_thread(lambda: examine(read(endpoints), dict(read(endpoints).http)))
+    found = {finding.part: finding for finding in report.findings if finding.code == "clock-differs"}
+    assert found.keys() >= {"registration", "notifications", "reporting"}
+    assert any(part.startswith("broker ") for part in found)
+    assert all("differ by" in finding.what and "same time servers" in finding.remedy for finding in found.values())
+
+
+async def test_an_old_copy_of_the_database_is_made_whole_from_the_stream(patient: World, tmp_path: Path) -> None:
+    """Somebody put it in place while the broker lived on."""
+    path = patient.data / "registration" / "registration.db"
+    old = tmp_path / "old.db"
+    with contextlib.closing(sqlite3.connect(path, timeout=30)) as database:
+        database.execute("VACUUM INTO ?", (str(old),))
+    await patient.staff.publish(programme("later", sessions=[session("only", 6)]))
+    await patient.settled()
+    facts = await patient.staff.facts()
+    patient.kill("registration")
+    for file in path.parent.glob("registration.db*"):
+        file.unlink()
+    old.replace(path)
+    await patient.settled()
+    assert await patient.staff.facts() == facts
+
+
+async def test_a_stream_that_does_not_go_on_from_the_database_stops_the_service_and_is_named(patient: World) -> None:
+    """Something was decided on the old copy: what others were told would be contradicted."""
     path = patient.data / "registration" / "registration.db"
     with contextlib.closing(sqlite3.connect(path, timeout=30)) as database, database:
-        rows = database.execute("SELECT * FROM log WHERE position = (SELECT max(position) FROM log)").fetchall()
-        database.execute("DELETE FROM log WHERE position = (SELECT max(position) FROM log)")
+        ((head,),) = database.execute("SELECT max(position) FROM log")
+        row = database.execute("SELECT * FROM log WHERE position = ?", (head,)).fetchone()
+        ((before,),) = database.execute("SELECT id FROM log WHERE position = ?", (head - 1,))
+        database.execute("DELETE FROM log WHERE position = ?", (head,))
+        database.execute("UPDATE log SET id = 'decided-later' WHERE position = ?", (head - 1,))
     patient.kill("registration")
     finding = await diagnosed(patient, "stream-diverged")
     assert "LOG_REGISTRATION" in finding["what"]
-    assert "an old backup" in finding["what"]
+    assert "Put the newest copy of the database back" in finding["what"]
+    assert finding["runbook"] == f"{RUNBOOK}#a-relay-does-not-follow"
     with contextlib.closing(sqlite3.connect(path, timeout=30)) as database, database:
-        database.execute(f"INSERT INTO log VALUES ({', '.join('?' * len(rows[0]))})", rows[0])
-    patient.kill("registration")
+        database.execute("UPDATE log SET id = ? WHERE position = ?", (before, head - 1))
+        database.execute(f"INSERT INTO log VALUES ({', '.join('?' * len(row))})", row)
+    await until(lambda: patient.unready("registration"))
     await patient.settled()
 
 

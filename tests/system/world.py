@@ -505,6 +505,7 @@ async def started(
     say: Callable[[str], None] = print,
     *,
     services: Sequence[ServiceCommand] = warm.SERVICES,
+    now: str | None = None,
 ) -> AsyncIterator[World]:
     """A system on this directory, started and stopped in order, with staff and partners connected."""
     system = LocalSystem(
@@ -513,6 +514,7 @@ async def started(
         partners=tuple(partners),
         transport=transport,
         services=services,
+        now=now,
         ack_wait=ACK_WAIT,
         server=server,
         say=say,

@@ -170,6 +170,15 @@ def add_people(connection: sqlite3.Connection, newcomers: Sequence[PersonRow]) -
     insert_rows(connection, "INSERT INTO people (person, address, name, email, language, since) VALUES", newcomers)
 
 
+def replace_people(connection: sqlite3.Connection, people: Iterable[str], rows: Sequence[PersonRow]) -> int:
+    """Remember these people as the rows say, and no others of them; how many are known now."""
+    # All go before any comes: two may have exchanged an address.
+    connection.executemany("DELETE FROM people WHERE person = ?", [(person,) for person in people])
+    return connection.executemany(
+        "INSERT OR IGNORE INTO people (person, address, name, email, language, since) VALUES (?, ?, ?, ?, ?, ?)", rows
+    ).rowcount
+
+
 def correct_person(connection: sqlite3.Connection, person: str, who: Person) -> None:
     """
     Remember somebody differently.

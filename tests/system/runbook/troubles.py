@@ -58,6 +58,28 @@ class Surroundings:
 
         asyncio.run(wait())
 
+    def until_counted(self) -> None:
+        """Wait until reporting has read everything that the others have written."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            ready = {name: self._ready(address) for name, address in self.endpoints["http"].items()}
+            written = {
+                stream: each["position"] + each["lag"]
+                for name in ("registration", "notifications")
+                for stream, each in ready[name]["relays"].items()
+            }
+            if all(each["position"] == written[name] for name, each in ready["reporting"]["readers"].items()):
+                return
+            assert time.monotonic() < deadline, ready
+            time.sleep(0.05)
+
+    def _ready(self, address: str) -> Json:
+        at = urlsplit(address)
+        with contextlib.closing(HTTPConnection(at.hostname or "", at.port, timeout=30)) as connection:
+            connection.request("GET", "/health/ready")
+            found: Json = json.loads(connection.getresponse().read())
+            return found
+
     async def _mails(self, staff: Client, status: str) -> list[Any]:
         question = json.dumps({"status": status}).encode()
         answer = await staff.request("ask.notifications.mail.list", question, timeout=30)
@@ -88,6 +110,14 @@ def _mail_server_is_mended(around: Surroundings) -> None:
 def _mails_are_out(around: Surroundings) -> None:
     around.until_mails(0, "planned")
     around.until_mails(0, "sending")
+
+
+def _newcomer(around: Surroundings) -> None:
+    around.enrol("Bo Jansen", "bo@zeist.example")
+    while "bo@zeist.example" not in around.moody.taken:
+        around.until_mails(0, "planned")
+    _mails_are_out(around)
+    around.until_counted()
 
 
 def _mail_server_hangs_up(around: Surroundings) -> None:
@@ -126,6 +156,7 @@ TROUBLES: Mapping[str, Callable[[Surroundings], None]] = {
     "the mail server refuses us, and somebody enrols": _mail_server_refuses,
     "the mail server was mended": _mail_server_is_mended,
     "a moment later": _mails_are_out,
+    "somebody enrols after the backup was made": _newcomer,
     "the mail server takes a mail and hangs up before it answers": _mail_server_hangs_up,
     "somebody enrols with an address that does not exist": _address_does_not_exist,
     "a partner sends what is not JSON, an unknown type, and too much": _poison,

@@ -51,7 +51,9 @@ class Told:
     body: bytes
 
 
-async def beyond(connection: Client, database: Database, log: Log, stream: str, *, restored: bool) -> list[Told]:
+async def beyond(
+    connection: Client, database: Database, log: Log, stream: str, *, restored: bool, may_be_empty: bool = False
+) -> list[Told]:
     """
     What the stream holds behind the log's end, in order; nothing where it is not ahead, or does not exist.
 
@@ -59,6 +61,8 @@ async def beyond(connection: Client, database: Database, log: Log, stream: str, 
         connection: whose user may ask for the stream's state and messages.
         restored: wait for an answer however long it takes, for the database is known to be old. Otherwise only
             ``ASKED_FOR`` seconds: a service must start while the broker's servers elect a leader.
+        may_be_empty: whether an empty log is an old one also when nothing was restored. The log that says what a
+            service is about is not: a volume is missing, or somebody meant another directory.
 
     Raises:
         NotAContinuation: the stream is ahead and is not this log's.
@@ -67,6 +71,12 @@ async def beyond(connection: Client, database: Database, log: Log, stream: str, 
     head = await database.run(log.head)
     if last is None or last <= head:
         return []
+    if not head and not restored and not may_be_empty:
+        raise NotAContinuation(
+            f"the database {database.path} is empty, the stream {stream} tells of {last} facts: is its volume there?"
+            " To begin on it would decide anew what was decided, and mail people again. Put the newest copy of the"
+            " database back, or restore a backup ('deelname restore'): what came after it is read back."
+        )
     if head:
         (end,) = await database.run(lambda raw: log.read(raw, head - 1, 1))
         (there,) = await _messages(connection, stream, [head])

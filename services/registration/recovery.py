@@ -92,7 +92,7 @@ async def take_back_outcomes(connection: Client, database: Database, *, restored
     Raises:
         NotAContinuation: see ``reading_back.beyond``; also when the answers in between have been dropped for their age.
     """
-    told = await beyond(connection, database, store.OUTCOMES, OUTCOMES_STREAM, restored=restored)
+    told = await beyond(connection, database, store.OUTCOMES, OUTCOMES_STREAM, restored=restored, may_be_empty=True)
     if told:
         await database.transact(lambda raw: _take_back_answers(raw, told))
         _log.warning("answers to partners were read back from the stream", first=told[0].number, last=told[-1].number)

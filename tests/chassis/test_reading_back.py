@@ -56,6 +56,16 @@ async def test_an_empty_log_gets_everything_back(connection: Client, database: D
     assert as_facts(await beyond(connection, database, LOG, STREAM, restored=True)) == [entry(1)]
 
 
+async def test_an_empty_database_that_nobody_restored_is_refused(
+    connection: Client, database: Database, stream: str
+) -> None:
+    """A volume that is not mounted looks like this."""
+    await tell(connection, [entry(1)])
+    with pytest.raises(NotAContinuation, match="is its volume there"):
+        await beyond(connection, database, LOG, STREAM, restored=False)
+    assert await beyond(connection, database, LOG, STREAM, restored=False, may_be_empty=True)
+
+
 async def test_a_stream_that_is_behind_or_missing_has_nothing_to_tell(
     connection: Client, database: Database, stream: str
 ) -> None:

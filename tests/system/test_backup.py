@@ -173,6 +173,11 @@ async def test_what_the_broker_knows_beyond_a_restored_backup_comes_back(tmp_pat
         again = await world.partner.answer("n-1")
         assert again["data"] == first["data"]
         assert len(await world.staff.facts()) == len(facts)
+        # What goes out about a session that people were told of after the backup is newer than that.
+        await world.staff.publish(programme(ID, sessions=[session("only", 9)], capacity=3, waiting_list={}))
+        await world.settled()
+        invites = sorted(mail.item for mail in world.mails() if mail.calendar and mail.to == "noor@people.example")
+        assert [(uid, sequence) for uid, sequence, _ in invites] == [(invites[0][0], 0), (invites[0][0], 1)]
         await go_on(world)
         assert (await world.staff.do("do.reporting.report.rebuild"))["identical"]
 

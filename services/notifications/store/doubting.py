@@ -12,6 +12,8 @@ from services.notifications.store.news import LOG, News, append
 from services.notifications.store.rows import text
 
 RESTORED = "a backup was restored; whether this was sent after the backup was made is unknown"
+_SAID = "said = coalesce(said, json_extract(detail, '$.appointment'))"
+"""What a mail said of a calendar item, as far as is known: what goes out later about the item has to be newer."""
 READ_BACK = "known from the broker after a backup was restored"
 
 
@@ -54,7 +56,7 @@ def _suppress(connection: sqlite3.Connection, person: str, source: str, status: 
 def _settle_told(connection: sqlite3.Connection) -> None:
     """Mails of which it is known what became of them, whether they were planned before the backup or are only now."""
     connection.execute(
-        "UPDATE mails SET status = told.status, answer = ? FROM told"
+        f"UPDATE mails SET status = told.status, answer = ?, {_SAID} FROM told"  # noqa: S608 - a constant
         " WHERE told.mail = mails.id AND mails.status <> told.status AND mails.fact <= ?"
         " AND mails.status IN ('planned', 'sending')",
         (READ_BACK, doubtful_until(connection)),
@@ -80,7 +82,8 @@ def doubt(connection: sqlite3.Connection, now: datetime) -> None:
     """Say of all mails that are not settled, and follow from such facts, what their fate is, or that it is unknown."""
     _settle_told(connection)
     rows = connection.execute(
-        "UPDATE mails SET status = 'uncertain', answer = ? WHERE status IN ('planned', 'sending') AND fact <= ?"
+        f"UPDATE mails SET status = 'uncertain', answer = ?, {_SAID}"  # noqa: S608 - a constant
+        " WHERE status IN ('planned', 'sending') AND fact <= ?"
         " RETURNING programme, id, purpose, person, enrolment, session",
         (RESTORED, doubtful_until(connection)),
     ).fetchall()

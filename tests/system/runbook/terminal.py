@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from tests.cli.conftest import invoke
+from tests.tool import invoke
 
 _PROLOGUE = r"""
 deelname() {

@@ -135,7 +135,7 @@ class Life(RuleBasedStateMachine):
             if isinstance(fact, EnrolmentRefused):
                 assert all(reason.nl and reason.en for reason in fact.reasons)
         self.bodies += [entry.body for entry in batch.entries]
-        for enrolment in {getattr(fact, "enrolment", None) for fact in decision} & set(self.state.enrolments):
+        for enrolment in set(self.state.enrolments) & {getattr(fact, "enrolment", None) for fact in decision}:
             answer = enrolment_result(self.state, enrolment, decision)
             assert EnrolmentResult.model_validate_json(answer.body, extra="forbid").to_json() == answer.body
 

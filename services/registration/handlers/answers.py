@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from pydantic_core import to_json
+from pydantic import TypeAdapter
 
 from contracts.base import Message
 from contracts.commands import EnrolmentReceipt, EnrolmentResult
@@ -17,6 +18,7 @@ from services.registration.store import Answer
 from services.registration.writer import problem_answer
 
 _ACCEPTED = 202
+_TOLD = TypeAdapter(dict[str, Any]).serializer
 
 
 def result(message: Message) -> Answer:
@@ -97,7 +99,7 @@ def enrolment_result(
         told["place"] = place or state.place(enrolment)
     told["missing"] = stands.missing if stands.active else ()
     told["facts"] = names(facts)
-    return Answer(200, to_json(told))
+    return Answer(200, _TOLD.to_json(told))
 
 
 def receipt(programme: str, expected: EnrolmentConfirmed | EnrolmentWaitlisted) -> Answer:

@@ -7,9 +7,13 @@ testcontainers is imported late: it takes a second, and a machine without an eng
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 import threading
 import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +25,11 @@ if TYPE_CHECKING:
 IMAGE = "nats:2-alpine"
 _OURS = "deelname.tests.process"
 """The label that names the process which started a container."""
+_PROJECT = "com.docker.compose.project"
+_OF_A_TEST = re.compile(r"deelname-test-(\d+)")
+"""The name of a Compose project that a test starts; the number is the test's process."""
+_IMAGES = "deelname-*:test-*"
+_IMAGES_KEPT = timedelta(days=7)
 
 # Its cleaner is an image of its own, which may not be there; `sweep` does that work. Traffic stays on loopback.
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
@@ -48,7 +57,7 @@ def engine() -> str:
         raise NoEngine(f"the Docker engine is at {address}, not on this machine")
     if not Path(address.removeprefix("unix://")).exists():
         raise NoEngine(f"no Docker engine at {address}")
-    with _client() as client:
+    with docker() as client:
         try:
             version: str = client.version()["Version"]
         except Exception as error:
@@ -62,10 +71,22 @@ def engine() -> str:
 
 
 def sweep() -> None:
-    """Remove the containers of test runs that were killed."""
-    from docker.errors import NotFound  # type: ignore[import-untyped]
+    """
+    Remove what test runs left that were killed: their containers, and the projects that their Compose had started.
 
-    with _client() as client:
+    The images of clones that have not been tested for a week go too.
+    """
+    from docker.errors import APIError, NotFound  # type: ignore[import-untyped]
+
+    with docker() as client:
+        _sweep_projects(client)
+        for image in client.images.list(filters={"reference": _IMAGES}):
+            made = datetime.fromisoformat(image.attrs["Created"][:19] + "+00:00")
+            if datetime.now(UTC) - made > _IMAGES_KEPT:
+                for tag in image.tags:
+                    # One that a container is made of stays.
+                    with contextlib.suppress(APIError):
+                        client.images.remove(tag)
         # Other runs start, end and sweep beside this one: what is gone meanwhile is gone.
         for container in client.containers.list(all=True, filters={"label": _OURS}, ignore_removed=True):
             if not Path(f"/proc/{container.labels[_OURS]}").exists():
@@ -73,8 +94,28 @@ def sweep() -> None:
                     container.remove(force=True, v=True)
 
 
+def _sweep_projects(client: Any) -> None:
+    """Remove containers, then volumes and networks, of Compose projects whose tests are gone."""
+    from docker.errors import APIError
+
+    of_compose = {"label": _PROJECT}
+    containers = client.containers.list(all=True, filters=of_compose, ignore_removed=True)
+    ways: list[tuple[Mapping[str, str] | None, Callable[[], None]]] = [
+        *((each.labels, functools.partial(each.remove, force=True, v=True)) for each in containers),
+        *((each.attrs["Labels"], each.remove) for each in client.volumes.list(filters=of_compose)),
+        *((each.attrs["Labels"], each.remove) for each in client.networks.list(filters=of_compose)),
+    ]
+    for labels, remove in ways:
+        project = _OF_A_TEST.fullmatch((labels or {}).get(_PROJECT, ""))
+        if project and not Path(f"/proc/{project[1]}").exists():
+            # Another run may sweep at the same time.
+            with contextlib.suppress(APIError):
+                remove()
+
+
 @contextlib.contextmanager
-def _client() -> Any:
+def docker() -> Any:
+    """A client of the engine. Raises NoEngine when none answers."""
     from testcontainers.core.docker_client import DockerClient
 
     try:

@@ -141,6 +141,29 @@ async def test_the_containers_of_a_run_that_was_killed_are_swept_away(
     other.stop()
 
 
+@pytest.mark.engine
+def test_what_a_killed_compose_test_left_is_swept_and_what_runs_is_not() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    label = "com.docker.compose.project"
+    theirs, ours = f"deelname-test-{ended.pid}", f"deelname-test-{os.getpid()}"
+    with containers.docker() as client:
+        made = [
+            make(f"{project}-sweep", labels={label: project})
+            for project in (theirs, ours)
+            for make in (client.volumes.create, client.networks.create)
+        ]
+        left = client.containers.create(containers.IMAGE, labels={label: theirs}, volumes=[f"{theirs}-sweep:/data"])
+        try:
+            containers.sweep()
+            assert left.id not in {each.id for each in client.containers.list(all=True, ignore_removed=True)}
+            there = {each.name for each in [*client.volumes.list(), *client.networks.list()]}
+            assert [each.name in there for each in made] == [False, False, True, True]
+        finally:
+            for each in made[2:]:
+                each.remove()
+
+
 def test_an_engine_that_is_not_there_is_told_by_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'docker.sock'}")
     with pytest.raises(NoEngine, match=r"no Docker engine at unix://.*docker.sock"):

@@ -199,6 +199,9 @@ async def test_a_restore_refuses_what_is_there_and_moves_it_aside_on_request(
     refused = await asyncio.to_thread(invoke, "restore", tmp_path / "backup", "--data", data)
     assert refused.code == 1
     assert "exists already" in refused.said
+    one = ("--service", "registration", "--forget-newer")
+    refused = await asyncio.to_thread(invoke, "restore", tmp_path / "backup", "--data", data / "registration", *one)
+    assert (refused.code, "empty store" in refused.said) == (2, True)
     await deelname("restore", tmp_path / "backup", "--data", data, "--force", "--forget-newer")
     async with started(data, server) as world:
         await world.settled()

@@ -191,6 +191,8 @@ class Reader:
                     looked = monotonic()
                 messages = await consumer.take(self._batch)
                 if messages:
+                    # Before they are applied: that may take long, and is when somebody asks how far behind we are.
+                    self._head = max(self._head, consumer.head)
                     await self._hand_over(messages)
                     self._head = max(self._head, consumer.head)
                     await consumer.make_room()

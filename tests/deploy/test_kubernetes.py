@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from deploy.identities import REGISTRATION_INTAKE, SERVICES, TOPOLOGY, TOPOLOGY_PARTNERS
+from services.chassis.health import Health
+from services.chassis.metrics import metrics_router
 from services.chassis.settings import CommonSettings
 from services.notifications.settings import Settings as NotificationsSettings
 from services.registration.settings import Settings as RegistrationSettings
@@ -194,6 +196,36 @@ def test_a_container_reaches_the_broker_and_little_else(name: str) -> None:
     assert into == (set() if name == "topology" else {8080})
     assert all(rule["to"] for rule in policy["egress"]), "a rule without a peer is open to everybody"
     assert all(rule["from"] for rule in policy.get("ingress", ()))
+
+
+def test_prometheus_reaches_the_metrics_of_every_service_from_a_labelled_namespace_and_nobody_else_does() -> None:
+    policy = named("NetworkPolicy", "metrics")["spec"]
+    assert policy["policyTypes"] == ["Ingress"], "nobody is let out by it"
+    (rule,) = policy["ingress"]
+    (peer,) = rule["from"]
+    assert peer == {
+        "namespaceSelector": {"matchLabels": {"deelname/metrics": "scrape"}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+    }, "both in one entry: two entries would let in whoever has either"
+    selected = {name for name in WORKLOADS if _selects(policy["podSelector"], pod(name)["metadata"]["labels"])}
+    assert selected == set(SERVICES)
+    for name in SERVICES:
+        annotations = pod(name)["metadata"]["annotations"]
+        assert annotations["prometheus.io/scrape"] == "true"
+        assert annotations["prometheus.io/path"] in {
+            route.path for route in metrics_router(Health.__new__(Health)).routes
+        }
+        (port,) = rule["ports"]
+        assert (
+            annotations["prometheus.io/port"] == str(port["port"]) == str(container(name)["ports"][0]["containerPort"])
+        )
+
+
+def _selects(selector: Json, labels: Mapping[str, str]) -> bool:
+    if not selector["matchLabels"].items() <= labels.items():
+        return False
+    assert all(each["operator"] == "In" for each in selector["matchExpressions"])
+    return all(labels.get(each["key"]) in each["values"] for each in selector["matchExpressions"])
 
 
 def test_whoever_has_no_policy_speaks_to_nobody() -> None:

@@ -34,7 +34,10 @@ ACK_WAIT = 30.0
 """Seconds after which a message that was handed out and not acknowledged is handed out again."""
 OUTCOMES_KEPT = 30 * DAY
 OUTCOMES_PER_SUBJECT = 100_000
-"""So that one partner's flood drops its own oldest answers and never another's."""
+"""
+So that one partner's flood drops its own oldest answers first. Answers that name many faults may reach the stream's
+bytes sooner, and then the oldest go, whosever they are (docs/security.md).
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,6 +205,11 @@ class Partner:
         assert not await self._fetch(1, 0.3), "an outcome too many"
         return found
 
+    async def take_all(self) -> None:
+        """Take whatever is there, however much it is."""
+        while await self._fetch(100, 0.5):
+            pass
+
     async def _fetch(self, number: int, within: float) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         deadline = monotonic() + within

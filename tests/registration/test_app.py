@@ -7,12 +7,15 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from contracts import subjects
 from contracts.facts import FACTS, SERVICES
+from deploy.identities import TOPOLOGY_PARTNERS
 from services.registration import app
 from services.registration.handlers import Handlers
 from tests.registration.domain.given import IN_ORDER, programme
@@ -87,6 +90,44 @@ async def test_staff_does_and_asks_everything(system: System) -> None:
         assert [fact["version"] for fact in piece["facts"]] == list(range(1, len(piece["facts"]) + 1))
         waiting = {"programme": "alles", "status": "waiting"}
         assert (await good("ask.registration.enrolment.list", waiting))["enrolments"] == []
+
+
+async def test_an_answer_that_the_flood_of_another_partner_pushed_out_comes_again_with_its_request(
+    system: System,
+) -> None:
+    await system.open("vloed")
+    request = event("vloed-1", wish("vloed", "noor@vloed.example"), source="school-x")
+    async with (
+        partner(system, "school-x") as quiet,
+        partner(system, "demo") as loud,
+        system.client(TOPOLOGY_PARTNERS) as owner,
+    ):
+        jsm = owner.jsm()
+
+        async def unread() -> int:
+            return (await jsm.consumer_info(subjects.OUTCOMES_STREAM, "school-x")).num_pending or 0
+
+        usual = (await jsm.stream_info(subjects.OUTCOMES_STREAM)).config
+        await quiet.send(request)
+        await until(unread, 1)
+        # As small as a gibibyte is for a flood.
+        await jsm.update_stream(replace(usual, max_bytes=16 * 1024))
+        await asyncio.gather(*(loud.send(b"not json") for _ in range(60)))
+        await until(unread, 0)
+        await jsm.update_stream(usual)
+        await loud.take_all()
+
+        await quiet.send(request)
+        (outcome,) = await quiet.outcomes(1)
+        assert outcome["data"]["request"] == "vloed-1"
+        assert outcome["type"] == "outcome.accepted.v1"
+    assert len(await system.enrolments("vloed")) == 1
+
+
+async def until(asked: Callable[[], Awaitable[int]], expected: int) -> None:
+    async with asyncio.timeout(20):
+        while await asked() != expected:  # noqa: ASYNC110  # the broker tells when asked
+            await asyncio.sleep(0.05)
 
 
 async def test_an_address_with_an_international_host_is_one_in_each_spelling(system: System) -> None:

@@ -64,7 +64,7 @@ tests: $(DEVELOPMENT_STAMP) ## the tests alone; ARGS="tests/contracts -k subject
 	@# Tests that kill brokers and services side by side may run out of patience on a busy machine: what failed has one
 	@# more try by itself, with nothing beside it, and must pass then.
 	@# One worker more than the two processors that we count on, because tests wait a lot.
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "$(MARKS)" $(ARGS) \
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "$(MARKS)" $(ARGS) \
 	  || { test $$? -eq 1 && $(BIN)/pytest --last-failed -m "$(MARKS)" $(ARGS); }
 
 images: ## the images that compose.yaml names, deelname-registration:latest and so on; TAG=... another tag

@@ -36,17 +36,8 @@ def pytest_configure() -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """
-    Keep a file's tests on one worker, and begin with those that may take longest.
-
-    What a module starts for its tests is then started once; files that share it name one ``xdist_group``. And no worker
-    is left alone with a long one at the end.
-    """
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    """Begin with what may take longest, so that no worker is left alone with it at the end."""
     items.sort(key=_longest, reverse=True)
 
 

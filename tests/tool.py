@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.ports import free_ports
+from tests.warm import popen
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "deploy" / "demo"
@@ -55,18 +55,17 @@ def invoke(*words: object, env: dict[str, str] | None = None) -> Outcome:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The endpoints file of a system that ``deelname up`` started, with the samples' registry and themes in it."""
-    data = tmp_path_factory.mktemp("system") / "data"
+    folder = tmp_path_factory.mktemp("system")
+    data, said, complained = folder / "data", folder / "said", folder / "complained"
     words = ["up", "--data", str(data), "--port-base", str(free_ports(5)), "--now", START, "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cli", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
-    )
+    with said.open("w") as stdout, complained.open("w") as stderr:
+        process = popen([sys.executable, "-m", "tests.warm_up", *words], stdout=stdout, stderr=stderr, cwd=ROOT)
     try:
         endpoints = data / "endpoints.json"
         deadline = time.monotonic() + 50
         while not endpoints.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                raise AssertionError(process.communicate()[1].decode())
+            assert process.poll() is None, complained.read_text()
+            assert time.monotonic() < deadline, complained.read_text()
             time.sleep(0.05)
         assert invoke("organisation", "load", SAMPLES / "organisations.csv", "--endpoints", endpoints).code == 0
         themes = sorted(SAMPLES.glob("*/theme.yaml"))
@@ -74,6 +73,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield endpoints
     finally:
         process.terminate()
-        out, err = process.communicate(timeout=40)
-    assert process.returncode == 0, err.decode()
-    assert json.loads(out)["nats"].keys() >= {"staff", "demo"}
+        process.wait(timeout=40)
+    assert process.returncode == 0, complained.read_text()
+    assert json.loads(said.read_text())["nats"].keys() >= {"staff", "demo"}

@@ -40,16 +40,16 @@ Output = IO[bytes] | IO[str] | int | None
 class Process:
     """What ``popen`` returns: the part of ``subprocess.Popen`` that Deelname uses, under the same names."""
 
-    def __init__(self, nursery: Nursery, pid: int) -> None:
+    def __init__(self, pid: int, reap: Callable[[int], int]) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self._nursery = nursery
+        self._reap = reap
         self._ended = os.pidfd_open(pid)
 
     def poll(self) -> int | None:
         """How it ended; None while it runs."""
         if self.returncode is None and self._has_ended(0):
-            self.returncode = self._nursery.reap(self.pid)
+            self.returncode = self._reap(self.pid)
             os.close(self._ended)
         return self.returncode
 
@@ -100,7 +100,7 @@ class Nursery:
     ) -> Process:
         """Fork a child that runs a module; ``streams`` are its standard input, output and error."""
         pid = self._ask(streams, words=words, environment=dict(environment), directory=directory, session=session)
-        return Process(self, pid)
+        return Process(pid, self.reap)
 
     def reap(self, pid: int) -> int:
         """The exit code of a child that has ended, as ``subprocess`` counts: negative for a signal."""
@@ -198,8 +198,7 @@ def _serve(line: socket.socket) -> str:
             sys.exit()
         request = json.loads(message)
         if "reap" in request:
-            _, status = os.waitpid(request["reap"], 0)
-            line.send(str(os.waitstatus_to_exitcode(status)).encode())
+            line.send(str(reap(request["reap"])).encode())
             continue
         if pid := os.fork():
             for stream in streams:
@@ -209,10 +208,16 @@ def _serve(line: socket.socket) -> str:
         line.close()
         if dies_with_this_process:
             dies_with_this_process()
-        return _become(streams, **request)
+        return become(streams, **request)
 
 
-def _become(
+def reap(pid: int) -> int:
+    """The exit code of a child of this process that has ended."""
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def become(
     streams: Sequence[int],
     *,
     words: Sequence[str],
@@ -220,7 +225,7 @@ def _become(
     directory: str,
     session: bool,
 ) -> str:
-    """Take on what a new process is given: session, streams, directory, environment, words."""
+    """Take on what a new process is given: session, streams, directory, environment, words; the module to run."""
     if session:
         os.setsid()
     for number, stream in enumerate(streams):

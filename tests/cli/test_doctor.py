@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.cli.conftest import Deelname
 from tests.tool import invoke
-
-pytestmark = pytest.mark.xdist_group("running")
 
 
 def test_a_clock_that_was_set_is_something_to_look_at_and_nothing_wrong(deelname: Deelname) -> None:

@@ -14,7 +14,6 @@ from tests.ports import free_ports
 from tests.tool import invoke
 
 # One system for all of them, not one for each worker.
-pytestmark = pytest.mark.xdist_group("running")
 
 
 def write(path: Path, url: str, identity: str = "staff") -> Path:

@@ -14,7 +14,6 @@ from cli.people import read_participant
 from tests.cli.conftest import Deelname, until
 
 # One system for all of them, not one for each worker.
-pytestmark = pytest.mark.xdist_group("running")
 
 
 def enrol(deelname: Deelname, programme: str, name: str, organisation: str = "bibliotheek-zeist") -> str:

@@ -14,7 +14,6 @@ from tests.cli.conftest import Deelname
 from tests.tool import invoke
 
 # One system for all of them, not one for each worker.
-pytestmark = pytest.mark.xdist_group("running")
 
 
 def message(id_: str, programme: str = "gesprek", name: str = "Anna", **changes: Any) -> dict[str, Any]:

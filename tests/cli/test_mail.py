@@ -14,7 +14,6 @@ from tests.cli.test_enrolments import enrol
 from tests.notifications.inbox.returned import person, postfix, reply
 
 # One system for all of them, not one for each worker.
-pytestmark = pytest.mark.xdist_group("running")
 
 
 def mailed(running: Path, address: str) -> list[EmailMessage]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.cli.conftest import Deelname, definition
 from tests.tool import SAMPLES, invoke
 
 # One system for all of them, not one for each worker.
-pytestmark = pytest.mark.xdist_group("running")
 
 
 def test_publishing_again_tells_only_what_changed(deelname: Deelname, programme: str, tmp_path: Path) -> None:

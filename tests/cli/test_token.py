@@ -12,8 +12,6 @@ import pytest
 
 from tests.tool import invoke
 
-pytestmark = pytest.mark.xdist_group("running")
-
 
 def reports(running: Path, token: str) -> int:
     address = json.loads(running.read_text())["http"]["reporting"]

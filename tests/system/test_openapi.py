@@ -28,8 +28,6 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.tool import invoke
 
-pytestmark = pytest.mark.xdist_group("running")
-
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -163,7 +163,7 @@ class Terminal:
     def _up(self, directory: str, words: list[str], settings: dict[str, str]) -> None:
         """Start it in the background, where the page always has it."""
         with Path(settings.pop("OUTPUT")).open("ab") as output:
-            command = [sys.executable, "-m", "tests.system.runbook.up", *words]
+            command = [sys.executable, "-m", "tests.warm_up", *words]
             environment = self._environment() | settings
             started = warm.popen(command, env=environment, cwd=directory, stdout=output, stderr=subprocess.STDOUT)
         self._systems.append(started)

@@ -7,11 +7,13 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 from nats.aio.client import Client
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from deploy.embedded import EmbeddedBroker, free_port
 from services.chassis.broker import connect
@@ -34,6 +36,23 @@ def pytest_configure() -> None:
             structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
         ]
     )
+
+
+SHARING = ("tests/cli/", "tests/system/test_openapi.py")
+"""What speaks to the one system that ``running`` starts."""
+
+
+class TogetherByFile(LoadFileScheduling):  # type: ignore[misc] # it is untyped
+    """A file's tests stay on one worker, and so do the files that share a system: it would run idle on the others."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return SHARING[0] if nodeid.startswith(SHARING) else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Hand out tests to workers by ``TogetherByFile``."""
+    return TogetherByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

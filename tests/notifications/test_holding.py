@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,9 +15,10 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from contracts.commands import RetryMail
+from contracts.facts import SessionAdded, SessionMoved
 from contracts.programme import Occasion
 from services.chassis.database import Database
 from services.notifications import store
@@ -57,10 +59,11 @@ class Calendar:
     items: dict[str, Item] = field(default_factory=dict)
     bytes: dict[tuple[str, int], str] = field(default_factory=dict)
     asked_at: dict[str, datetime] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    """Items about which a mail was lost since, which for all that its sender knows arrived."""
 
     def takes(self, part: str, now: datetime) -> None:
-        lines = dict(re.findall(r"^([A-Z-]+)[^:\r\n]*:([^\r\n]*)\r$", part.split("BEGIN:VEVENT")[1], re.M))
-        lines.pop("TRIGGER", None)
+        lines = _lines(part)
         uid, version = lines["UID"], (int(lines["SEQUENCE"]), lines["DTSTAMP"])
         known = self.said.get(uid, (-1, ""))
         if version[0] == known[0]:
@@ -73,25 +76,48 @@ class Calendar:
         if "METHOD:CANCEL" in part:
             self.items.pop(uid, None)
             return
-        item = (uid.split(".")[1], _moment(lines["DTSTART"]), _moment(lines["DTEND"]), lines["CONFERENCE"][-1])
+        item = _item(part)[1:]
         earlier = self.items.get(uid)
         if earlier is not None:
-            assert earlier != item, "nobody is told what was told before"
+            assert earlier != item or uid in self.lost, "nobody is told what was told before"
             if min(earlier[1], item[1]) - now > timedelta(hours=2):
                 assert now - self.asked_at[uid] >= HOLD, "one mail an item within the time that changes are held"
         self.items[uid] = item
         self.asked_at[uid] = now
+        self.lost.discard(uid)
 
 
 def _moment(text: str) -> datetime:
     return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=AMSTERDAM)
 
 
-class Post:
-    """A mail server that meets mails as the list of fates says; beyond that it takes everything."""
+class Wrong(SetClock):
+    """A clock that may have been set back, and then stays behind."""
 
-    def __init__(self, clock: SetClock) -> None:
+    behind = timedelta()
+
+    @property
+    def real(self) -> datetime:
+        return self.now + self.behind
+
+    def set_back(self, by: timedelta) -> None:
+        self.behind += by
+        self.now -= by
+
+
+class Post:
+    """
+    A mail server that meets mails as the list of fates says; beyond that it takes everything.
+
+    What is wrong is noted: the sender would take an error for one of the transport's. ``known`` are the sessions as far
+    as facts were read.
+    """
+
+    def __init__(self, clock: Wrong, known: dict[str, Occasion]) -> None:
         self.clock = clock
+        self.known = known
+        self.wrong: list[AssertionError] = []
+        self.arrived: dict[str, bytes] = {}
         self.calendars: dict[str, Calendar] = {}
         self.fates: list[str] = []
         self.dead = False
@@ -99,13 +125,21 @@ class Post:
 
     async def deliver(self, _sender: str, recipient: str, raw: bytes, *_: Any, **__: Any) -> Outcome:
         self.asked += 1
+        try:
+            self._says_what_is_so(raw)
+        except AssertionError as error:
+            self.wrong.append(error)
         fate = self.fates.pop() if self.fates else "taken"
         if self.dead:
             if fate.startswith("taken"):
                 self._arrives(recipient, raw)
+            else:
+                self._is_lost(recipient, raw)
             return await asyncio.Future()
         if fate.startswith("taken"):
             self._arrives(recipient, raw)
+        elif fate == "lost unheard":
+            self._is_lost(recipient, raw)
         match fate:
             case "taken":
                 return Sent(Reply("taken", 250))
@@ -118,14 +152,49 @@ class Post:
             case _:
                 return Uncertain("no answer")
 
+    def _says_what_is_so(self, raw: bytes) -> None:
+        for part in _calendar_parts(raw):
+            if "METHOD:CANCEL" not in part:
+                _, session, *item = _item(part)
+                when = self.known[session]
+                assert when.online is not None
+                assert item == [_aware(when.start), _aware(when.end), str(when.online.join_link)[-1]], "it is so now"
+        message_id = str(email.message_from_bytes(raw)["Message-ID"])
+        assert self.arrived.get(message_id, raw) == raw, "what may have arrived is repeated byte for byte"
+
+    def _is_lost(self, recipient: str, raw: bytes) -> None:
+        calendar = self.calendars.setdefault(recipient.partition("@")[0], Calendar())
+        calendar.lost |= {_item(part)[0] for part in _calendar_parts(raw)}
+
     def _arrives(self, recipient: str, raw: bytes) -> None:
-        for part in email.message_from_bytes(raw).walk():
-            if part.get_content_type() == "text/calendar":
-                payload = part.get_payload(decode=True)
-                assert isinstance(payload, bytes)
-                person = recipient.partition("@")[0]
-                unfolded = payload.decode().replace("\r\n ", "")
-                self.calendars.setdefault(person, Calendar()).takes(unfolded, self.clock.now)
+        self.arrived[str(email.message_from_bytes(raw)["Message-ID"])] = raw
+        person = recipient.partition("@")[0]
+        for part in _calendar_parts(raw):
+            try:
+                self.calendars.setdefault(person, Calendar()).takes(part, self.clock.real)
+            except AssertionError as error:
+                self.wrong.append(error)
+
+
+def _calendar_parts(raw: bytes) -> Iterator[str]:
+    for part in email.message_from_bytes(raw).walk():
+        if part.get_content_type() == "text/calendar":
+            payload = part.get_payload(decode=True)
+            assert isinstance(payload, bytes)
+            yield payload.decode().replace("\r\n ", "")
+
+
+def _lines(part: str) -> dict[str, str]:
+    lines = dict(re.findall(r"^([A-Z-]+)[^:\r\n]*:([^\r\n]*)\r$", part.split("BEGIN:VEVENT")[1], re.M))
+    lines.pop("TRIGGER", None)
+    return lines
+
+
+def _item(part: str) -> tuple[str, str, datetime, datetime, str]:
+    """UID, session, start, end and link."""
+    lines = _lines(part)
+    uid = lines["UID"]
+    return uid, uid.split(".")[1], _moment(lines["DTSTART"]), _moment(lines["DTEND"]), lines["CONFERENCE"][-1]
 
 
 class Ahead(World):
@@ -146,13 +215,15 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     async def _open(self) -> None:
         database = await Database.open(Path(self.directory.name) / "n.db", store.MIGRATIONS)
-        clock = SetClock()
+        clock = Wrong()
         planner = Planner(database, clock, hold=HOLD)
         await planner.load()
         return_paths = ReturnPaths(BOUNCES, await database.run(store.key))
         self.service = Service(database, clock, AddressBook(), planner, RENDERER, return_paths)
-        self.post = Post(clock)
+        self.clock = clock
         self.world = Ahead()
+        self.known = dict(self.world.sessions)
+        self.post = Post(clock, self.known)
         self.world.happens(confirmed("e0", ("a", "maker"), ("b", "manager")))
         self.world.enrolments["e0"] = Seats("confirmed", {"a": "maker", "b": "manager"})
         self._start()
@@ -192,6 +263,19 @@ class AnyInterleaving(RuleBasedStateMachine):
             self.world.life.time += timedelta(days=days)
             self._tell_the_time()
 
+    @rule(
+        fates=st.sampled_from((["not now"] * 8, ["refused"] * 8, [])) | st.lists(st.sampled_from(FATES), max_size=4),
+        minutes=st.sampled_from((0, 0, 10, 60)),
+        where=st.permutations((0, 1, 2)),
+    )
+    def the_first_session_is_moved_between_two_attempts(self, fates: list[str], minutes: int, where: list[int]) -> None:
+        self.the_first_session_is_moved_again_and_again(where[:1], read=True)
+        self.mails_go_out(fates, 180)
+        if self.clock.behind < timedelta(hours=1):
+            self.clock.set_back(timedelta(minutes=minutes))
+        self.the_first_session_is_moved_again_and_again(where[1:], read=True)
+        self.mails_go_out([], 180)
+
     @rule(fates=st.lists(st.sampled_from(FATES), max_size=4), seconds=st.sampled_from((0, 60, 180)))
     def mails_go_out(self, fates: list[str], seconds: int) -> None:
         self.time_passes(seconds)
@@ -216,9 +300,15 @@ class AnyInterleaving(RuleBasedStateMachine):
             mail = open_mails[data.draw(st.integers(0, len(open_mails) - 1))]
             self.runner.run(self.service.desk.retry(RetryMail(mail=mail)))
 
+    @invariant()
+    def nothing_wrong_was_sent(self) -> None:
+        for wrong in self.post.wrong:
+            raise wrong
+
     def teardown(self) -> None:
         try:
             self.runner.run(self._come_to_rest())
+            self.nothing_wrong_was_sent()
             self._each_agenda_is_as_the_programme_is()
         finally:
             self.runner.run(self.service.database.close())
@@ -228,13 +318,18 @@ class AnyInterleaving(RuleBasedStateMachine):
     # ------------------------------------------------------------------------------------------------------------------
 
     def _tell_the_time(self) -> None:
-        self.service.clock.now = max(self.service.clock.now, self.world.now)
+        self.clock.now = max(self.clock.real, self.world.now) - self.clock.behind
 
     async def _read(self, most: int) -> None:
         position = await self.service.planner.position()
         life = self.world.life
         if position < len(life.facts):
             await self.service.planner.apply(messages(life.facts)[position : position + most])
+            for fact in life.facts[position : position + most]:
+                if isinstance(fact.data, SessionMoved):
+                    self.known[fact.data.session] = fact.data.after
+                elif isinstance(fact.data, SessionAdded):
+                    self.known[fact.data.session.id] = fact.data.session
 
     async def _open_mails(self) -> list[str]:
         found = await self.service.database.run(lambda raw: store.mails(raw, store.ALL))

@@ -92,6 +92,23 @@ def test_an_attempt_that_is_still_so_is_repeated_as_it_was() -> None:
     assert (settled.purpose, settled.detail.appointment) == (own.purpose, own.appointment)
 
 
+def test_an_attempt_that_is_so_again_tells_all_changes_until_then() -> None:
+    for perhaps in (False, True):
+        settled = settle(ITEM, mail(change=2), history(told=said(1, A), own=said(2, C, covers=2, perhaps=perhaps)), NOW)
+        assert isinstance(settled, Planned)
+        appointment = settled.detail.appointment
+        assert appointment is not None
+        assert (appointment.sequence, appointment.occasion, appointment.covers) == (2, C, ITEM.sequence)
+
+
+def test_an_attempt_that_failed_is_not_repeated_after_another_mail_told_the_same() -> None:
+    failed = said(2, C, covers=4)
+    assert reason(ITEM, mail(), history(told=said(1, C, covers=4), own=failed)) == (
+        "an earlier mail told this change already"
+    )
+    assert "nothing differs" in reason(ITEM, mail(), history(told=said(1, C, covers=3), own=failed))
+
+
 def test_an_attempt_that_is_not_so_any_more_is_written_anew_unless_it_may_have_arrived() -> None:
     assert told(ITEM, mail(), history(told=said(1, A), own=said(2, B))) == ("session-moved", 3, C, A)
     assert "changed since" in reason(ITEM, mail(), history(told=said(1, A), own=said(2, B, perhaps=True)))

@@ -90,20 +90,23 @@ def settle(item: Invitation | None, mail: Planned, history: History, now: dateti
         return _saying(mail, mail.purpose, _next(planned, item, history, now, occasion=told.appointment.occasion))
     if item.uid != planned.uid or not item.standing:
         return Pointless("the person is not invited to this session any more")
-    if own is not None:
-        if same_for_an_agenda(own.appointment.occasion, item.occasion):
-            return _saying(mail, own.purpose, own.appointment)
-        if own.perhaps:
-            # Other words under the same Message-ID would be dropped as a copy by whoever has the first.
-            return Pointless("the session changed since; the mail about that change says what is so")
+    again = own is not None and same_for_an_agenda(own.appointment.occasion, item.occasion)
+    if own is not None and own.perhaps and not again:
+        # Other words under the same Message-ID would be dropped as a copy by whoever has the first.
+        return Pointless("the session changed since; the mail about that change says what is so")
+    if told is not None and (own is None or not own.perhaps):
+        if told.appointment.covers >= planned.sequence:
+            # What changed since has a mail of its own, which waits from then on.
+            return Pointless("an earlier mail told this change already")
+        if same_for_an_agenda(told.appointment.occasion, item.occasion):
+            return Pointless("nothing differs from what the person was told last")
+    if own is not None and again:
+        # It tells whatever came back to this as well: the mails about that have nothing left to say, and what changes
+        # from now on waits in its own.
+        return _saying(mail, own.purpose, dataclasses.replace(own.appointment, change=item.sequence))
     if told is None:
         return _saying(mail, "invite", _next(planned, item, history, now, occasion=item.occasion))
-    if told.appointment.covers >= planned.sequence:
-        # What changed since has a mail of its own, which waits from then on.
-        return Pointless("an earlier mail told this change already")
     before = told.appointment.occasion
-    if same_for_an_agenda(before, item.occasion):
-        return Pointless("nothing differs from what the person was told last")
     return _saying(mail, "session-moved", _next(planned, item, history, now, occasion=item.occasion, before=before))
 
 

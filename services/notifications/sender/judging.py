@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from contracts.facts import MailFailed, MailSent
@@ -63,8 +63,9 @@ def _worded(due: Due, mail: Planned) -> Due:
     """With bytes from an earlier attempt only as long as they say what is to be said now."""
     if mail is due.mail:
         return due
-    own = due.history.own
-    if mail.detail.appointment is None or own is None or own.appointment == mail.detail.appointment:
+    own, appointment = due.history.own, mail.detail.appointment
+    # Up to which change it goes stands in no mail.
+    if appointment is None or own is None or replace(own.appointment, change=appointment.change) == appointment:
         return due._replace(mail=mail)
     return due._replace(mail=mail, raw=None)
 

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 DATA ?= data
 PORT_BASE ?= 4600
-WORKERS ?= 3
+WORKERS ?= 4
 MARKS ?= not engine
 TAG ?= latest
 
@@ -63,7 +63,7 @@ imports: $(DEVELOPMENT_STAMP) ## who may import whom (pyproject.toml, [tool.impo
 tests: $(DEVELOPMENT_STAMP) ## the tests alone; ARGS="tests/contracts -k subjects" picks some, MARKS=engine those that need Docker
 	@# Tests that kill brokers and services side by side may run out of patience on a busy machine: what failed has one
 	@# more try by itself, with nothing beside it, and must pass then.
-	@# One worker more than the two processors that we count on, because tests wait a lot.
+	@# More workers than the two processors that we count on, because tests wait a lot.
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "$(MARKS)" $(ARGS) \
 	  || { test $$? -eq 1 && $(BIN)/pytest --last-failed -m "$(MARKS)" $(ARGS); }
 

@@ -8,14 +8,15 @@ what is behind that is what the log has lost, and others have acted on it: it co
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import TypeVar
 
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from nats.js.api import RawStreamMsg
+from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
@@ -27,8 +28,12 @@ from services.chassis.patience import Patience
 
 _log = structlog.get_logger("chassis.reading_back")
 
+Key = TypeVar("Key")
+Found = TypeVar("Found")
+
 MESSAGE_ID = "Nats-Msg-Id"
-_AT_ONCE = 64
+AT_ONCE = 64
+"""Messages that are asked for together."""
 _PAUSE = 0.5
 ASKED_FOR = 10.0
 """Seconds for which a service that restored nothing waits for the stream's state; its relay asks again later."""
@@ -88,8 +93,8 @@ async def beyond(
                 " lose what the stream tells of."
             )
     found: list[Told] = []
-    for start in range(head + 1, last + 1, _AT_ONCE):
-        found += await _messages(connection, stream, range(start, min(start + _AT_ONCE, last + 1)))
+    for start in range(head + 1, last + 1, AT_ONCE):
+        found += await _messages(connection, stream, range(start, min(start + AT_ONCE, last + 1)))
     return found
 
 
@@ -147,27 +152,55 @@ async def _messages(connection: Client, stream: str, numbers: Sequence[int]) -> 
     Raises:
         NotAContinuation: one is not there.
     """
+    try:
+        raw = await read_all(
+            connection,
+            numbers,
+            lambda jetstream, number: jetstream.get_msg(stream, seq=number),
+            "a stream is read back slowly",
+            stream=stream,
+        )
+    except NotFoundError:
+        raise NotAContinuation(
+            f"the stream {stream} is ahead of the database and lacks messages between {numbers[0]} and"
+            f" {numbers[-1]}: what was lost cannot be read back. Put a newer copy of the database back, or start"
+            " with an empty store of the broker and lose what the stream tells of."
+        ) from None
+    return [
+        Told(number, each.subject or "", (each.headers or {}).get(MESSAGE_ID, ""), each.data or b"")
+        for number, each in zip(numbers, raw, strict=True)
+    ]
+
+
+async def read_all(
+    connection: Client,
+    keys: Sequence[Key],
+    get: Callable[[JetStreamContext, Key], Awaitable[Found]],
+    complaint: str,
+    **about: object,
+) -> list[Found]:
+    """
+    What ``get`` finds for each key, asked for all at once and again until the broker has answered for all.
+
+    Args:
+        keys: no more than ``AT_ONCE``.
+        complaint: what the journal says each time that it did not, with what it is ``about``.
+
+    Raises:
+        nats.js.errors.NotFoundError: where ``get`` does.
+    """
     patience = Patience()
+
+    async def ask(seconds: float) -> list[Found]:
+        jetstream = connection.jetstream(timeout=seconds)
+        asked = asyncio.gather(*(get(jetstream, key) for key in keys))
+        return await while_connected(connection, asked, seconds + 1)
+
     while True:
         try:
-            raw = await patience.wait(lambda seconds: _get_all(connection, stream, numbers, seconds))
+            return await patience.wait(ask)
         except NotFoundError:
-            raise NotAContinuation(
-                f"the stream {stream} is ahead of the database and lacks messages between {numbers[0]} and"
-                f" {numbers[-1]}: what was lost cannot be read back. Put a newer copy of the database back, or start"
-                " with an empty store of the broker and lose what the stream tells of."
-            ) from None
+            raise
         except (NatsError, TimeoutError, OSError) as error:
-            _log.warning("a stream is read back slowly", stream=stream, reason=str(error) or type(error).__name__)
+            _log.warning(complaint, reason=str(error) or type(error).__name__, **about)
             await asyncio.sleep(_PAUSE)
-            continue
-        return [
-            Told(number, each.subject or "", (each.headers or {}).get(MESSAGE_ID, ""), each.data or b"")
-            for number, each in zip(numbers, raw, strict=True)
-        ]
-
-
-async def _get_all(connection: Client, stream: str, numbers: Sequence[int], seconds: float) -> list[RawStreamMsg]:
-    jetstream = connection.jetstream(timeout=seconds)
-    asked = asyncio.gather(*(jetstream.get_msg(stream, seq=number) for number in numbers))
-    return await while_connected(connection, asked, seconds + 1)

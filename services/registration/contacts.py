@@ -37,6 +37,11 @@ def key_subject(person: str) -> str:
     return f"$KV.{CONTACTS}.{person}"
 
 
+def people_named(entry: Entry) -> list[str]:
+    """The ids of the people whom a fact names, in its order."""
+    return [behind[: behind.index(b'"')].decode() for behind in entry.body.split(_PERSON)[1:]]
+
+
 class Contacts:
     """Copies whom facts name to the bucket; give :meth:`copy` to the relay as what comes before publishing."""
 
@@ -125,8 +130,7 @@ class Contacts:
         wanted: dict[str, None] = {}
         for entry in entries:
             again = entry.subject.endswith(_ALWAYS)
-            for behind in entry.body.split(_PERSON)[1:]:
-                person = behind[: behind.index(b'"')].decode()
+            for person in people_named(entry):
                 if again:
                     # What stands in the database now, not what a newcomer was committed with.
                     self._newcomers.pop(person, None)

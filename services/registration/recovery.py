@@ -8,15 +8,13 @@ answers that would be given again to commands and web forms that came with an id
 
 from __future__ import annotations
 
-import asyncio
-import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
@@ -35,19 +33,15 @@ from contracts.facts import (
 from contracts.intake import OutcomeAccepted, parse_outcome
 from contracts.subjects import CONTACTS, OUTCOMES_STREAM, log_stream
 from services.chassis.access import Token
-from services.chassis.broker import while_connected
 from services.chassis.database import Database
 from services.chassis.log import Entry, VersionConflict
-from services.chassis.patience import Patience
-from services.chassis.reading_back import NotAContinuation, Told, as_facts, beyond
+from services.chassis.reading_back import AT_ONCE, NotAContinuation, Told, as_facts, beyond, read_all
 from services.registration import store
+from services.registration.contacts import key_subject, people_named
 from services.registration.store import Answer, accounts
 
 _log = structlog.get_logger("registration.recovery")
 
-_PERSON = re.compile(rb'"person":"([^"]+)"')
-_AT_ONCE = 64
-_PAUSE = 0.5
 ANY_CONTENT = b""
 """The digest of a request whose content is not known any more: what comes with its id is taken for the same."""
 
@@ -63,7 +57,7 @@ async def take_back_facts(connection: Client, database: Database, *, restored: b
     entries = as_facts(await beyond(connection, database, store.LOG, stream, restored=restored))
     if not entries:
         return 0
-    named = sorted({match.decode() for entry in entries for match in _PERSON.findall(entry.body)})
+    named = sorted({person for entry in entries for person in people_named(entry)})
     contacts = await _contacts(connection, named)
     try:
         missing = await database.transact(lambda raw: _take_back(raw, entries, contacts))
@@ -101,34 +95,17 @@ async def take_back_outcomes(connection: Client, database: Database, *, restored
 
 async def _contacts(connection: Client, people: Sequence[str]) -> dict[str, Person | None]:
     """Who they are, None for whom the bucket does not know (any more)."""
-    patience = Patience()
     found: dict[str, Person | None] = {}
-    for start in range(0, len(people), _AT_ONCE):
-        asked = people[start : start + _AT_ONCE]
-        while True:
-            try:
-                known = await patience.wait(
-                    lambda seconds, asked=asked: while_connected(  # type: ignore[misc]
-                        connection,
-                        asyncio.gather(*(_contact(connection, person, seconds) for person in asked)),
-                        seconds + 1,
-                    )
-                )
-            except (NatsError, TimeoutError, OSError) as error:
-                _log.warning("contacts are read back slowly", reason=str(error) or type(error).__name__)
-                await asyncio.sleep(_PAUSE)
-                continue
-            found.update(zip(asked, known, strict=True))
-            break
+    for start in range(0, len(people), AT_ONCE):
+        asked = people[start : start + AT_ONCE]
+        known = await read_all(connection, asked, _contact, "contacts are read back slowly")
+        found.update(zip(asked, known, strict=True))
     return found
 
 
-async def _contact(connection: Client, person: str, seconds: float) -> Person | None:
-    bucket = f"KV_{CONTACTS}"
+async def _contact(jetstream: JetStreamContext, person: str) -> Person | None:
     try:
-        raw = await connection.jetstream(timeout=seconds).get_msg(
-            bucket, subject=f"$KV.{CONTACTS}.{person}", direct=True
-        )
+        raw = await jetstream.get_msg(f"KV_{CONTACTS}", subject=key_subject(person), direct=True)
         return Person.model_validate_json(raw.data or b"")
     except (NotFoundError, ValidationError):
         # A purge has no content.
@@ -142,8 +119,8 @@ def _take_back(raw: sqlite3.Connection, entries: Sequence[Entry], contacts: Mapp
     enrolments: list[tuple[str, str, str, str | None]] = []
     for entry in entries:
         fact = parse(entry.body)
-        for match in _PERSON.findall(entry.body):
-            since.setdefault(match.decode(), fact.time)
+        for person in people_named(entry):
+            since.setdefault(person, fact.time)
         match fact.data:
             case EnrolmentConfirmed() | EnrolmentWaitlisted() | EnrolmentRefused() as made:
                 enrolments.append((made.enrolment, entry.programme, made.source, fact.causationid))

@@ -36,11 +36,7 @@ demo: $(RUN_STAMP) ## the whole system with the sample programmes, until Ctrl-C;
 run: $(RUN_STAMP) ## the whole system, empty; DATA=data PORT_BASE=4600 say where
 	$(BIN)/deelname up --data $(DATA) --port-base $(PORT_BASE)
 
-test: $(DEVELOPMENT_STAMP) ## everything that proves it: linters, types, import rules, tests
-	@# pytest compiles the tests in its own way: once here, beside the linters, and not once in each worker.
-	@$(BIN)/pytest --collect-only -qq >/dev/null 2>&1 & compiling=$$!; \
-	$(MAKE) --no-print-directory lint imports || exit 1; \
-	wait $$compiling || true
+test: lint imports ## everything that proves it: linters, types, import rules, tests
 	@# The type checker keeps one processor busy for most of a minute, and tests wait a lot: they go side by side.
 	@$(MAKE) --no-print-directory types >.mypy.out 2>&1 & types=$$!; \
 	$(MAKE) --no-print-directory tests; tested=$$?; \

@@ -15,6 +15,9 @@ from contracts.problem import Fault
 LARGEST = 256 * 1024
 """Bytes that an intake message may have; a larger one is answered with a refusal."""
 
+LARGEST_OUTCOME = 4 * 1024
+"""Bytes that an outcome has at most: what would make it larger is counted and not named."""
+
 
 class EnrolmentReference(Message):
     """An enrolment of the same partner, by the id that the outcome gave or by the id of the request that made it."""
@@ -75,18 +78,23 @@ class OutcomeAccepted(Message):
     programme: Slug
     status: EnrolmentStatus
     place: int | None = Field(default=None, description="The place in the waiting list, from 1.")
-    missing: tuple[MissingSeat, ...] = ()
+    missing: tuple[MissingSeat, ...] = Field(
+        default=(), description="What the team still lacks; the first seats of more than fit into 4 KiB."
+    )
 
 
 class OutcomeRefused(Message):
-    """The request was not carried out; ``errors`` names everything that was wrong."""
+    """The request was not carried out; ``errors`` names what was wrong."""
 
     request: Identity | None = Field(default=None, description="Absent where the message had no readable id.")
     sequence: int = Field(description="The message's number in the partner's intake stream.")
     programme: Slug | None = None
     enrolment: Identity | None = None
     problem: str = Field(description="The last word of the problem's type: refused, not-json, invalid, id-reused …")
-    errors: tuple[Fault, ...] = ()
+    errors: tuple[Fault, ...] = Field(
+        default=(),
+        description="What was wrong; of more than fits into 4 KiB, the last fault says how many more there are.",
+    )
 
 
 OUTCOMES: Mapping[str, type[Message]] = MappingProxyType(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from nats.js.api import (
@@ -17,6 +17,7 @@ from nats.js.api import (
 )
 
 from contracts import subjects
+from contracts.intake import LARGEST_OUTCOME
 from deploy.identities import APPLICATION, CONTACTS_KEYS, CONTACTS_STREAM, PARTNERS
 
 MEBIBYTE = 1024 * 1024
@@ -33,11 +34,22 @@ INTAKE_BATCH = 64
 ACK_WAIT = 30.0
 """Seconds after which a message that was handed out and not acknowledged is handed out again."""
 OUTCOMES_KEPT = 30 * DAY
-OUTCOMES_PER_SUBJECT = 100_000
-"""
-So that one partner's flood drops its own oldest answers first. Answers that name many faults may reach the stream's
-bytes sooner, and then the oldest go, whosever they are (docs/security.md).
-"""
+OUTCOMES_BYTES = 1024 * MEBIBYTE
+"""What all answers to all partners take at most."""
+OUTCOME_BYTES = LARGEST_OUTCOME + 512
+"""What one takes at most in the stream's own counting: its body, headers, subject and what the broker adds."""
+MOST_OUTCOMES_PER_SUBJECT = 100_000
+
+
+def outcomes_per_subject(partners: int, room: int = OUTCOMES_BYTES) -> int:
+    """
+    How many accepted, and how many refused, each of so many partners may have among the answers.
+
+    All of them together, each as heavy as an answer can be, have room: a partner that floods drops its own oldest
+    answers and never another's.
+    """
+    # Two subjects for each, and the one message that the broker stores before it drops another for it.
+    return min(MOST_OUTCOMES_PER_SUBJECT, max(1, (room // OUTCOME_BYTES - 1) // (2 * max(1, partners))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +147,7 @@ def _intake(partner: str, ack_wait: float, replicas: int) -> Stream:
     )
 
 
-def _outcomes(partners: Iterable[str], ack_wait: float, replicas: int) -> Stream:
+def _outcomes(partners: Sequence[str], former: Collection[str], ack_wait: float, replicas: int) -> Stream:
     return Stream(
         StreamConfig(
             name=subjects.OUTCOMES_STREAM,
@@ -146,8 +158,8 @@ def _outcomes(partners: Iterable[str], ack_wait: float, replicas: int) -> Stream
             # Old answers go first: a full stream must not keep registration from answering anyone.
             discard=DiscardPolicy.OLD,
             max_age=OUTCOMES_KEPT,
-            max_bytes=1024 * MEBIBYTE,
-            max_msgs_per_subject=OUTCOMES_PER_SUBJECT,
+            max_bytes=OUTCOMES_BYTES,
+            max_msgs_per_subject=outcomes_per_subject(len({*partners, *former})),
             max_msg_size=MEBIBYTE,
             allow_atomic=True,
             duplicate_window=120.0,
@@ -172,9 +184,17 @@ def _outcomes(partners: Iterable[str], ack_wait: float, replicas: int) -> Stream
 
 
 def streams_of(
-    account: str, partners: Iterable[str], ack_wait: float = ACK_WAIT, replicas: int = 1
+    account: str,
+    partners: Iterable[str],
+    ack_wait: float = ACK_WAIT,
+    replicas: int = 1,
+    former: Collection[str] = (),
 ) -> tuple[Stream, ...]:
-    """Every stream that an account is to have, each kept by so many servers of a cluster; consumers follow theirs."""
+    """
+    Every stream that an account is to have, each kept by so many servers of a cluster; consumers follow theirs.
+
+    ``former`` partners have no streams any more, but answers that take their share of the room until they are too old.
+    """
     names = tuple(partners)
     if account == APPLICATION:
         return (
@@ -183,5 +203,5 @@ def streams_of(
             _contacts(replicas),
         )
     if account == PARTNERS:
-        return (*(_intake(name, ack_wait, replicas) for name in names), _outcomes(names, ack_wait, replicas))
+        return (*(_intake(name, ack_wait, replicas) for name in names), _outcomes(names, former, ack_wait, replicas))
     return ()

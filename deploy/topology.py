@@ -25,6 +25,7 @@ from nats.js.errors import APIError, NotFoundError
 from nats.js.manager import JetStreamManager
 
 from cli.encryption import EncryptedClient, abandon, complaint, trusting
+from contracts import subjects
 from deploy.identities import APPLICATION, PARTNERS, TOPOLOGY, access
 from deploy.streams import ACK_WAIT, Stream, streams_of
 
@@ -67,7 +68,29 @@ async def declare(
     names = tuple(partners)
     return await declare_streams(
         application, streams_of(APPLICATION, names, replicas=replicas)
-    ) + await declare_streams(partners_account, streams_of(PARTNERS, names, ack_wait, replicas))
+    ) + await declare_partners(partners_account, names, ack_wait, replicas)
+
+
+async def declare_partners(
+    connection: Client, partners: Iterable[str], ack_wait: float = ACK_WAIT, replicas: int = 1
+) -> Changes:
+    """
+    Bring the partners' account to these partners, and each one's share of the answers to their number.
+
+    Raises:
+        TopologyConflict: see ``declare``.
+    """
+    former = await _answered(connection)
+    return await declare_streams(connection, streams_of(PARTNERS, partners, ack_wait, replicas, former))
+
+
+async def _answered(connection: Client) -> set[str]:
+    """Who has answers in the stream, whether they are still partners or not."""
+    try:
+        found = await connection.jsm().stream_info(subjects.OUTCOMES_STREAM, subjects_filter=subjects.outcomes())
+    except NotFoundError:
+        return set()
+    return {subject.split(".")[1] for subject in found.state.subjects or ()}
 
 
 async def declare_streams(connection: Client, streams: Iterable[Stream]) -> Changes:

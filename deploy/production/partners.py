@@ -20,13 +20,12 @@ from nats.js.errors import NotFoundError
 from contracts import subjects
 from deploy.broker import write_secretly
 from deploy.configuration import PublicKey
-from deploy.identities import PARTNERS, TOPOLOGY, TOPOLOGY_PARTNERS, access
+from deploy.identities import TOPOLOGY, TOPOLOGY_PARTNERS, access
 from deploy.production.deployment import Deployment
 from deploy.production.directory import Directory
 from deploy.production.keys import make_seed
 from deploy.production.reload import NotReloaded, reload
-from deploy.streams import streams_of
-from deploy.topology import connect, declare_streams
+from deploy.topology import connect, declare_partners
 
 DRAINED_WITHIN = 15.0
 """Seconds that registration has to answer what came in while a partner was being removed."""
@@ -68,7 +67,7 @@ async def add(directory: Directory, name: str, public_key: str | None = None) ->
         )
         try:
             async with _partners_account(directory, before) as connection:
-                await declare_streams(connection, streams_of(PARTNERS, after.partners, replicas=after.copies))
+                await declare_partners(connection, after.partners, replicas=after.copies)
             await _put_into_force(directory, before, after)
         except BaseException:
             shutil.rmtree(directory.partner(name), ignore_errors=True)

@@ -29,6 +29,7 @@ from deploy.production import partners
 from deploy.production.directory import Directory
 from deploy.production.partners import PartnerError
 from deploy.production.reload import NotReloaded, reload
+from deploy.streams import outcomes_per_subject
 from deploy.topology import declare_at
 from tests.deploy.test_production import configured
 from tests.ports import free_ports
@@ -100,6 +101,9 @@ async def test_a_partner_is_added_by_one_step_and_everybody_else_stays_connected
 
         folder = await partners.add(production, "newcomer")
 
+        async with connected(production, TOPOLOGY_PARTNERS) as owner:
+            answers = (await owner.jsm().stream_info("OUTCOMES")).config
+        assert answers.max_msgs_per_subject == outcomes_per_subject(3) < outcomes_per_subject(2)
         async with connected(production, "newcomer", folder) as newcomer:
             sent = await newcomer.jetstream().publish("intake.newcomer.enrolment.request", b"{}")
             assert sent.stream == "INTAKE_NEWCOMER"

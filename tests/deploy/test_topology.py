@@ -10,8 +10,8 @@ from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
 from deploy import topology
 from deploy.broker import RunningBroker
-from deploy.streams import Stream, streams_of
-from deploy.topology import TopologyConflict, declare_streams
+from deploy.streams import OUTCOME_BYTES, Stream, outcomes_per_subject, streams_of
+from deploy.topology import TopologyConflict, declare_partners, declare_streams
 from tests.deploy.conftest import PARTNERS, visit
 
 EVERYTHING = {
@@ -73,6 +73,41 @@ async def test_a_limit_that_somebody_changed_is_set_back(own_broker: RunningBrok
         assert changes.updated == ("INTAKE_DEMO", "INTAKE_DEMO/registration")
         config = (await owner.connection.jsm().stream_info("INTAKE_DEMO")).config
         assert config.max_bytes == intake.config.max_bytes
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 7, 32, 500])
+def test_the_answers_to_all_partners_have_room_together(number: int) -> None:
+    streams = streams_of("PARTNERS", [f"p{each}" for each in range(number)])
+    config = next(stream.config for stream in streams if stream.name == "OUTCOMES")
+    assert config.max_msgs_per_subject
+    assert config.max_bytes
+    assert 1 <= config.max_msgs_per_subject <= 100_000
+    assert 2 * number * config.max_msgs_per_subject * OUTCOME_BYTES < config.max_bytes
+
+
+async def test_each_partners_share_of_the_answers_follows_their_number_and_who_left_counts(
+    own_broker: RunningBroker,
+) -> None:
+    async with visit(own_broker, "topology_partners") as owner, visit(own_broker, "registration_intake") as answering:
+        await answering.connection.jetstream().publish("outcome.school-x.accepted", b"{}")
+        jsm = owner.connection.jsm()
+
+        async def share() -> int | None:
+            return (await jsm.stream_info("OUTCOMES")).config.max_msgs_per_subject
+
+        # As a release declared it that gave everybody the same.
+        usual = (await jsm.stream_info("OUTCOMES")).config
+        await jsm.update_stream(replace(usual, max_msgs_per_subject=100_000))
+        assert (await declare_partners(owner.connection, ["demo"])).updated == ("OUTCOMES",)
+        assert await share() == usual.max_msgs_per_subject == outcomes_per_subject(2)
+
+        await declare_partners(owner.connection, ["demo", "second", "third"])
+        assert await share() == outcomes_per_subject(4)
+        # It has grown too old: another answer takes its place.
+        await jsm.update_stream(replace(usual, max_msgs=1))
+        await answering.connection.jetstream().publish("outcome.demo.accepted", b"{}")
+        await declare_partners(owner.connection, ["demo", "second", "third"])
+        assert await share() == outcomes_per_subject(3)
 
 
 async def test_messages_survive_a_change(own_broker: RunningBroker) -> None:

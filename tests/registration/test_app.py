@@ -15,11 +15,13 @@ import pytest
 
 from contracts import subjects
 from contracts.facts import FACTS, SERVICES
+from contracts.intake import LARGEST_OUTCOME
 from deploy.identities import TOPOLOGY_PARTNERS
+from deploy.streams import OUTCOME_BYTES, outcomes_per_subject
 from services.registration import app
 from services.registration.handlers import Handlers
 from tests.registration.domain.given import IN_ORDER, programme
-from tests.registration.system import System, event, partner, running_system, wish
+from tests.registration.system import PARTNERS, System, event, partner, running_system, wish
 
 PERSONS = {
     "Wilhelmina Zonnebloemstra": "w.zonnebloemstra@bibliotheek-zeist.example",
@@ -92,11 +94,10 @@ async def test_staff_does_and_asks_everything(system: System) -> None:
         assert (await good("ask.registration.enrolment.list", waiting))["enrolments"] == []
 
 
-async def test_an_answer_that_the_flood_of_another_partner_pushed_out_comes_again_with_its_request(
-    system: System,
-) -> None:
+async def test_the_flood_of_one_partner_pushes_out_no_answer_to_another(system: System) -> None:
     await system.open("vloed")
     request = event("vloed-1", wish("vloed", "noor@vloed.example"), source="school-x")
+    heaviest = event("", {"programme": "vloed", "participants": [{"person": {"name": "", "email": "@"}}] * 100})
     async with (
         partner(system, "school-x") as quiet,
         partner(system, "demo") as loud,
@@ -110,18 +111,54 @@ async def test_an_answer_that_the_flood_of_another_partner_pushed_out_comes_agai
         usual = (await jsm.stream_info(subjects.OUTCOMES_STREAM)).config
         await quiet.send(request)
         await until(unread, 1)
-        # As small as a gibibyte is for a flood.
-        await jsm.update_stream(replace(usual, max_bytes=16 * 1024))
-        await asyncio.gather(*(loud.send(b"not json") for _ in range(60)))
-        await until(unread, 0)
-        await jsm.update_stream(usual)
-        await loud.take_all()
+        # As a gibibyte is to a flood that fills it.
+        room = 9 * OUTCOME_BYTES
+        shares = outcomes_per_subject(len(PARTNERS), room)
+        await jsm.update_stream(replace(usual, max_bytes=room, max_msgs_per_subject=shares))
+        before = (await jsm.stream_info(subjects.OUTCOMES_STREAM)).state.last_seq
 
-        await quiet.send(request)
+        async def answered() -> int:
+            return (await jsm.stream_info(subjects.OUTCOMES_STREAM)).state.last_seq - before
+
+        await asyncio.gather(*(loud.send(heaviest.replace(b'""', b'"v%d"' % n, 1)) for n in range(40)))
+        await until(answered, 40)
+
+        held = (await jsm.stream_info(subjects.OUTCOMES_STREAM, subjects_filter=subjects.outcomes())).state
+        assert (held.subjects or {})["outcome.demo.refused"] == shares == 2
+        assert LARGEST_OUTCOME * 0.9 * shares < held.bytes <= OUTCOME_BYTES * held.messages
         (outcome,) = await quiet.outcomes(1)
         assert outcome["data"]["request"] == "vloed-1"
+        await loud.take_all()
+        await jsm.update_stream(usual)
+
+
+async def test_an_answer_that_was_dropped_comes_again_with_its_request(system: System) -> None:
+    await system.open("oud")
+    request = event("oud-1", wish("oud", "noor@oud.example"), source="school-x")
+    async with (
+        partner(system, "school-x") as school,
+        partner(system) as demo,
+        system.client(TOPOLOGY_PARTNERS) as owner,
+    ):
+        usual = (await owner.jsm().stream_info(subjects.OUTCOMES_STREAM)).config
+
+        async def unread() -> int:
+            return (await owner.jsm().consumer_info(subjects.OUTCOMES_STREAM, "school-x")).num_pending or 0
+
+        await school.send(request)
+        await until(unread, 1)
+        # As answers go with age, or when the partner has had too many since.
+        await owner.jsm().update_stream(replace(usual, max_msgs=1))
+        await demo.send(b"not json")
+        await demo.outcomes(1)
+        await until(unread, 0)
+        await owner.jsm().update_stream(usual)
+
+        await school.send(request)
+        (outcome,) = await school.outcomes(1)
+        assert outcome["data"]["request"] == "oud-1"
         assert outcome["type"] == "outcome.accepted.v1"
-    assert len(await system.enrolments("vloed")) == 1
+    assert len(await system.enrolments("oud")) == 1
 
 
 async def until(asked: Callable[[], Awaitable[int]], expected: int) -> None:

@@ -12,34 +12,32 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.base import Identity, Message
-from contracts.commands import EnrolmentResult
 from contracts.enrolment import EnrolmentRequest, Person
-from contracts.envelope import Envelope, schema_name
+from contracts.envelope import Envelope
 from contracts.intake import (
     INTAKE,
     LARGEST,
     AddParticipantRequest,
     ChangeParticipantRequest,
-    OutcomeAccepted,
-    OutcomeRefused,
     WithdrawParticipantRequest,
     WithdrawRequest,
 )
-from contracts.problem import Fault, Problem, ProblemError, invalid, problem_type
-from contracts.subjects import outcome, parse_intake_subject
+from contracts.problem import Problem, ProblemError, invalid, problem_type
+from contracts.subjects import parse_intake_subject
 from services.chassis import metrics, tracing
 from services.chassis.identity import new_id
 from services.chassis.intake import Delivery
 from services.registration import store
-from services.registration.batch import SOURCE, Batch
+from services.registration.batch import Batch
 from services.registration.handlers import enrolments
 from services.registration.handlers.enrolments import Arrival
+from services.registration.handlers.outcomes import append_outcome
 from services.registration.store import Answer
 from services.registration.writer import BROKEN, Key, Work, Writer, once, problem_answer
 
@@ -107,13 +105,13 @@ class Intake:
                 return Answer(_ANSWERED_BEFORE, b"")
             key = Key(read.source, read.id, read.digest) if read.id is not None else None
             answer = once(batch, key, work)
-            _append_outcome(batch, read, delivery, answer, now)
+            _answer(batch, read, delivery, answer, now)
             return answer
 
         def given_up(batch: Batch) -> Answer:
             # Not under its id: once we are mended, the same message may be sent again and is decided then.
             if not store.delivered(batch.connection, read.source, delivery.sequence, delivery.stored):
-                _append_outcome(batch, read, delivery, BROKEN, now)
+                _answer(batch, read, delivery, BROKEN, now)
             return Answer(_ANSWERED_BEFORE, b"")
 
         answer = await self._writer.perform(answered, people=_people(read.data))
@@ -273,43 +271,13 @@ def _at(field: str, problem: Problem) -> Problem:
     return problem.model_copy(update={"errors": faults})
 
 
-def _append_outcome(batch: Batch, read: _Read, delivery: Delivery, answer: Answer, now: datetime) -> None:
-    verdict, data = _outcome(read, delivery, answer)
-    type_ = f"outcome.{verdict}.v1"
-    envelope = Envelope[Message](
-        id=new_id(),
-        source=SOURCE,
-        type=type_,
-        subject=getattr(data, "programme", None),
-        time=now.astimezone(UTC),
-        dataschema=schema_name(type_),
-        causationid=read.id,
-        traceparent=batch.trace,
-        data=data,
-    )
-    subject = outcome(read.source, "refused" if verdict == "refused" else "accepted")
-    body = envelope.model_dump_json(exclude_none=True, serialize_as_any=True).encode()
-    batch.add_outcome(read.source, subject, envelope.id, body)
-
-
-def _outcome(read: _Read, delivery: Delivery, answer: Answer) -> tuple[str, Message]:
-    if not answer.failed:
-        result = EnrolmentResult.model_validate_json(answer.body)
-        return "accepted", OutcomeAccepted(
-            request=read.id or "",
-            enrolment=result.enrolment,
-            programme=result.programme,
-            status=result.status,
-            place=result.place,
-            missing=result.missing,
-        )
-    problem = Problem.model_validate_json(answer.body)
-    faults = problem.errors or (Fault(detail=problem.detail or problem.title),)
-    return "refused", OutcomeRefused(
+def _answer(batch: Batch, read: _Read, delivery: Delivery, answer: Answer, now: datetime) -> None:
+    append_outcome(
+        batch,
+        read.source,
+        answer,
+        now,
         request=read.id,
         sequence=delivery.sequence,
         programme=read.programme,
-        enrolment=problem.instance.rsplit(":", 1)[-1] if problem.instance else None,
-        problem=problem.type.rsplit(":", 1)[-1],
-        errors=faults,
     )

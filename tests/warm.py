@@ -3,8 +3,9 @@ Processes of `python -m …` that start in a hundredth of the time: forked from 
 
 A service imports for two seconds before it does anything, and the tests start some hundred of them. ``popen`` takes the
 arguments of ``subprocess.Popen`` and gives what behaves like one. What runs is a process of its own with its own
-environment, directory and output, to be killed at any instant; only the imports were made by its parent. The tests of
-installed services, of ``deelname up``, of the demo and of the images start theirs cold.
+environment, directory and output, to be killed at any instant; only the imports were made by its parent, and the
+templates of mails were compiled by it. The tests of installed services, of ``deelname up``, of the demo and of the
+images start theirs cold.
 """
 
 from __future__ import annotations
@@ -23,16 +24,26 @@ import socket
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final, NoReturn, cast
 
 from deploy.embedded import dies_with_its_parent
 from deploy.local import THE_SERVICES
+from services.notifications.rendering import templates
 
 ROOT = Path(__file__).parents[1]
 _LARGEST_REQUEST = 1 << 20
+_LATE = (
+    "anyio._backends._asyncio",
+    "pydantic.v1",
+    "services.chassis.tracing",
+    "uvicorn.lifespan.off",
+    "uvicorn.protocols.http.auto",
+)
+"""What others import when a service starts to serve, and not when it is imported."""
 
 Output = IO[bytes] | IO[str] | int | None
 
@@ -188,7 +199,9 @@ def _serve(line: socket.socket) -> str:
     for service in SERVICES:
         for part in ("app", "settings"):
             importlib.import_module(f"services.{service.name}.{part}")
-    importlib.import_module("services.chassis.tracing")
+    for module in _LATE:
+        importlib.import_module(module)
+    templates()
     gc.collect()
     gc.freeze()
     dies_with_this_process = dies_with_its_parent(signal.SIGKILL)
@@ -239,5 +252,31 @@ def become(
     return words[0]
 
 
+def run(module: str) -> NoReturn:
+    """
+    Run a module as ``python -m`` does, and end.
+
+    Without the interpreter's own tidying at the end: it touches everything, and so copies all the memory that this
+    process shares with the one that it was forked from.
+    """
+    code: object = 1
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code
+        if not isinstance(code, int | None):
+            print(code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            if not stream.closed:
+                stream.flush()
+        os._exit(int(code or 0))
+
+
 if __name__ == "__main__":
-    runpy.run_module(_serve(socket.socket(fileno=int(sys.argv[1]))), run_name="__main__", alter_sys=True)
+    run(_serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from deploy import local
-from tests.warm import Process, become, reap
+from tests.warm import Process, become, reap, run
 
 
 def fork(
@@ -38,7 +37,6 @@ def fork(
     assert (stdin, command[1]) == (subprocess.DEVNULL, "-m")
     if pid := os.fork():
         return cast("subprocess.Popen[bytes]", Process(pid, reap))
-    code = 1
     try:
         # The event loop's own ways with signals are not the child's.
         signal.set_wakeup_fd(-1)
@@ -54,17 +52,12 @@ def fork(
             )
         if preexec_fn is not None:
             preexec_fn()
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-        code = 0
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        run(module)
     except BaseException:
         traceback.print_exc()
     finally:
         # Nothing of the tool, on whose stack this stands, is to go on in the child.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A letter turned into words: subject, plain text, HTML and calendar part.
 
 The words of each purpose stand once, in `templates/<language>/<purpose>.j2`, and are shared by the text and the HTML
-layout, so that the two can never say different things. The MJML layout is compiled once, when a `Renderer` is made.
+layout, so that the two can never say different things. The MJML layout is compiled once a process.
 
 Most of a mail is the same for everybody who gets it: the layouts are cut, at their marks, into pieces that are shared
 and pieces that are one person's own. What is shared is rendered and encoded once and kept; nothing personal is kept.
@@ -10,7 +10,7 @@ and pieces that are one person's own. What is shared is rendered and encoded onc
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple, get_args
 
@@ -155,30 +155,48 @@ class _Shared(NamedTuple):
     length: int
 
 
+class Templates:
+    """All that is read, compiled and checked before the first mail: the same for every sender.
+
+    Raises a Jinja error for a broken template, and ValueError for one that lacks a block.
+    """
+
+    def __init__(self) -> None:
+        plain, page = _environment(autoescape=False), _environment(autoescape=True)
+        words = plain.overlay(trim_blocks=False)
+        self.text = _Layout(plain, _source("layout.txt"))
+        self.description = plain.get_template("description.txt")
+        self.html = _Layout(page, _source("layout.html"))
+        languages: tuple[Language, ...] = get_args(Language)
+        purposes: tuple[Purpose, ...] = get_args(Purpose)
+        self.labels = {language: _labels(words.get_template(f"{language}/labels.j2")) for language in languages}
+        self.words = {
+            (purpose, language): _words(words.get_template(f"{language}/{purpose}.j2"))
+            for purpose in purposes
+            for language in languages
+        }
+
+
+@cache
+def templates() -> Templates:
+    """The templates of this process: compiling them is half of what it takes to start the service."""
+    return Templates()
+
+
 class Renderer:
-    """Renders letters. Make one and keep it: templates are read, compiled and checked here, and never again.
+    """Renders letters. Make one and keep it: what people are told in common is kept between mails.
 
     `sender` is the stable From of every mail and the ORGANIZER of every invitation, a mailbox that somebody reads;
     `public_url` is where the pages of the programmes stand, for programmes that name no page of their own.
-    Raises UnusableAddress for a sender that no mail can come from, and a Jinja error for a broken template.
+    Raises UnusableAddress for a sender that no mail can come from, and what `Templates` does.
     """
 
     def __init__(self, sender: Address, public_url: str) -> None:
         self.sender = Address(line(sender.name), mailbox(sender.mailbox))
         self.public_url = (link(public_url) or "").rstrip("/")
-        plain, page = _environment(autoescape=False), _environment(autoescape=True)
-        words = plain.overlay(trim_blocks=False)
-        self._text = _Layout(plain, _source("layout.txt"))
-        self._description = plain.get_template("description.txt")
-        self._html = _Layout(page, _source("layout.html"))
-        languages: tuple[Language, ...] = get_args(Language)
-        purposes: tuple[Purpose, ...] = get_args(Purpose)
-        self._labels = {language: _labels(words.get_template(f"{language}/labels.j2")) for language in languages}
-        self._words = {
-            (purpose, language): _words(words.get_template(f"{language}/{purpose}.j2"))
-            for purpose in purposes
-            for language in languages
-        }
+        compiled = templates()
+        self._text, self._html, self._description = compiled.text, compiled.html, compiled.description
+        self._labels, self._words = compiled.labels, compiled.words
         self._kept: dict[_Common, _Shared] = {}
         self._capacities = lru_cache(maxsize=SHARED_KEPT)(self._say_capacity)
 

@@ -132,8 +132,13 @@ def identifier(purpose: Purpose, language: Language) -> str:
     return message.message_id(f"{purpose}-{language}", RECIPIENTS[language].mailbox, DOMAIN)
 
 
-def life_cycle() -> Iterator[tuple[str, Letter, Rendered, bytes]]:
+@cache
+def life_cycle() -> tuple[tuple[str, Letter, Rendered, bytes], ...]:
     """Name, letter, words and bytes of every mail, threaded as the service threads them."""
+    return tuple(_life_cycle())
+
+
+def _life_cycle() -> Iterator[tuple[str, Letter, Rendered, bytes]]:
     languages: tuple[Language, ...] = ("nl", "en")
     for language in languages:
         thread: list[str] = []

@@ -37,7 +37,6 @@ HOLD = timedelta(minutes=3)
 SOON = timedelta(hours=2)
 NEVER = datetime.min.replace(tzinfo=UTC)
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
-RENDERER = Renderer(SENDER, "https://deelname.example")
 FATES = ("taken", "not now", "refused", "taken unheard", "lost unheard", "fault")
 OFTEN = ("move", "enrol", "promote", "withdraw", "change", "cancel", "hold_another", "call_off", "replace")
 
@@ -212,6 +211,11 @@ def _item(part: str) -> tuple[str, str, datetime, datetime, str]:
 
 
 @cache
+def _renderer() -> Renderer:
+    return Renderer(SENDER, "https://deelname.example")
+
+
+@cache
 def _empty_database() -> bytes:
     """What every example begins with: to migrate anew would cost each of them more than its first steps."""
 
@@ -248,7 +252,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         planner = Planner(database, clock, hold=HOLD)
         await planner.load()
         return_paths = ReturnPaths(BOUNCES, await database.run(store.key))
-        self.service = Service(database, clock, AddressBook(), planner, RENDERER, return_paths)
+        self.service = Service(database, clock, AddressBook(), planner, _renderer(), return_paths)
         self.clock = clock
         self.world = Ahead()
         self.known = dict(self.world.sessions)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from time import monotonic
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from contracts.problem import Problem
@@ -52,13 +53,29 @@ class WebCall(Call):
             self.response.set_result(response)
 
 
+class _LetInFirst(APIRoute):
+    """A route that asks who comes before it reads anything: FastAPI would begin with the body."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request."""
+        answer = super().get_route_handler()
+        doors = [each.call for each in self.dependant.dependencies if isinstance(each.call, Needs)]
+
+        async def let_in(request: Request) -> Response:
+            for door in doors:
+                door(request)
+            return await answer(request)
+
+        return let_in
+
+
 def staff_router(table: Iterable[Route]) -> APIRouter:
     """
     ``POST /api/do/<entity>/<verb>`` and ``/api/ask/<entity>/<verb>``, with the bodies of the broker's subjects.
 
     Questions are asked by POST as well: an address that names a person would stand in logs and histories.
     """
-    router = APIRouter(prefix="/api", tags=["staff"])
+    router = APIRouter(prefix="/api", tags=["staff"], route_class=_LetInFirst)
     for route in table:
         kind, _service, entity, verb = route.subject.split(".")
         router.add_api_route(

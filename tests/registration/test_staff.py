@@ -75,8 +75,9 @@ def table() -> list[Any]:
 def test_every_command_and_question_asks_for_its_role(desk: Desk, route: Any) -> None:
     kind, _, entity, verb = route.subject.split(".")
     path = f"{kind}/{entity}/{verb}"
-    status, problem = desk.system.post(f"/api/{path}", {})
-    assert (status, problem["status"]) == (401, 401)
+    for body in ({}, b"no json", b"\xff"):
+        status, problem = desk.system.post(f"/api/{path}", body)
+        assert (status, problem["status"]) == (401, 401), "nobody reads what a stranger sends"
     assert desk.call("wrong", path)[0] == 401
     for role in ROLES:
         # An empty body is refused as such where the role is enough, unless the question needs none.

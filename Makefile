@@ -15,6 +15,7 @@ MEMBERS := contracts services/chassis services/registration services/notificatio
 MEMBER_FILES := $(addsuffix /pyproject.toml,$(MEMBERS))
 RUN_STAMP := $(VENV)/.installed-demo
 DEVELOPMENT_STAMP := $(VENV)/.installed-development
+COMPILED_STAMP := $(VENV)/.compiled-tests
 
 export UV_PYTHON_DOWNLOADS := never
 # A service is a process, and the tests start hundreds: reading compiled modules takes a third of compiling them anew.
@@ -37,9 +38,9 @@ run: $(RUN_STAMP) ## the whole system, empty; DATA=data PORT_BASE=4600 say where
 	$(BIN)/deelname up --data $(DATA) --port-base $(PORT_BASE)
 
 test: lint imports ## everything that proves it: linters, types, import rules, tests
-	@# The type checker keeps one processor busy for most of a minute, and tests wait a lot: they go side by side.
+	@# The type checker keeps one processor busy for half a minute, and tests wait a lot: they go side by side.
 	@$(MAKE) --no-print-directory types >.mypy.out 2>&1 & types=$$!; \
-	$(MAKE) --no-print-directory tests; tested=$$?; \
+	$(MAKE) --no-print-directory $(COMPILED_STAMP) && $(MAKE) --no-print-directory tests; tested=$$?; \
 	wait $$types; typed=$$?; cat .mypy.out; rm .mypy.out; \
 	echo "What needs a Docker engine is not in this: make tests MARKS=engine"; \
 	test $$tested -eq 0 -a $$typed -eq 0
@@ -109,6 +110,11 @@ $(RUN_STAMP): requirements/demo.txt requirements/build.txt $(MEMBER_FILES) | $(U
 $(DEVELOPMENT_STAMP): requirements/development.txt $(RUN_STAMP)
 	$(UV_INSTALL) --require-hashes --requirement requirements/development.txt
 	@touch $@
+
+# pytest compiles tests in its own way, each of its workers all of them: this does it for them once after a change.
+$(COMPILED_STAMP): $(DEVELOPMENT_STAMP) $(shell find tests -name '*.py')
+	@$(BIN)/pytest --collect-only -qq >$@.out || { cat $@.out; exit 1; }
+	@rm $@.out && touch $@
 
 # Locking --------------------------------------------------------------------------------------------------------------
 # development.txt is resolved first and constrains the others, so that one version of a package runs everywhere.

@@ -9,16 +9,17 @@ import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec, cast
+from typing import Annotated, Any, Concatenate, NoReturn, ParamSpec, cast
 
 import typer
+from pydantic import ValidationError
 
 from cli.connection import Connection
 from cli.endpoints import Endpoints, find
 from cli.failure import REFUSED, USAGE, Failure
 from cli.output import Output
 from contracts.base import Language
-from contracts.problem import ProblemError
+from contracts.problem import ProblemError, complaint, invalid, without_echoes
 
 Parameters = ParamSpec("Parameters")
 
@@ -115,12 +116,10 @@ def command(
                 output.problem(error.problem)
                 raise typer.Exit(REFUSED) from None
             except Failure as failure:
-                if output.as_json:
-                    output.json(failure.problem)
-                output.note(f"✗ {failure.what}", "red")
-                if failure.remedy:
-                    output.note(f"  {failure.remedy}", "")
-                raise typer.Exit(failure.code) from None
+                _end(output, failure)
+            except ValidationError as error:
+                # What a service answers is read in ``Connection``: this is what was typed.
+                _end(output, _mistyped(error))
 
         own = inspect.signature(function, eval_str=True).parameters
         common = {
@@ -140,6 +139,25 @@ def command(
         return function
 
     return register
+
+
+def _end(output: Output, failure: Failure) -> NoReturn:
+    if output.as_json:
+        output.json(failure.problem)
+    output.note(f"✗ {failure.what}", "red")
+    if failure.remedy:
+        output.note(f"  {failure.remedy}", "")
+    raise typer.Exit(failure.code) from None
+
+
+def _mistyped(error: ValidationError) -> Failure:
+    """A command or question that the contract does not allow, because of what stood on the command line."""
+    lines = []
+    for item in without_echoes(error.errors(include_url=False)):
+        field = ".".join(str(part) for part in item["loc"])
+        given = f", not '{item['input']}'" if isinstance(item["input"], str) else ""
+        lines.append(f"{field + ': ' if field else ''}{complaint(item)}{given}.")
+    return Failure("\n  ".join(lines), code=USAGE, problem=invalid(error, "command"))
 
 
 def group(help_: str) -> typer.Typer:

@@ -17,7 +17,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from cli.failure import REFUSED, USAGE, Failure
-from contracts.problem import Fault, Problem, problem_type
+from contracts.problem import Fault, Problem, complaint, problem_type, without_echoes
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -183,22 +183,9 @@ def _mistake(tree: Any, model: type[BaseModel], item: ErrorDetails) -> Mistake:
             hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}."
             return Mistake(place, field, f"unknown key; {hint}")
         case "missing":
-            return Mistake(place, field, "is missing")
+            return Mistake(place, field, complaint(item))
         case _:
-            message = item["msg"].removeprefix("Value error, ")
-            shown = _shown(item.get("input"))
-            return Mistake(place, field, message[:1].lower() + message[1:] + shown)
-
-
-def without_echoes(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """Leave out 'too short' of a list whose only trouble is that its members failed: they are named themselves."""
-    places = [item["loc"] for item in details]
-    return [
-        item
-        for item in details
-        if item["type"] != "too_short"
-        or not any(len(place) > len(item["loc"]) and place[: len(item["loc"])] == item["loc"] for place in places)
-    ]
+            return Mistake(place, field, complaint(item) + _shown(item.get("input")))
 
 
 def _shown(value: object) -> str:

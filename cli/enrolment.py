@@ -170,6 +170,8 @@ def show(desk: Desk, enrolment: Id) -> None:
     output.say(
         f"{view.programme}, {view.organisation or 'without organisation'}, {view.units} unit(s), via {view.source}"
     )
+    if view.price is not None:
+        output.say(f"price: € {view.price:.2f}")
     for missing in view.missing:
         until = f", needed before {moment(view.complete_by)}" if view.complete_by else ""
         output.say(f"lacks {missing.count} × {missing.seat}{until}", "yellow")

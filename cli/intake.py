@@ -119,7 +119,7 @@ def outcomes_(
                 except TimeoutError:
                     continue
                 for message in batch:
-                    found.append(parse_outcome(message.data))
+                    found.append(_parsed(message))
                     if keep:
                         unread.append(message)
                     else:
@@ -194,6 +194,16 @@ def _match(
         return by_number[data.sequence]
     waiting = [index for index in by_id.get(data.request or "", ()) if outcomes[index] is None]
     return waiting[0] if waiting and not isinstance(data, OutcomeRefused) else None
+
+
+def _parsed(message: Msg) -> Outcome:
+    try:
+        return parse_outcome(message.data)
+    except ValidationError:
+        raise Failure(
+            f"An outcome on {message.subject} is not what this version of deelname expects.",
+            "Use the same version of the tool and of the services.",
+        ) from None
 
 
 async def _publish(stream: JetStreamContext, subject: str, body: bytes, source: str) -> int:

@@ -11,10 +11,11 @@ from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from cli.document import content, fields_at, without_echoes
+from cli.document import content, fields_at
 from contracts import subjects
 from contracts.envelope import Envelope, UnknownData
 from contracts.intake import INTAKE, LARGEST
+from contracts.problem import complaint, without_echoes
 
 _HEAD: TypeAdapter[Envelope[UnknownData]] = TypeAdapter(Envelope[UnknownData])
 
@@ -120,8 +121,7 @@ def _complaints(adapter: TypeAdapter[Any], value: object, prefix: str = "") -> l
         adapter.validate_json(json.dumps(value))
     except ValidationError as error:
         return [
-            f"{'.'.join(str(part) for part in ((prefix,) if prefix else ()) + item['loc'])}: "
-            + ("is missing" if item["type"] == "missing" else item["msg"].removeprefix("Value error, "))
+            f"{'.'.join(str(part) for part in ((prefix,) if prefix else ()) + item['loc'])}: {complaint(item)}"
             for item in without_echoes(error.errors(include_url=False, include_input=False))
         ]
     return []

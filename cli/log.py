@@ -75,6 +75,7 @@ def tail(
     count: Annotated[int | None, typer.Option(min=1, help="Stop after so many facts. Default: never.")] = None,
 ) -> None:
     """Facts as they come true, until Ctrl-C; with --json one document a line."""
+    wanted = LogQuestion(limit=_PIECE, programme=programme)
     with desk.connect() as connection:
 
         async def follow() -> None:
@@ -82,7 +83,7 @@ def tail(
             head = (await connection.request(subject, LogQuestion(limit=1), LogPiece)).head
             after, shown = max(head - lines, 0), 0
             while True:
-                question = LogQuestion(after=after, limit=_PIECE, programme=programme)
+                question = wanted.model_copy(update={"after": after})
                 piece = await connection.request(subject, question, LogPiece)
                 for fact in piece.facts:
                     after = _position(fact)

@@ -17,6 +17,7 @@ from cli.document import Mistake, Mistakes, Place, content
 from contracts.base import OrganisationKind, Province
 from contracts.commands import OrganisationsRegistered, RegisterOrganisations
 from contracts.organisation import Organisation
+from contracts.problem import complaint
 from contracts.queries import Everything, OrganisationList
 
 app = group("Organisations: the registry that every enrolment refers to.")
@@ -82,6 +83,7 @@ def list_(
         empty="No organisation fits."
         if answer.organisations
         else "The registry is empty: deelname organisation load CSV",
+        spare=("Kind", "Province"),
     )
 
 
@@ -111,7 +113,7 @@ def read_csv(path: Path) -> tuple[Organisation, ...]:
             organisation = Organisation.model_validate(values)
         except ValidationError as error:
             mistakes += [
-                Mistake(line, str(item["loc"][0]), item["msg"].lower() + _nearest(item["loc"][0], values))
+                Mistake(line, str(item["loc"][0]), complaint(item) + _nearest(item["loc"][0], values))
                 for item in error.errors(include_url=False)
             ]
             continue

@@ -7,11 +7,13 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from textwrap import wrap
+from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, TypeAdapter
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -22,7 +24,11 @@ from contracts.problem import Fault, Problem
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
-_WIDE = 160
+_WIDE = 1000
+_READABLE = 24
+"""Characters in a line below which a sentence is hard to read; a few words need less."""
+_A_FEW_WORDS, _THEIR_LINE = 48, 16
+_NOTHING = frozenset({"", "–"})
 
 STATUS_STYLE = {
     "confirmed": "green",
@@ -71,12 +77,35 @@ class Output:
             for command in commands:
                 self.notes.print(f"  [dim]try[/] {escape(command)}")
 
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "") -> None:
-        """A table: numbers to the right, states in their colours."""
+    def table(
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        *,
+        empty: str = "",
+        spare: Sequence[str] = (),
+    ) -> None:
+        """
+        A table: numbers to the right, states in their colours.
+
+        Where the terminal is too narrow for it, the ``spare`` columns are left out one after another; where that does
+        not help, each row becomes a few lines with all its columns.
+        """
         cells = [[cell(value) for value in row] for row in rows]
         if not cells:
             self.say(empty or "Nothing yet.", "dim")
             return
+        shown = list(range(len(columns)))
+        for name in (None, *spare):
+            shown = [number for number in shown if columns[number] != name]
+            fitted = [_Column.of(columns[number], [row[number] for row in cells]) for number in shown]
+            if _width(column.needs for column in fitted) <= self.screen.width:
+                self._table(title, fitted)
+                return
+        self._lines(title, columns, cells)
+
+    def _table(self, title: str, columns: Sequence[_Column]) -> None:
         table = Table(
             title=escape(title) or None,
             title_justify="left",
@@ -85,20 +114,37 @@ class Output:
             box=SIMPLE_HEAD,
             pad_edge=False,
         )
-        for number, column in enumerate(columns):
-            numeric = all(row[number].removesuffix(" h").isdigit() or row[number] in {"", "–"} for row in cells)
-            # The first column is what one copies into the next command: it stays in one piece.
+        for column, width in zip(columns, _widths(columns, self.screen.width), strict=True):
             table.add_column(
-                column, justify="right" if numeric else "left", overflow="fold", no_wrap=number == 0 and not numeric
+                escape(column.heading), justify="right" if column.numeric else "left", overflow="fold", width=width
             )
-        for row in cells:
+        for row in zip(*(column.cells for column in columns), strict=True):
             table.add_row(*(_coloured(text) for text in row))
         self.screen.print(table)
+
+    def _lines(self, title: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+        if title:
+            self.screen.print(f"[bold]{escape(title)}[/]\n", soft_wrap=True)
+        margin = max(map(cell_len, columns[1:])) + 4
+        room = max(self.screen.width - margin, _READABLE)
+        for first, *others in cells:
+            # A number says nothing without what it counts.
+            name = f"{columns[0]} {first}" if first.isdigit() else first
+            self.screen.print(f"[bold]{escape(name)}[/]", soft_wrap=True)
+            for heading, text in zip(columns[1:], others, strict=True):
+                if text in _NOTHING:
+                    continue
+                # One word, such as an id or a token, is copied: the terminal may break it, we do not.
+                for number, line in enumerate(wrap(text, room, break_long_words=False, break_on_hyphens=False)):
+                    label = f"[dim]  {escape(heading):{margin - 2}}[/]" if number == 0 else " " * margin
+                    self.screen.print(label + _coloured(line), soft_wrap=True)
+            self.screen.print()
 
     def problem(self, problem: Problem) -> None:
         """Problem details, rule by rule, in the reader's language."""
         self.notes.print(f"[bold red]✗[/] {escape(_sentence(problem.title))}")
-        if problem.detail and problem.detail != problem.title:
+        # What sums up what follows, in one language, would be said twice.
+        if problem.detail and problem.detail != problem.title and not problem.errors:
             self.notes.print(f"  {escape(problem.detail)}")
         for fault in problem.errors:
             self.notes.print(f"  • {escape(self.fault(fault))}")
@@ -106,8 +152,9 @@ class Output:
     def fault(self, fault: Fault) -> str:
         """One thing that is wrong, as a sentence."""
         text = fault.detail_nl if self.language == "nl" and fault.detail_nl else fault.detail
-        where = f" ({fault.rule})" if fault.rule else f" [{fault.field}]" if fault.field else ""
-        return f"{text}{where}"
+        where = f"{fault.field}: " if fault.field else ""
+        rule = f" ({fault.rule})" if fault.rule else ""
+        return f"{where}{text}{rule}"
 
     def progress(self) -> Progress:
         """A progress bar on standard error; silent where nobody watches."""
@@ -121,6 +168,43 @@ class Output:
             transient=True,
             disable=not self.notes.is_terminal,
         )
+
+
+class _Column(NamedTuple):
+    """What a column of a table needs to be read."""
+
+    heading: str
+    cells: Sequence[str]
+    numeric: bool
+    needs: int
+    """Its longest word, and of sentences as much as does not make towers of them."""
+    wants: int
+
+    @classmethod
+    def of(cls, heading: str, cells: Sequence[str]) -> Self:
+        word = max((cell_len(word) for text in (heading, *cells) for word in text.split()), default=0)
+        wants = max(map(cell_len, (heading, *cells)))
+        numeric = all(text.removesuffix(" h").isdigit() or text in _NOTHING for text in cells)
+        readable = _THEIR_LINE if wants <= _A_FEW_WORDS else _READABLE
+        return cls(heading, cells, numeric, word if numeric else max(word, min(wants, readable)), wants)
+
+
+def _width(columns: Iterable[int]) -> int:
+    """What columns take together: a space at both edges and three between them."""
+    widths = list(columns)
+    return sum(widths) + 3 * (len(widths) - 1) + 2
+
+
+def _widths(columns: Sequence[_Column], width: int) -> list[int]:
+    """What each needs, and of what is left as much as it wants; it is given out evenly."""
+    widths = [column.needs for column in columns]
+    while (left := width - _width(widths)) > 0:
+        wanting = [number for number, column in enumerate(columns) if column.wants > widths[number]]
+        if not wanting:
+            break
+        for number in wanting[:left]:
+            widths[number] += 1
+    return widths
 
 
 def cell(value: object) -> str:

@@ -11,6 +11,7 @@ from cli.desk import Desk
 from cli.failure import USAGE, Failure
 from contracts.commands import EnrolmentResult
 from contracts.enrolment import ParticipantRequest
+from contracts.problem import complaint
 
 
 def named(person: str) -> tuple[str, str]:
@@ -56,5 +57,5 @@ def read_participant(text: str) -> ParticipantRequest:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise Failure(
-            f"'{text}': {'.'.join(str(part) for part in first['loc'])}: {first['msg']}", "Correct it.", code=USAGE
+            f"'{text}': {'.'.join(str(part) for part in first['loc'])}: {complaint(first)}", "Correct it.", code=USAGE
         ) from None

@@ -15,8 +15,9 @@ from cli.output import moment
 from contracts.base import Text
 from contracts.commands import Published, PublishProgramme, TellingCommand, WithdrawProgramme
 from contracts.problem import ProblemError, problem_type
-from contracts.programme import Occasion, Programme, instant
+from contracts.programme import Contact, Occasion, PriceRule, Programme, instant
 from contracts.queries import Everything, LunchList, ProgrammeList, ProgrammeQuestion, ProgrammeView
+from contracts.theme import ThemeReference
 
 app = group("Programmes: publish a YAML file, publish it again with changes, look, withdraw.")
 
@@ -98,6 +99,7 @@ def list_(desk: Desk) -> None:
             for row in answer.programmes
         ],
         empty="No programme is published yet: deelname programme publish FILE",
+        spare=("Kind", "Title"),
     )
 
 
@@ -124,6 +126,7 @@ def show(desk: Desk, programme: Id) -> None:
     )
     rules = definition.enrolment
     eligible = rules.eligible
+    team = definition.team
     taken = f"{view.confirmed} confirmed, {view.waiting} waiting"
     output.table(
         "Enrolment",
@@ -134,22 +137,43 @@ def show(desk: Desk, programme: Id) -> None:
             ("closes", moment(rules.closes)),
             ("capacity", f"{rules.capacity or 'no limit'} {rules.per}s; {taken}"),
             ("waiting list", rules.waiting_list.policy if rules.waiting_list else "none"),
+            *(
+                (("nobody is promoted from", moment(rules.waiting_list.freeze)),)
+                if rules.waiting_list and rules.waiting_list.freeze
+                else ()
+            ),
             ("at most per organisation", rules.maximum_per_organisation or "no limit"),
             ("organisations", eligible.kinds or "any kind"),
             ("provinces", eligible.provinces or "any"),
             ("roles", eligible.roles or "any"),
             ("without organisation", eligible.without_organisation),
+            *(("price", _price(price, rules.per)) for price in rules.prices),
+            *(
+                (("team complete within", f"{team.complete_within_days} days"),)
+                if team and team.complete_within_days
+                else ()
+            ),
         ],
     )
-    if definition.team:
+    if team:
         output.table(
             "Team",
             ["Seat", "Title", "People", "Roles", "Hours", "Sessions"],
             [
                 (s.id, getattr(s.title, desk.language), s.count, s.roles or "any", s.hours, s.sessions or "all")
-                for s in definition.team.seats
+                for s in team.seats
             ],
         )
+    output.table(
+        "About",
+        ["What", "Value"],
+        [
+            ("content", _contact(definition.content_contact)),
+            ("enrolment", _contact(definition.enrolment_contact)),
+            *(("theme", _theme(reference)) for reference in definition.themes),
+            *((("page", definition.page),) if definition.page else ()),
+        ],
+    )
     output.next(f"deelname enrolment list {view.id}", f"deelname report programme {view.id}")
 
 
@@ -247,7 +271,23 @@ def _when(session: Occasion, desk: Desk) -> str:
     return getattr(session.period, desk.language) if session.period else "not known yet"
 
 
+def _price(price: PriceRule, per: str) -> str:
+    whom = ", ".join([*price.kinds, *price.provinces])
+    return f"€ {price.amount:.2f} a {per}{f' ({whom})' if whom else ''}"
+
+
+def _contact(contact: Contact) -> str:
+    return ", ".join(word for word in (contact.name, contact.email, contact.phone) if word)
+
+
+def _theme(reference: ThemeReference) -> str:
+    return f"{reference.theme}: {', '.join(reference.goals)}" if reference.goals else reference.theme
+
+
 def _where(session: Occasion) -> str:
     if session.venue:
         return f"{session.venue.name}, {session.venue.address}"
-    return "online" if session.online else "–"
+    if session.online is None:
+        return "–"
+    known = [word for word in (session.online.platform, session.online.join_link) if word]
+    return f"online: {', '.join(known)}" if known else "online"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from cli import spreadsheet
 from cli.desk import Desk, command, group
-from contracts.base import OrganisationKind, Title
+from cli.spreadsheet import COUNTS, counts_of, named, titled
+from contracts.base import OrganisationKind
 from contracts.commands import RebuildReport, RebuiltReport
 from contracts.queries import (
-    CountRow,
     Counts,
     Everything,
     Participation,
@@ -29,7 +28,6 @@ from contracts.queries import (
 app = group("Reports: who took part, who never did, and what a theme has reached.")
 
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else on standard output.")]
-_COUNTS = ("Confirmed", "Waiting", "Withdrawn", "Refused", "People")
 _PEOPLE = ("Role", "Confirmed", "Waiting", "Withdrawn", "Refused")
 _REBUILD_PATIENCE = 600.0
 
@@ -55,14 +53,14 @@ def programmes(desk: Desk, as_csv: AsCsv = False) -> None:
         (
             row.programme,
             getattr(row.title, desk.language),
-            *_counts(row.counts),
+            *counts_of(row.counts),
             row.mails_sent,
             row.mails_failed,
             row.mails_bounced,
         )
         for row in answer.programmes
     ]
-    columns = ("Programme", "Title", *_COUNTS, "Mails", "Failed", "Came back")
+    columns = ("Programme", "Title", *COUNTS, "Mails", "Failed", "Came back")
     _show(
         desk,
         "Programmes, in units (a place, or a team) and people with a place",
@@ -89,22 +87,7 @@ def programme(
         output.json(found)
         return
     if as_csv:
-        rows: list[tuple[object, ...]] = [
-            ("organisation", row.key, _name(desk, row), *_counts(row.counts)) for row in found.organisations
-        ]
-        rows += [("province", row.key, _name(desk, row), *_counts(row.counts)) for row in found.provinces]
-        rows += [
-            ("role", row.key, _name(desk, row), "", "", "", "", row.counts.people_confirmed) for row in found.roles
-        ]
-        rows += [
-            ("answer", row.session, answer, "", "", "", "", getattr(row, answer))
-            for row in found.answers
-            for answer in ("invited", "accepted", "tentative", "declined", "unanswered")
-        ]
-        rows += [
-            ("seat", row.seat, _title(desk, row.title, row.seat), "", "", "", "", row.people) for row in found.seats
-        ]
-        _csv(("Heading", "Key", "Name", *_COUNTS), rows)
+        spreadsheet.write(spreadsheet.COLUMNS, spreadsheet.rows(found, desk.language))
         return
     state = ", withdrawn" if found.withdrawn else ""
     output.say(f"{getattr(found.title, desk.language)} ({found.programme}, {found.kind}{state})", "bold")
@@ -129,15 +112,17 @@ def programme(
         ("By province", found.provinces),
     ):
         if counted:
-            output.table(title, ["", *_COUNTS], [(_name(desk, row), *_counts(row.counts)) for row in counted])
+            output.table(title, ["", *COUNTS], [(named(desk.language, row), *counts_of(row.counts)) for row in counted])
     if found.roles:
         # A role is a person's: units, which may be teams, have none.
-        output.table("People by role", _PEOPLE, [(_name(desk, row), *_people(row.counts)) for row in found.roles])
+        output.table(
+            "People by role", _PEOPLE, [(named(desk.language, row), *_people(row.counts)) for row in found.roles]
+        )
     if found.seats:
         output.table(
             "By seat",
             ["Seat", "People", "Planned hours"],
-            [(_title(desk, row.title, row.seat), row.people, row.hours) for row in found.seats],
+            [(titled(desk.language, row.title, row.seat), row.people, row.hours) for row in found.seats],
         )
     output.table(
         "By day",
@@ -151,7 +136,7 @@ def programme(
             ["Session", "Invited", "Accepted", "Tentative", "Declined", "No answer"],
             [
                 (
-                    _title(desk, row.title, row.session),
+                    titled(desk.language, row.title, row.session),
                     row.invited,
                     row.accepted,
                     row.tentative,
@@ -189,7 +174,7 @@ def participation(
         desk.output.json(answer)
         return
     if as_csv:
-        _csv(
+        spreadsheet.write(
             (by.value.capitalize(), "Organisation", "Name", "Municipality", "Took part"),
             [
                 (row.key, organisation.id, organisation.name, organisation.municipality or "", took)
@@ -204,7 +189,7 @@ def participation(
         [by.value.capitalize(), "Programmes", "People", "Took part", "Never did", "Who never did"],
         [
             (
-                _title(desk, row.title, row.name),
+                titled(desk.language, row.title, row.name),
                 len(row.programmes),
                 row.counts.people_confirmed,
                 len(row.took_part),
@@ -214,6 +199,7 @@ def participation(
             for row in answer.rows
         ],
         empty="Nothing to report yet.",
+        spare=("Programmes",),
     )
 
 
@@ -229,14 +215,16 @@ def theme(
         return
     if as_csv:
         places = [(row.municipality, row.goals) for row in found.municipalities] + [("(elsewhere)", found.elsewhere)]
-        _csv(
+        spreadsheet.write(
             ("Municipality", "Goal", "Programmes", "Organisations", "People"),
             [(place, c.goal, c.programmes, c.organisations, c.people) for place, cells in places for c in cells],
         )
         return
     desk.output.say(getattr(found.title, desk.language), "bold")
     desk.output.table(
-        "Goals", ["Goal", "", "People"], [(g.key, _name(desk, g), g.counts.people_confirmed) for g in found.goals]
+        "Goals",
+        ["Goal", "", "People"],
+        [(g.key, named(desk.language, g), g.counts.people_confirmed) for g in found.goals],
     )
     rows = [
         (row.municipality, *(cell.people for cell in row.goals), row.whole.organisations, row.whole.people)
@@ -272,26 +260,8 @@ def rebuild(desk: Desk) -> None:
     desk.output.say(f"  digest {result.digest}", "dim")
 
 
-def _counts(counts: Counts) -> tuple[int, int, int, int, int]:
-    return (
-        counts.units_confirmed,
-        counts.units_waiting,
-        counts.units_withdrawn,
-        counts.units_refused,
-        counts.people_confirmed,
-    )
-
-
 def _people(counts: Counts) -> tuple[int, int, int, int]:
     return (counts.people_confirmed, counts.people_waiting, counts.people_withdrawn, counts.people_refused)
-
-
-def _name(desk: Desk, row: CountRow) -> str:
-    return _title(desk, row.title, row.name)
-
-
-def _title(desk: Desk, title: Title | None, otherwise: str) -> str:
-    return getattr(title, desk.language) if title else otherwise
 
 
 def _shortened(names: Sequence[str], shown: int = 6) -> str:
@@ -303,16 +273,6 @@ def _show(
     desk: Desk, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, as_csv: bool, empty: str
 ) -> None:
     if as_csv:
-        _csv(columns, rows)
+        spreadsheet.write(columns, rows)
     else:
         desk.output.table(title, columns, rows, empty=empty)
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write CSV that no spreadsheet takes for a formula (a leading = + - @ gains an apostrophe)."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow(
-            f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value for value in row
-        )

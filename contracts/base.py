@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -67,9 +69,22 @@ def _paragraphs(text: str) -> str:
     return text
 
 
-Slug = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64), Field(examples=["gezinsaanpak-2023"])
-]
+_SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+_LINK = r"^https?://[^\s<>\"{}|\\^`\x00-\x1f]+$"
+_IDENTITY = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"
+_ADDRESS = r"^[^@\s<>(),;:\\\"\[\]]+@[^@\s<>(),;:\\\"\[\]]+$"
+
+PATTERNS: Mapping[str, str] = MappingProxyType(
+    {
+        _SLUG: "may have lower-case letters, digits and single hyphens between them, as in 'gezinsaanpak-2023'",
+        _LINK: "must begin with http:// or https:// and have no spaces",
+        _IDENTITY: "may have letters, digits and . _ : -, and begins with a letter or a digit",
+        _ADDRESS: "must be an e-mail address, as in 'noor@bibliotheek.example'",
+    }
+)
+"""What the patterns of these values ask for, for whoever has to write one."""
+
+Slug = Annotated[str, StringConstraints(pattern=_SLUG, max_length=64), Field(examples=["gezinsaanpak-2023"])]
 """An id that people choose and read: lower-case letters, digits and single hyphens. It fits into a subject's word."""
 
 Line = Annotated[
@@ -82,17 +97,15 @@ Prose = Annotated[
 ]
 """Text of one or more paragraphs, parted by empty lines."""
 
-Link = Annotated[str, StringConstraints(pattern=r"^https?://[^\s<>\"{}|\\^`\x00-\x1f]+$", max_length=2000)]
+Link = Annotated[str, StringConstraints(pattern=_LINK, max_length=2000)]
 """An absolute http or https address (RFC 3986)."""
 
-Identity = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
+Identity = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_IDENTITY)]
 """An id that a system chose: of an enrolment, a person, a message."""
 
 EmailAddress = Annotated[
     str,
-    StringConstraints(
-        strip_whitespace=True, min_length=3, max_length=254, pattern=r"^[^@\s<>(),;:\\\"\[\]]+@[^@\s<>(),;:\\\"\[\]]+$"
-    ),
+    StringConstraints(strip_whitespace=True, min_length=3, max_length=254, pattern=_ADDRESS),
     AfterValidator(_printable),
 ]
 """An address to which mail can go (the addr-spec of RFC 5322 §3.4.1 without quoted local parts)."""

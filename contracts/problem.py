@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
-from contracts.base import Message
+from contracts.base import PATTERNS, Message
+
+Details = TypeVar("Details", bound=Mapping[str, Any])
 
 ERROR_HEADER = "Nats-Service-Error"
 ERROR_CODE_HEADER = "Nats-Service-Error-Code"
@@ -58,21 +61,45 @@ class ProblemError(Exception):
 
 def invalid(error: ValidationError, what: str = "request") -> Problem:
     """Say which fields of a request are wrong, without repeating what was in them: it may be personal data."""
+    details = without_echoes(error.errors(include_url=False, include_input=False))
     return Problem(
         type=problem_type("invalid"),
         title=f"The {what} is not valid",
         status=422,
-        detail=f"{error.error_count()} field(s) are wrong; 'errors' says which and why.",
+        detail=f"{len(details)} field(s) are wrong; 'errors' says which and why.",
         errors=tuple(
-            Fault(field=".".join(str(part) for part in item["loc"])[:_LONGEST_FIELD] or None, detail=_plain(item))
-            for item in error.errors(include_url=False, include_input=False, include_context=False)[:MOST_FAULTS]
+            Fault(field=".".join(str(part) for part in item["loc"])[:_LONGEST_FIELD] or None, detail=complaint(item))
+            for item in details[:MOST_FAULTS]
         ),
     )
 
 
-def _plain(item: Any) -> str:
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return message[:1].lower() + message[1:]
+def complaint(item: Mapping[str, Any]) -> str:
+    """What pydantic found wrong (one of its ``errors()``), in words for who wrote it, without what was written."""
+    context = item.get("ctx") or {}
+    match item["type"]:
+        case "missing":
+            return "is missing"
+        case "string_pattern_mismatch" if (said := PATTERNS.get(context.get("pattern", ""))) is not None:
+            return said
+        case "string_too_short" if context.get("min_length") == 1:
+            return "must not be empty"
+        case "too_short" if "min_length" in context:
+            return f"must have at least {context['min_length']}"
+        case "too_long" if "max_length" in context:
+            return f"may have at most {context['max_length']}"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "must be a JSON object"
+        case _:
+            message = str(item["msg"]).removeprefix("Value error, ")
+            return message[:1].lower() + message[1:]
+
+
+def without_echoes(details: Iterable[Details]) -> list[Details]:
+    """Leave out 'too short' of a list whose only trouble is that its members failed: they are named themselves."""
+    details = list(details)
+    failed = {tuple(item["loc"][:length]) for item in details for length in range(len(item["loc"]))}
+    return [item for item in details if item["type"] != "too_short" or tuple(item["loc"]) not in failed]
 
 
 def not_found(what: str, id_: str, hint: str = "") -> Problem:

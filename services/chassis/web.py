@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -12,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contracts.problem import Fault, Problem, ProblemError, problem_type
+from contracts.problem import Fault, Problem, ProblemError, complaint, problem_type, without_echoes
 from services.chassis import metrics, tracing
 from services.chassis.commands import UNEXPECTED
 from services.chassis.guard import Guard, Guarded
@@ -91,7 +92,7 @@ async def _told(_: Request, error: Exception) -> Response:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    faults = [_fault(item) for item in error.errors()]
+    faults = [_fault(item) for item in without_echoes(error.errors())]
     return problem_response(
         Problem(
             type=problem_type("invalid"),
@@ -103,13 +104,12 @@ async def _invalid(_: Request, error: Exception) -> Response:
     )
 
 
-def _fault(item: dict[str, Any]) -> Fault:
+def _fault(item: Mapping[str, Any]) -> Fault:
     # Only where and what the rule is: "input" and "ctx" repeat what was sent, which may be somebody's data.
     if item["type"] == "json_invalid":
         return Fault(field="body", detail="the body is not valid JSON")
     place = [str(part) for part in item["loc"]]
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return Fault(field=".".join(place[1:] or place) or None, detail=message[:1].lower() + message[1:])
+    return Fault(field=".".join(place[1:] or place) or None, detail=complaint(item))
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -55,6 +55,7 @@ enrolment:
   capacity: {capacity}
   waiting_list: {{ policy: in-order }}
   eligible: {{ kinds: [library], provinces: [utrecht] }}
+  prices: [{{ kinds: [library], amount: 25 }}]
 """
 
 

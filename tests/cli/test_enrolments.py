@@ -36,6 +36,7 @@ def test_a_withdrawal_lets_who_waits_move_up_and_the_reason_is_shown(deelname: D
     assert why["en"] in shown.said
     assert why["nl"] in deelname("enrolment", "show", third, "--language", "nl").said
     assert "enrolment.promoted.v1" in shown.said
+    assert "price: € 25.00" in shown.said
     assert deelname("enrolment", "show", third, "--json").json["status"] == "confirmed"
     assert "Carla" in deelname("enrolment", "list", programme).said
 
@@ -153,6 +154,23 @@ def test_reports_come_as_tables_json_and_csv(deelname: Deelname, programme: str)
     assert deelname("report", "programme", programme, "--json").json["programme"] == programme
     rows = list(csv.DictReader(io.StringIO(deelname("report", "programme", programme, "--csv").out)))
     assert ("organisation", "bibliotheek-zeist", "1") in [(r["Heading"], r["Key"], r["Confirmed"]) for r in rows]
+
+
+def test_a_programme_s_csv_has_all_that_its_tables_have(deelname: Deelname, programme: str) -> None:
+    enrol(deelname, programme, "Anna")
+    deelname("enrolment", "request", programme, "-o", "gemeente-almelo", "-p", "Dora <dora@almelo.example>")
+
+    def reported() -> dict[tuple[str, str], dict[str, str]]:
+        out = deelname("report", "programme", programme, "--csv").out
+        return {(row["Heading"], row["Key"]): row for row in csv.DictReader(io.StringIO(out))}
+
+    until(lambda: ("mail", "confirmation") in reported() and ("refusal", "kind-not-eligible") in reported())
+    rows = reported()
+    total = rows["total", programme]
+    assert (total["Confirmed"], total["Refused"], total["People"]) == ("1", "1", "1")
+    assert int(total["Mails"]) >= int(rows["mail", "confirmation"]["Mails"]) == 1
+    assert rows["refusal", "kind-not-eligible"]["Refusals"] == "1"
+    assert [row["Requested"] for (heading, _), row in rows.items() if heading == "day"] == ["2"]
 
 
 @pytest.mark.parametrize("by", ["theme", "organiser", "province", "municipality"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,3 +71,49 @@ def test_a_mistyped_command_is_corrected() -> None:
 
 def test_the_version_is_told() -> None:
     assert invoke("--version").out.startswith("deelname 0.")
+
+
+_ID, _ADDRESS = "Not an id!", "noor at@zeist"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("programme", "show", _ID),
+        ("programme", "lunches", _ID),
+        ("programme", "withdraw", _ID, "--yes"),
+        ("enrolment", "request", _ID, "-p", "Noor <noor@zeist.example>"),
+        ("enrolment", "request", "track", "-o", _ID, "-p", "Noor <noor@zeist.example>"),
+        ("enrolment", "list", _ID),
+        ("enrolment", "show", _ID),
+        ("enrolment", "withdraw", _ID),
+        ("enrolment", "promote", _ID),
+        ("enrolment", "participant", "add", _ID, "Noor <noor@zeist.example>"),
+        ("enrolment", "participant", "change", "0198", _ADDRESS, "--seat", "manager"),
+        ("enrolment", "participant", "withdraw", "0198", _ADDRESS),
+        ("mail", "list", "--programme", _ID),
+        ("mail", "preview", _ID, "--purpose", "confirmation"),
+        ("mail", "retry", _ID),
+        ("mail", "suppress", _ID, "--reason", "asked"),
+        ("mail", "lift", _ID),
+        ("report", "programme", _ID),
+        ("report", "theme", _ID),
+        ("log", "show", "--programme", _ID),
+        ("log", "tail", "--programme", _ID),
+        ("person", "export", _ADDRESS),
+        ("person", "correct", "0198", "--new-email", _ADDRESS),
+        ("person", "erase", _ADDRESS, "--yes"),
+        ("token", "create", "--name", "dashboard", "--role", "organiser", "--organiser", _ID),
+    ],
+    ids=lambda words: " ".join(words[:3]),
+)
+def test_what_cannot_be_right_is_said_and_nobody_is_asked(words: tuple[str, ...], tmp_path: Path) -> None:
+    endpoints = tmp_path / "endpoints.json"
+    # Nothing listens there.
+    endpoints.write_text('{"nats": {"staff": {"url": "nats://staff:x@127.0.0.1:9", "inbox_prefix": "_INBOX_staff"}}}')
+    told = invoke(*words, "--endpoints", endpoints, "--json")
+    assert told.code == 2, told.said
+    assert told.json["type"] == "urn:deelname:problem:invalid"
+    assert "✗" in told.err
+    assert f"not '{_ID}'" in told.err or f"not '{_ADDRESS}'" in told.err
+    assert "single hyphens" in told.err or "a letter or a digit" in told.err or "e-mail address" in told.err

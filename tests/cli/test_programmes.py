@@ -43,6 +43,8 @@ def test_a_programme_is_listed_and_shown_in_the_language_asked_for(deelname: Dee
     assert programme in [row["id"] for row in deelname("programme", "list", "--json").json["programmes"]]
     assert programme in deelname("programme", "list").said
     dutch = deelname("programme", "show", programme, "--language", "nl").said
+    assert "€ 25.00 a person (library)" in dutch
+    assert "Team, team@bisc.example" in dutch
     assert "Gesprek" in dutch
     assert "Tue 20 Jun 2023 10:00–13:00" in dutch
     assert "Talk" in deelname("programme", "show", programme, LANG="en_GB.UTF-8").said

@@ -32,6 +32,28 @@ def test_what_was_sent_is_not_repeated() -> None:
     assert "Wit" not in text
 
 
+def test_what_is_wrong_is_said_in_words_for_who_wrote_it() -> None:
+    problem = problem_with(
+        {"programme": "Not A Slug", "participants": [{"person": {"name": "", "email": "noor at zeist"}}, "Sam"]}
+    )
+    assert {fault.field: fault.detail for fault in problem.errors} == {
+        "programme": "may have lower-case letters, digits and single hyphens between them, as in 'gezinsaanpak-2023'",
+        "participants.0.person.name": "must not be empty",
+        "participants.0.person.email": "must be an e-mail address, as in 'noor@bibliotheek.example'",
+        "participants.1": "must be a JSON object",
+    }
+    assert [fault.detail for fault in problem_with({"programme": "a"}).errors] == ["is missing"]
+
+
+def test_a_list_is_not_too_short_because_its_members_are_wrong() -> None:
+    problem = problem_with({"programme": "a", "participants": [{"person": {"name": "Noor"}}]})
+    assert [fault.field for fault in problem.errors] == ["participants.0.person.email"]
+    assert (problem.detail or "").startswith("1 field(s)")
+    assert [fault.detail for fault in problem_with({"programme": "a", "participants": []}).errors] == [
+        "must have at least 1"
+    ]
+
+
 def test_a_request_full_of_faults_gets_a_short_answer() -> None:
     nobody = {"person": {"name": "", "email": ""}}
     problem = problem_with({"programme": "a", "participants": [nobody] * 100})

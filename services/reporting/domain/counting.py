@@ -96,6 +96,11 @@ class Tally:
         return self.units[_CONFIRMED] > 0
 
     @property
+    def sat(self) -> bool:
+        """Whether anybody has, had or waits for a place."""
+        return self.people[_CONFIRMED] + self.people[_WAITING] + self.people[_WITHDRAWN] > 0
+
+    @property
     def people_confirmed(self) -> int:
         """How many people have a place."""
         return self.people[_CONFIRMED]

@@ -155,7 +155,8 @@ def _roles(counted: ProgrammeCount) -> tuple[CountRow, ...]:
 def _seats(counted: ProgrammeCount) -> tuple[SeatRow, ...]:
     """The seats of the team rule in its order, taken or not; then those that the rule no longer has."""
     tallies = {seat or WITHOUT_SEAT: tally for seat, tally in counted.seats.items()}
-    if not counted.entry.seats and set(tallies) <= {WITHOUT_SEAT}:
+    # What a refused request alone calls a seat is none.
+    if not counted.entry.seats and not any(each.sat for seat, each in tallies.items() if seat != WITHOUT_SEAT):
         return ()
     rule = {seat.id: seat for seat in counted.entry.seats}
     rows = []

@@ -236,6 +236,16 @@ def test_a_seat_that_the_rule_lost_still_shows() -> None:
     ]
 
 
+def test_what_a_refused_request_calls_a_seat_makes_no_table_of_seats() -> None:
+    state = given_facts(
+        published(meeting()),
+        confirmed("a", people("p1")),
+        refused("b", people("p2", seat="invented"), "seat-unknown"),
+        programme=MEETING,
+    )
+    assert report_of(state, MEETING).seats == ()
+
+
 def test_changes_of_the_programme_show() -> None:
     state = given_facts(
         published(),

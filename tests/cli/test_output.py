@@ -1,0 +1,92 @@
+"""What reaches the terminal can be read there, however narrow it is, and nothing is said twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.output import Output
+from contracts.problem import Fault, Problem
+
+ID = "01a202ef-7286-74eb-91b3-116eeb9ad9dc"
+WHY = "This programme is for libraries. This programme is for the role directeur; 'adviseur' is not one of them."
+COLUMNS = ("Enrolment", "Organisation", "Status", "Units", "People", "Place", "Why")
+ROWS = ((ID, "bibliotheek-zeist", "refused", 1, "Noor de Wit", None, WHY), (ID, None, "confirmed", 2, "Sam", None, ""))
+
+
+@pytest.fixture
+def output(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Output:
+    """As wide as the test's parameter says."""
+    monkeypatch.setenv("COLUMNS", str(request.param))
+    return Output(as_json=False, language="nl")
+
+
+@pytest.mark.parametrize("output", [140], indirect=True)
+def test_a_table_that_fits_breaks_no_word(output: Output, capsys: pytest.CaptureFixture[str]) -> None:
+    output.table("Enrolments", COLUMNS, ROWS)
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 140
+    for word in (*COLUMNS, ID, "bibliotheek-zeist", "confirmed", *WHY.split()):
+        assert word in printed
+
+
+@pytest.mark.parametrize("output", [80], indirect=True)
+def test_rows_become_lines_where_the_table_would_be_a_row_of_towers(
+    output: Output, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output.table("Enrolments", COLUMNS, ROWS)
+    assert capsys.readouterr().out.splitlines() == [
+        "Enrolments",
+        "",
+        ID,
+        "  Organisation  bibliotheek-zeist",
+        "  Status        refused",
+        "  Units         1",
+        "  People        Noor de Wit",
+        "  Why           This programme is for libraries. This programme is for the role",
+        "                directeur; 'adviseur' is not one of them.",
+        "",
+        ID,
+        "  Status        confirmed",
+        "  Units         2",
+        "  People        Sam",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("output", [70], indirect=True)
+def test_columns_that_one_can_spare_go_first(output: Output, capsys: pytest.CaptureFixture[str]) -> None:
+    row = ("gezinsaanpak-2023", "Werktraject gezinsaanpak", "round-table", "open", 4)
+    columns = ("Programme", "Title", "Kind", "Enrolment", "Confirmed")
+    output.table("Programmes", columns, [row], spare=("Kind", "Title"))
+    printed = capsys.readouterr().out
+    assert "Kind" not in printed
+    assert "Title" in printed
+    assert max(map(len, printed.splitlines())) <= 70
+
+
+def test_a_pipe_is_never_too_narrow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    Output(as_json=False, language="en").table("", COLUMNS, ROWS)
+    assert [line for line in capsys.readouterr().out.splitlines() if ID in line and WHY in line]
+
+
+@pytest.mark.parametrize("output", [80], indirect=True)
+def test_a_column_without_a_heading_is_shown(output: Output, capsys: pytest.CaptureFixture[str]) -> None:
+    output.table("By organisation", ("", "People"), [("Bibliotheek Zeist", 3)])
+    assert "Bibliotheek Zeist" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("output", [200], indirect=True)
+def test_a_refusal_is_said_once_in_the_language_asked_for_and_where(
+    output: Output, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = Fault(rule="full", detail="It is full.", detail_nl="Het is vol.")
+    address = Fault(field="participants.0.person.email", detail="is not an address", rule="address")
+    output.problem(
+        Problem(title="Enrolment refused", status=409, detail="It is full. is not an address", errors=(rule, address))
+    )
+    assert capsys.readouterr().err.splitlines() == [
+        "✗ Enrolment refused.",
+        "  • Het is vol. (full)",
+        "  • participants.0.person.email: is not an address (address)",
+    ]

@@ -65,16 +65,26 @@ class MailServer:
         found = [json.loads(line) for line in written[: written.rfind("\n") + 1].splitlines()]
         return [(each["from"], each["to"][0], str(_parsed(b64decode(each["raw"]))["From"])) for each in found]
 
+    def forget(self) -> None:
+        """Nothing was taken yet, as far as the next test can see."""
+        self._mails.unlink(missing_ok=True)
+
     def stop(self) -> None:
         self.process.kill()
         self.process.communicate()
 
 
-@pytest.fixture
-def mail_server(tmp_path: Path) -> Iterator[MailServer]:
-    server = MailServer(tmp_path)
+@pytest.fixture(scope="module")
+def one_mail_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServer]:
+    server = MailServer(tmp_path_factory.mktemp("mail"))
     yield server
     server.stop()
+
+
+@pytest.fixture
+def mail_server(one_mail_server: MailServer) -> MailServer:
+    one_mail_server.forget()
+    return one_mail_server
 
 
 @asynccontextmanager

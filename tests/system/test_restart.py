@@ -8,13 +8,14 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from deploy.broker import ServerKind
 from deploy.local import LocalSystem
+from tests import warm
 from tests.ports import free_ports
 from tests.system.world import (
     SERVICES,
@@ -107,16 +108,20 @@ async def test_a_second_start_finds_everything_and_goes_on(tmp_path: Path, serve
         assert all(child.backoff.pause == 0.5 for child in world.system.children.values())  # none died on the way
 
 
-def start_process(data: Path, port_base: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "cli", "up", "--data", str(data), "--port-base", str(port_base)]
+def start_process(data: Path, port_base: int, *, forked: bool) -> subprocess.Popen[bytes]:
+    start: Callable[..., subprocess.Popen[bytes]] = warm.popen if forked else subprocess.Popen
+    module = "tests.warm_up" if forked else "cli"
+    command = [sys.executable, "-m", module, "up", "--data", str(data), "--port-base", str(port_base)]
     with (data.parent / "up.log").open("ab") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        return start(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
 
 @contextlib.asynccontextmanager
-async def up(data: Path, port_base: int) -> AsyncIterator[tuple[World, subprocess.Popen[bytes]]]:
+async def up(
+    data: Path, port_base: int, *, forked: bool = False
+) -> AsyncIterator[tuple[World, subprocess.Popen[bytes]]]:
     """What ``deelname up`` starts, and its process; leaving kills that with -9."""
-    process = start_process(data, port_base)
+    process = start_process(data, port_base, forked=forked)
     try:
         system = LocalSystem(data, port_base)
 
@@ -148,7 +153,8 @@ async def test_a_system_whose_starter_is_killed_leaves_nothing_behind_that_hinde
     # Gone with everything that it had started, by the kernel's hand; endpoints.json is still there and says nothing.
     (data / "endpoints.json").unlink()
 
-    async with up(data, port_base) as (world, _):
+    # Nothing differs here from the first start but what is found; everything was imported from cold once.
+    async with up(data, port_base, forked=True) as (world, _):
         await world.settled()
         assert [fact["position"] for fact in await world.staff.facts()] == list(range(1, head + 1))
         assert len(await world.staff.enrolments(ID)) == 2

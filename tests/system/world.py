@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.policy
+import functools
 import http.client
 import json
 import math
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -358,8 +360,22 @@ class Mail:
 
     to: str
     message_id: str
-    message: EmailMessage
-    calendar: Any = None
+    raw: bytes
+
+    @functools.cached_property
+    def message(self) -> EmailMessage:
+        """The whole, when somebody looks at it: taking all apart each time was most of what waiting for them cost."""
+        message = message_from_bytes(self.raw, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        return message
+
+    @functools.cached_property
+    def calendar(self) -> Any:
+        """Its calendar part, if there is one."""
+        if b"text/calendar" not in self.raw:
+            return None
+        (part,) = [part for part in self.message.walk() if part.get_content_type() == "text/calendar"]
+        return Calendar.from_ical(str(part.get_content()))
 
     @property
     def method(self) -> str | None:
@@ -378,13 +394,11 @@ class Mail:
         return str(self.event["UID"]), int(self.event["SEQUENCE"]), str(self.calendar["METHOD"])
 
 
+@functools.lru_cache(maxsize=4096)
 def parse_mail(raw: bytes) -> Mail:
-    message = message_from_bytes(raw, policy=email.policy.default)
-    assert isinstance(message, EmailMessage)
-    calendars = [part for part in message.walk() if part.get_content_type() == "text/calendar"]
-    calendar = Calendar.from_ical(str(calendars[0].get_content())) if calendars else None
-    (to,) = message["To"].addresses
-    return Mail(to.addr_spec, message["Message-ID"], message, calendar)
+    head = BytesHeaderParser(policy=email.policy.default).parsebytes(raw)
+    (to,) = head["To"].addresses
+    return Mail(to.addr_spec, head["Message-ID"], raw)
 
 
 def maildir(folder: Path) -> list[Mail]:

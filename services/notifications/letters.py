@@ -7,6 +7,7 @@ aware and may be in any zone, they are shown in Europe/Amsterdam. Nothing here r
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import ClassVar, Literal, NamedTuple
 
 Language = Literal["nl", "en"]
@@ -58,9 +59,10 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """A session on the internet; the link may follow later."""
+    """A session on the internet; the link may follow later. `platform` is where: "Teams"."""
 
     link: str | None = None
+    platform: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,10 +298,19 @@ Occasion = (
 CalendarOccasion = Invite | SessionMoved | SessionCancelled | WithdrawnInvite
 
 
+class Price(NamedTuple):
+    """What an enrolment costs, in euro: for all its people together, or for the team that it is."""
+
+    amount: Decimal
+    people: int = 1
+    team: bool = False
+
+
 class Letter(NamedTuple):
     """One mail to one person: who, about which programme, and on what occasion.
 
-    `organisation`, `seat` and `role` say in which capacity the recipient takes part, in words to show.
+    `organisation`, `seat` and `role` say in which capacity the recipient takes part, in words to show; `price` is None
+    where nobody has named one.
     """
 
     recipient: Recipient
@@ -308,6 +319,7 @@ class Letter(NamedTuple):
     organisation: str | None = None
     seat: str | None = None
     role: str | None = None
+    price: Price | None = None
 
     @property
     def purpose(self) -> Purpose:

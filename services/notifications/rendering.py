@@ -30,6 +30,7 @@ from services.notifications.letters import (
     Language,
     Letter,
     Occasion,
+    Price,
     Programme,
     ProgrammeCancelled,
     Promotion,
@@ -228,15 +229,16 @@ class Renderer:
         return Rendered(shared.subject, text, html, shared.outline.to(attendee, calendar), shared.outline.method)
 
     def _capacity(self, letter: Letter) -> tuple[Piece, Piece]:
-        if letter.organisation is None and letter.seat is None and letter.role is None:
+        # Once is enough: not with the invitation for each session too.
+        price = None if isinstance(letter.occasion, Invite) else letter.price
+        if letter.organisation is None and letter.seat is None and letter.role is None and price is None:
             return _IN_NO_CAPACITY
-        return self._capacities(letter.organisation, letter.seat, letter.role, letter.recipient.language)
+        return self._capacities(letter.organisation, letter.seat, letter.role, price, letter.recipient.language)
 
     def _say_capacity(
-        self, organisation: str | None, seat: str | None, role: str | None, language: Language
+        self, organisation: str | None, seat: str | None, role: str | None, price: Price | None, language: Language
     ) -> tuple[Piece, Piece]:
-        labels = self._labels[language]
-        details = views.of_capacity(organisation, seat, role, labels)
+        details = views.of_capacity(organisation, seat, role, price, labels=self._labels[language], language=language)
         return self._text.capacity(details), self._html.capacity(details)
 
     def _shared(self, letter: Letter, *, invited: bool) -> _Shared:

@@ -5,9 +5,11 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from services.chassis.dates import day, hours, weekday, when
+from babel.numbers import format_currency
+
+from services.chassis.dates import LOCALES, day, hours, weekday, when
 from services.notifications.hygiene import UnusableAddress, line, link, mailbox, shortened
-from services.notifications.letters import Contact, Language, Online, Place, Session, Slot, Venue
+from services.notifications.letters import Contact, Language, Online, Place, Price, Session, Slot, Venue
 
 View = Mapping[str, Any]
 
@@ -46,11 +48,10 @@ def _where(place: Place | None, online: str, online_later: str) -> str:
             return ""
         case Venue(name, address):
             return ", ".join(part for part in (line(name), line(address)) if part)
-        case Online(None) | Online(""):
-            return online_later
-        case Online(address):
-            room = _room(link(address))
-            return f"{online} ({room})" if room else online
+        case Online(address, platform):
+            room = line(platform or "") or _room(link(address))
+            words = online if address else online_later
+            return words.replace(online, f"{online} ({room})", 1) if room else words
 
 
 def _room(address: str | None) -> str | None:
@@ -126,13 +127,32 @@ def change_of(before: Slot, now: Slot) -> str:
     return "link" if isinstance(before.place, Online) and isinstance(now.place, Online) else "place"
 
 
-def of_capacity(organisation: str | None, seat: str | None, role: str | None, labels: View) -> list[View]:
+def of_capacity(
+    organisation: str | None,
+    seat: str | None,
+    role: str | None,
+    price: Price | None,
+    *,
+    labels: View,
+    language: Language,
+) -> list[View]:
     """Rows for the organisation, seat and role in which somebody takes part; a role equal to the seat is left out."""
     values = (("organisation", organisation), ("seat", seat), ("role", role))
     details = [_row(labels[name], line(value)) for name, value in values if value and line(value)]
     if len(details) > 1 and details[-1]["value"] == details[-2]["value"]:
         details.pop()
+    if price is not None:
+        details.append(_row(labels["price"], _price(price, labels, language)))
     return details
+
+
+def _price(price: Price, labels: View, language: Language) -> str:
+    if not price.amount:
+        return str(labels["price_free"])
+    amount = line(format_currency(price.amount, "EUR", locale=LOCALES[language]))
+    if price.team:
+        return f"{amount} {labels['price_team']}"
+    return amount if price.people == 1 else f"{amount} {labels['price_people'].replace('{people}', str(price.people))}"
 
 
 def of_contacts(content: Contact | None, enrolment: Contact | None, labels: View) -> list[View]:

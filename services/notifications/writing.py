@@ -67,6 +67,7 @@ class Writer:
             organisation=entities.organisation_name(state, organisation) if organisation else None,
             seat=_seat(course, participant, language),
             role=participant.role.replace("-", " ") if participant and participant.role else None,
+            price=_price(course, enrolment),
         )
 
     def _notice(self, course: Course, person: Person, language: Language) -> Letter:
@@ -200,7 +201,7 @@ def _slot(occasion: Occasion, language: Language) -> letters.Slot:
     if occasion.venue is not None:
         place = letters.Venue(occasion.venue.name, occasion.venue.address)
     elif occasion.online is not None:
-        place = letters.Online(occasion.online.join_link)
+        place = letters.Online(occasion.online.join_link, occasion.online.platform)
     period = _word(occasion.period, language) if occasion.period else None
     return letters.Slot(_aware(occasion.start), _aware(occasion.end), place, period)
 
@@ -220,6 +221,12 @@ def _usable(address: str) -> bool:
 
 def _contact(contact: Contact) -> letters.Contact:
     return letters.Contact(contact.name, contact.email, contact.phone)
+
+
+def _price(course: Course, enrolment: Enrolment) -> letters.Price | None:
+    if enrolment.price is None:
+        return None
+    return letters.Price(enrolment.price, len(enrolment.participants), course.definition.team is not None)
 
 
 def _seat(course: Course, participant: Participant | None, language: Language) -> str | None:

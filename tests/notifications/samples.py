@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 
 from services.notifications import message
@@ -17,6 +18,7 @@ from services.notifications.letters import (
     Occasion,
     Online,
     Place,
+    Price,
     Programme,
     ProgrammeCancelled,
     Promotion,
@@ -121,6 +123,7 @@ def letter(occasion: Occasion, language: Language = "nl", programme: Programme =
         organisation="Bibliotheek Zeist",
         seat="Jeugd & Educatie" if language == "nl" else "Youth & Education",
         role="Educatiespecialist" if language == "nl" else "Education specialist",
+        price=Price(Decimal("49.50")),
     )
 
 

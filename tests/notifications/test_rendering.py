@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any, get_args
@@ -23,6 +24,7 @@ from services.notifications.letters import (
     Language,
     Letter,
     Online,
+    Price,
     Promotion,
     Purpose,
     Recipient,
@@ -277,6 +279,42 @@ def test_a_confirmation_without_any_session_promises_no_list(language: Language,
         assert words in text
         assert "Hieronder" not in text
         assert "below" not in text
+
+
+@pytest.mark.parametrize(
+    ("price", "words"),
+    [
+        (Price(Decimal("49.50")), "Prijs: € 49,50\n"),
+        (Price(Decimal(99), people=2), "Prijs: € 99,00 voor 2 personen samen\n"),
+        (Price(Decimal(250), people=3, team=True), "Prijs: € 250,00 voor het hele team\n"),
+        (Price(Decimal(0), people=3), "Prijs: gratis\n"),
+    ],
+    ids=["one person", "two people", "a team", "free"],
+)
+def test_who_takes_part_or_waits_is_told_what_it_costs(price: Price, words: str) -> None:
+    for occasion in (Confirmation(SESSIONS), Promotion(SESSIONS), Waiting(3)):
+        rendered = renderer().render(letter(occasion)._replace(price=price))
+        assert words in rendered.text
+        assert words.removeprefix("Prijs: ").strip() in rendered.html
+    invited = renderer().render(letter(Invite(WORK_1, CALENDAR))._replace(price=price))
+    assert "Prijs" not in invited.text
+    assert "Prijs" not in renderer().render(letter(Waiting(3))._replace(price=None)).text
+
+
+def test_an_online_session_names_the_platform_that_the_programme_names_else_the_one_of_its_link() -> None:
+    def where(place: Online) -> str:
+        session = replace(KICK_OFF, slot=replace(KICK_OFF.slot, place=place))
+        rendered = renderer().render(letter(Invite(session, CALENDAR)))
+        found = re.search(rb"\r\nLOCATION:(.*)\r\n", rendered.calendar or b"")
+        assert found is not None
+        location = found[1].decode().replace("\\,", ",")
+        assert f"Waar: {location}\n" in rendered.text
+        return location
+
+    assert where(Online("https://ontmoeten.example/1", "Jitsi")) == "Online (Jitsi)"
+    assert where(Online("https://teams.microsoft.com/1")) == "Online (Teams)"
+    assert where(Online(None, "Teams")) == "Online (Teams), de link volgt"
+    assert where(Online()) == "Online, de link volgt"
 
 
 def test_times_are_those_of_the_netherlands_in_summer_and_in_winter() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 
 from contracts.base import Text
@@ -31,7 +32,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """An enrolment as it stands; ``reasons`` says why it was refused."""
+    """An enrolment as it stands; ``reasons`` says why it was refused, ``price`` is in euro for all of it."""
 
     id: str
     status: EnrolmentStatus
@@ -40,6 +41,7 @@ class Enrolment:
     missing: tuple[MissingSeat, ...] = ()
     complete_by: datetime | None = None
     reasons: tuple[Reason, ...] = ()
+    price: Decimal | None = None
 
     def participant(self, person: str) -> Participant | None:
         """The person's part in it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 from contracts import facts
@@ -133,14 +134,14 @@ def _enrolled(data: Enrolled, status: Any, **more: Any) -> Enrolment:
 
 
 def _confirmed(work: Work, data: facts.EnrolmentConfirmed) -> None:
-    enrolment = _enrolled(data, "confirmed")
+    enrolment = _enrolled(data, "confirmed", price=data.price)
     work.put_enrolment(enrolment)
     work.welcome(enrolment, enrolment.participants, "confirmation")
     work.lacking(enrolment)
 
 
 def _waitlisted(work: Work, data: facts.EnrolmentWaitlisted) -> None:
-    enrolment = _enrolled(data, "waiting")
+    enrolment = _enrolled(data, "waiting", price=data.price)
     work.put_enrolment(enrolment)
     _wait(work, enrolment, enrolment.participants, data.place)
 
@@ -196,9 +197,15 @@ def _participant_added(work: Work, data: facts.ParticipantAdded) -> None:
     enrolment = work.enrolment(data.enrolment)
     if enrolment is None or enrolment.participant(data.participant.person):
         return
-    enrolment = dataclasses.replace(enrolment, participants=(*enrolment.participants, data.participant))
+    enrolment = dataclasses.replace(
+        enrolment, participants=(*enrolment.participants, data.participant), price=_price(enrolment, data)
+    )
     work.put_enrolment(enrolment)
     _newcomer(work, enrolment, data.participant)
+
+
+def _price(enrolment: Enrolment, data: facts.ParticipantAdded | facts.ParticipantWithdrawn) -> Decimal | None:
+    return enrolment.price if data.price is None else data.price
 
 
 def _newcomer(work: Work, enrolment: Enrolment, participant: Participant) -> None:
@@ -240,7 +247,7 @@ def _participant_withdrawn(work: Work, data: facts.ParticipantWithdrawn) -> None
     if enrolment is None or not enrolment.participant(data.person):
         return
     rest = tuple(each for each in enrolment.participants if each.person != data.person)
-    enrolment = dataclasses.replace(enrolment, participants=rest)
+    enrolment = dataclasses.replace(enrolment, participants=rest, price=_price(enrolment, data))
     work.put_enrolment(enrolment)
     work.part(enrolment, (data.person,))
 

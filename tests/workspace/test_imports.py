@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -19,6 +21,7 @@ SUBJECT = re.compile(r"(log|do|ask|intake|outcome)\.(?!.*\.v\d+$)([a-z_*>{]|$)")
 READS_A_CLOCK_OR_DRAWS_LOTS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "uuid1", "uuid4", "uuid7"}
 
 
+@functools.cache
 def sources(*areas: str) -> list[Path]:
     return sorted(
         path
@@ -36,21 +39,40 @@ def domains() -> list[Path]:
     return [path for path in sources("services") if "domain" in path.parts or path.name == "domain.py"]
 
 
-def imported(path: Path) -> set[str]:
-    modules: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+class Source(NamedTuple):
+    """What a file says, read once for all tests of it."""
+
+    imported: frozenset[str]
+    called: frozenset[str]
+    strings: tuple[tuple[int, str], ...]
+    waits: tuple[str, ...]
+
+
+@functools.cache
+def read(path: Path) -> Source:
+    nodes = tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    called = [node.func for node in nodes if isinstance(node, ast.Call)]
+    waits = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
+    return Source(
+        frozenset(imported(nodes)),
+        frozenset(node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in called),
+        tuple(strings(nodes)),
+        tuple(ast.dump(node) for node in nodes if isinstance(node, waits)),
+    )
+
+
+def imported(nodes: tuple[ast.AST, ...]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            modules.add(node.module)
-    return modules
+            yield node.module
 
 
-def strings(path: Path) -> Iterator[tuple[int, str]]:
+def strings(nodes: tuple[ast.AST, ...]) -> Iterator[tuple[int, str]]:
     """Every string of a file but docstrings and others that stand alone; a value in an f-string shows as ``{}``."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    seen = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
+    seen = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             seen |= {id(part) for part in node.values}
             if id(node) not in seen:
@@ -68,27 +90,24 @@ HOLD_SUBJECTS = {"contracts/subjects.py", "deploy/demo/partner.py"}
 
 @pytest.mark.parametrize("path", [path for path in sources(*AREAS) if named(path) not in HOLD_SUBJECTS], ids=named)
 def test_no_other_file_than_subjects_holds_a_subject(path: Path) -> None:
-    assert [f"line {line}: {text}" for line, text in strings(path) if SUBJECT.match(text)] == []
+    assert [f"line {line}: {text}" for line, text in read(path).strings if SUBJECT.match(text)] == []
 
 
 @pytest.mark.parametrize("path", domains(), ids=named)
 def test_a_domain_asks_neither_the_clock_nor_chance(path: Path) -> None:
     """Time and ids arrive in the command or the fact."""
-    called = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    names = {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in called}
-    assert names & READS_A_CLOCK_OR_DRAWS_LOTS == set()
-    assert names & {"open", "print", "input", "new_id"} == set()
+    assert read(path).called & READS_A_CLOCK_OR_DRAWS_LOTS == set()
+    assert read(path).called & {"open", "print", "input", "new_id"} == set()
 
 
 @pytest.mark.parametrize("path", domains(), ids=named)
 def test_a_domain_waits_for_nothing(path: Path) -> None:
-    waits = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
-    assert [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, waits)] == []
+    assert read(path).waits == ()
 
 
 @pytest.mark.parametrize("path", domains(), ids=named)
 def test_a_domain_takes_the_state_and_nothing_else_from_the_chassis(path: Path) -> None:
-    chassis = {module for module in imported(path) if module.startswith("services.chassis")}
+    chassis = {module for module in read(path).imported if module.startswith("services.chassis")}
     assert chassis <= {"services.chassis.state"}
 
 
@@ -96,12 +115,12 @@ def test_a_domain_takes_the_state_and_nothing_else_from_the_chassis(path: Path) 
 def test_only_the_wiring_and_the_chassis_know_faststream(path: Path) -> None:
     if path.name == "app.py" or "chassis" in path.parts:
         return
-    assert not {module.split(".")[0] for module in imported(path)} & {"faststream"}
+    assert not {module.split(".")[0] for module in read(path).imported} & {"faststream"}
 
 
 @pytest.mark.parametrize("path", sources("contracts"), ids=named)
 def test_contracts_import_pydantic_and_the_standard_library_alone(path: Path) -> None:
-    outside = {module.split(".")[0] for module in imported(path)} - set(sys.stdlib_module_names)
+    outside = {module.split(".")[0] for module in read(path).imported} - set(sys.stdlib_module_names)
     assert outside <= {"pydantic", "contracts"}
 
 

@@ -15,6 +15,7 @@ import http.client
 import json
 import math
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
-from email.parser import BytesHeaderParser
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -396,9 +397,9 @@ class Mail:
 
 @functools.lru_cache(maxsize=4096)
 def parse_mail(raw: bytes) -> Mail:
-    head = BytesHeaderParser(policy=email.policy.default).parsebytes(raw)
-    (to,) = head["To"].addresses
-    return Mail(to.addr_spec, head["Message-ID"], raw)
+    head = message_from_bytes(re.split(rb"\r?\n\r?\n", raw, maxsplit=1)[0], policy=email.policy.compat32)
+    ((_, to),) = getaddresses(head.get_all("To", []))
+    return Mail(to, head["Message-ID"], raw)
 
 
 def maildir(folder: Path) -> list[Mail]:

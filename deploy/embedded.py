@@ -140,10 +140,13 @@ class EmbeddedBroker:
                 time.sleep(0.01)
 
     def stop(self) -> None:
-        """End the server as an operator would (SIGTERM) and wait for it."""
+        """End the server as an operator would (SIGTERM) and wait for it; one that does not end is killed."""
         if self.process and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(timeout=10)
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self.kill()
 
     def kill(self) -> None:
         """End the server as a power cut would (SIGKILL) and wait for it."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -26,6 +27,10 @@ from services.chassis.publishing import Outbox
 Result = TypeVar("Result")
 
 _log = structlog.get_logger("chassis.broker")
+
+CLOSED_WITHIN = 2.0
+"""Seconds for each step of leaving a broker: hear whether it is there, let go of the subscriptions, close."""
+_BETWEEN_CANCELLATIONS = 0.1
 
 EXIT_CONNECTION_CLOSED = 70
 """Exit code of a process whose connection to the broker was closed for good (EX_SOFTWARE of sysexits.h)."""
@@ -60,6 +65,8 @@ class Connection(Client):
     """
 
     closing = False
+    leaving = False
+    """Whether what can't be said at once need not be said any more: the service stops."""
     encrypted = False
     """Whether plain text will not do. nats-py goes on in plain text, whatever it was given, when no TLS is offered."""
 
@@ -87,9 +94,10 @@ class Connection(Client):
         return headers
 
     async def close(self) -> None:
-        """See ``Client.close``."""
+        """See ``Client.close``; it takes ``CLOSED_WITHIN`` seconds at most, also when the other side does not read."""
         self.closing = True
-        await super().close()
+        with contextlib.suppress(NatsTimeout):
+            await _within(CLOSED_WITHIN, super().close())
 
     async def drain(self) -> None:
         """See ``Client.drain``."""
@@ -191,14 +199,30 @@ def inbox_prefix(name: str) -> str:
 class _Broker(NatsBroker):
     """A FastStream broker over ``connect``: FastStream's own connection gives up reconnecting on some errors."""
 
-    def __init__(self, connecting: Callable[[], Awaitable[Client]], url: str, **options: Any) -> None:
+    def __init__(self, connecting: Callable[[], Awaitable[Client]], url: str, client: str, **options: Any) -> None:
         super().__init__(url.split(","), **options)
         self._connecting = connecting
+        self._client_name = client
 
     async def _connect(self) -> Client:
         connection = await self._connecting()
         self.config.connect(connection)
         return connection
+
+    async def stop(self, *reason: Any) -> None:
+        """See ``NatsBroker.stop``; a broker that is gone, or says nothing, is not waited for."""
+        connection = self._connection
+        if connection is not None and not await _is_there(connection):
+            # What was not acknowledged it gives out again, and who was not answered asks again.
+            _log.warning("the broker is gone and does not hear that we stop", client=self._client_name)
+            self._connection = None
+        try:
+            await _within(CLOSED_WITHIN, super().stop(*reason))
+        except TimeoutError:
+            _log.warning("not waiting any longer for what is under way", client=self._client_name)
+        finally:
+            if connection is not None and not connection.is_closed:
+                await connection.close()
 
     async def start(self) -> None:
         """See ``NatsBroker.start``."""
@@ -271,6 +295,7 @@ def faststream_broker(
     return _Broker(
         lambda: connect(url, name, user, password, nkey_seed_file, ca_file=ca_file),
         url,
+        name,
         apply_types=False,
         # Nothing is validated for us, and making a model for each of thirty calls took a sixth of a start.
         serializer=None,
@@ -304,6 +329,36 @@ async def while_connected(connection: Client, request: Awaitable[Result], within
     finally:
         if not task.done():
             task.cancel()
+
+
+async def _is_there(connection: Client) -> bool:
+    """Whether the broker answers soon."""
+    if not connection.is_connected:
+        return False
+    try:
+        await _within(CLOSED_WITHIN, connection.flush())
+    except (NatsError, OSError):
+        return False
+    return True
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
+    """
+    As ``asyncio.timeout``, but for work that loses a cancellation or takes it for something else, as nats-py does.
+
+    Raises:
+        nats.errors.TimeoutError: it was not done within these seconds, and was ended.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done():
+            return await task
+        raise NatsTimeout
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=_BETWEEN_CANCELLATIONS)
 
 
 class ConnectionLost(NatsError):  # noqa: N818

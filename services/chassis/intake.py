@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
-from services.chassis.broker import guard, while_connected
+from services.chassis.broker import Connection, guard, while_connected
 
 _log = structlog.get_logger("chassis.intake")
 
@@ -157,12 +157,14 @@ async def finish_taking_in(broker: NatsBroker, patience: float = 10.0) -> None:
     Take in nothing more, and return when everything that was taken in has been handled.
 
     What FastStream's own stop cuts off stays with the broker as given out: nobody gets it before the consumer's
-    ``ack_wait`` has passed.
+    ``ack_wait`` has passed. So does what was handled while the broker was gone: it comes again, and is known by then.
 
     Args:
         broker: started, with work queues of ``take_in``.
         patience: seconds; a fetch that waits for messages takes up to two of them.
     """
+    if broker._connection is not None:
+        cast("Connection", broker._connection).leaving = True
     queues = [subscriber for subscriber in broker.subscribers if isinstance(subscriber, PullStreamSubscriber)]
     await asyncio.gather(*(_finish(subscriber, patience) for subscriber in queues))
 
@@ -241,7 +243,8 @@ async def _tell(raw: Msg, word: Callable[[], Awaitable[object]], patience: float
         try:
             await word()
         except (NatsError, OSError) as error:
-            if isinstance(error, TimeoutError) or monotonic() - begun >= patience:
+            leaving = cast("Connection", raw._client).leaving
+            if isinstance(error, TimeoutError) or leaving or monotonic() - begun >= patience:
                 # The message comes again, and the handler knows what it has handled.
                 _log.warning("acknowledgement failed", subject=raw.subject, error=str(error) or type(error).__name__)
                 return

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -29,6 +30,15 @@ _BETWEEN_CANCELLATIONS = 1.0
 _DATE_LASTS = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+FINISHED_WITHIN = 10.0
+"""
+Seconds that a service which was told to stop gives what is under way. What it can't finish was not acknowledged or not
+answered: it comes again. With the closing of what it has open (``broker.CLOSED_WITHIN``) that is less than
+supervisors wait: ``deelname up`` 20 seconds, containers 30.
+"""
+_AT_LEAST = 1.0
+"""Seconds for each step of that, whatever those before it took."""
+
 
 class TaskEnded(RuntimeError):  # noqa: N818
     """A task that should run for ever came to its end."""
@@ -42,7 +52,6 @@ async def run(
     brokers: Sequence[NatsBroker] = (),
     tasks: Mapping[str, Endless] | None = None,
     before_stop: Sequence[Callable[[], Awaitable[object]]] = (),
-    after_stop: Sequence[Callable[[], Awaitable[object]]] = (),
     stop: asyncio.Event | None = None,
 ) -> None:
     """
@@ -50,14 +59,14 @@ async def run(
 
     In order: tasks start, brokers start, HTTP listens. On the way out work queues are left once what was taken from
     them has been handled, brokers stop taking messages, ``before_stop`` is awaited (finish and answer what was taken),
-    brokers and HTTP close, tasks are cancelled, ``after_stop`` is awaited.
+    brokers and HTTP close, tasks are cancelled. What is under way is not waited for beyond ``FINISHED_WITHIN``, and a
+    broker that is gone not at all; what is cut off is logged.
 
     Args:
         app: the HTTP face, if there is one; it listens on ``host`` and ``port``.
         brokers: not yet started.
         tasks: relays, readers, ``periodic`` work, by name; one that raises or returns ends the service.
         before_stop: awaited while replies can still be sent.
-        after_stop: closes connections and the database; awaited whatever happened.
         stop: set it to stop the service from inside, as a signal does.
 
     Raises:
@@ -71,27 +80,19 @@ async def run(
     try:
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(_endless(name, task), name=name) for name, task in (tasks or {}).items()]
-            for broker in brokers:
-                await broker.start()
-            serving = group.create_task(server.run_until(stop), name="http") if server else None
-            _log.info("service started", tasks=sorted(tasks or {}), http=server.address if server else None)
-            await stop.wait()
-            _log.info("service stops")
-            await asyncio.gather(*(finish_taking_in(broker) for broker in brokers))
-            for broker in brokers:
-                await asyncio.gather(*(subscriber.stop() for subscriber in broker.subscribers))
-            for finish in before_stop:
-                await finish()
-            if serving is not None:
-                await serving
+            if await _started(brokers, stop):
+                serving = group.create_task(server.run_until(stop), name="http") if server else None
+                _log.info("service started", tasks=sorted(tasks or {}), http=server.address if server else None)
+                await stop.wait()
+                _log.info("service stops")
+                await _finish(brokers, before_stop)
+                if serving is not None:
+                    await serving
             await _cancel(running)
     finally:
         for each in _SIGNALS:
             loop.remove_signal_handler(each)
-        for broker in brokers:
-            await _quietly("broker", broker.stop)
-        for number, close in enumerate(after_stop, 1):
-            await _quietly(f"after_stop {number}", close)
+        await asyncio.gather(*map(_stopped, brokers))
         if server is not None:
             server.release()
     _log.info("service stopped")
@@ -130,12 +131,81 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run ``start`` in an event loop and end the process: 0 after a stop, 1 after a failure, which is logged."""
     tune_interpreter()
     try:
-        asyncio.run(start())
+        asyncio.run(until_told(start))
     except BaseException as error:
         if isinstance(error, SystemExit | KeyboardInterrupt):
             raise
         _log.critical("service failed", exc_info=error)
         sys.exit(1)
+
+
+async def until_told(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """
+    Run ``start``, and have signals end it also when it has not come as far as ``run``: while it waits for its broker.
+
+    Whatever it has open it closes as it is cancelled.
+    """
+    task = asyncio.create_task(start())
+    told = asyncio.Event()
+    telling = asyncio.create_task(told.wait())
+    loop = asyncio.get_running_loop()
+    for each in _SIGNALS:
+        loop.add_signal_handler(each, told.set)
+    await asyncio.wait({task, telling}, return_when=asyncio.FIRST_COMPLETED)
+    if told.is_set() and not task.done():
+        _log.info("service stops before it has started")
+        await _cancel([task])
+        await asyncio.gather(task, return_exceptions=True)
+        _log.info("service stopped")
+        return
+    telling.cancel()
+    await task
+
+
+async def _started(brokers: Sequence[NatsBroker], stop: asyncio.Event) -> bool:
+    """Start them, which waits for a broker that is not there; False when the service was stopped meanwhile."""
+
+    async def start() -> None:
+        for broker in brokers:
+            await broker.start()
+
+    starting, stopping = asyncio.create_task(start()), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+            return True
+        _log.info("service stops before it has started")
+        return False
+    finally:
+        await _cancel([starting, stopping])
+
+
+async def _finish(brokers: Sequence[NatsBroker], before_stop: Sequence[Callable[[], Awaitable[object]]]) -> None:
+    """Have everything that was taken finished and answered, as far as there is time."""
+    deadline = monotonic() + FINISHED_WITHIN
+
+    async def take_nothing_more() -> None:
+        await asyncio.gather(*(subscriber.stop() for broker in brokers for subscriber in broker.subscribers))
+
+    async def finish() -> None:
+        for work in before_stop:
+            await work()
+
+    async def leave_queues() -> None:
+        # What is handled there waits for the writer that ``before_stop`` finishes, so it may not take all the time.
+        await asyncio.gather(*(finish_taking_in(broker, FINISHED_WITHIN / 2) for broker in brokers))
+
+    for name, part in (("queues", leave_queues), ("subscriptions", take_nothing_more), ("work", finish)):
+        task = asyncio.create_task(part())
+        try:
+            await asyncio.wait({task}, timeout=max(_AT_LEAST, deadline - monotonic()))
+            if task.done():
+                await task
+            else:
+                _log.warning("not waiting any longer for what is under way", part=name, seconds=FINISHED_WITHIN)
+        finally:
+            await _cancel([task])
 
 
 async def _endless(name: str, task: Endless) -> None:
@@ -147,7 +217,7 @@ async def _endless(name: str, task: Endless) -> None:
     raise TaskEnded(f"the task {name} ended, it should run for ever")
 
 
-async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """
     Cancel until they have ended.
 
@@ -161,12 +231,12 @@ async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
         _, left = await asyncio.wait(left, timeout=_BETWEEN_CANCELLATIONS)
 
 
-async def _quietly(what: str, close: Callable[[], Awaitable[object]]) -> None:
-    """One part that fails to close must not keep the others open."""
+async def _stopped(broker: NatsBroker) -> None:
+    """One that fails to stop must not keep the others from it."""
     try:
-        await close()
+        await broker.stop()
     except Exception:
-        _log.exception("closing failed", part=what)
+        _log.exception("a broker's client failed to stop")
 
 
 class _Server(uvicorn.Server):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from faststream.nats import NatsBroker
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from contracts import commands, queries, subjects
@@ -26,7 +28,6 @@ from services.chassis.database import Database
 from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.intake import Queues, take_in
-from services.chassis.reading_back import NotAContinuation
 from services.chassis.relay import Relay
 from services.chassis.service import periodic, run
 from services.chassis.settings import Login
@@ -156,21 +157,28 @@ def web(writer: Writer, clock: Clock, health: Health, guard: Guard, table: Itera
 
 
 async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
-    """Run registration until a signal, or ``stop``, ends it."""
+    """
+    Run registration until a signal, or ``stop``, ends it.
+
+    Raises:
+        NotAContinuation: the database is not the one of which the broker was told.
+    """
+    async with AsyncExitStack() as parts:
+        await _run(settings, stop, parts)
+
+
+async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitStack) -> None:
     clock = clock_from(settings.now)
     path = settings.data / "registration.db"
     restored = copies.take_up(path, NAME)
     database = await Database.open(path, MIGRATIONS)
+    parts.push_async_callback(database.close)
     kept = copies.Copies(path, copies.positions_of(_LOGS))
     kept.discard_leftovers()
     connection = await connect(**settings.login)
+    parts.push_async_callback(connection.close)
     # Before anything is decided: others may have acted on facts that an older copy of the database lacks.
-    try:
-        await recovery.take_back_facts(connection, database, restored=restored is not None)
-    except NotAContinuation:
-        await connection.close()
-        await database.close()
-        raise
+    await recovery.take_back_facts(connection, database, restored=restored is not None)
     contacts = Contacts(connection, database)
     relay = Relay(connection, database, store.LOG, subjects.log_stream(NAME), before=contacts.copy)
 
@@ -205,16 +213,17 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     }
     relays = {subjects.log_stream(NAME): relay}
     brokers: list[NatsBroker] = [broker]
-    closing = [connection.close]
     if settings.partners_login is not None:
-        intake_broker, queues, outcomes, partners_connection = await _partners(
-            settings.partners_login, database, writer, clock, restored=restored is not None
+        partners_connection = await connect(**settings.partners_login)
+        parts.push_async_callback(partners_connection.close)
+        await recovery.take_back_outcomes(partners_connection, database, restored=restored is not None)
+        intake_broker, queues, outcomes = await _partners(
+            settings.partners_login, partners_connection, database, writer, clock
         )
         tasks["outcomes"] = outcomes.run
         tasks["partners"] = periodic(SECONDS_BETWEEN_LOOKS_AT_PARTNERS, queues.look)
         relays[subjects.OUTCOMES_STREAM] = outcomes
         brokers.append(intake_broker)
-        closing.append(partners_connection.close)
     if restored is not None:
         # From here on the relays fill the streams, and with them the bucket, from what is here.
         restored.finish()
@@ -225,17 +234,14 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         brokers=brokers,
         tasks=tasks,
         before_stop=[writer.finish],
-        after_stop=[*closing, database.close],
         stop=stop,
     )
 
 
 async def _partners(
-    login: Login, database: Database, writer: Writer, clock: Clock, *, restored: bool
-) -> tuple[NatsBroker, Queues, Relay, Any]:
+    login: Login, connection: Client, database: Database, writer: Writer, clock: Clock
+) -> tuple[NatsBroker, Queues, Relay]:
     """Registration's second foot: in the partners' account it takes in requests and gives outcomes."""
-    connection = await connect(**login)
-    await recovery.take_back_outcomes(connection, database, restored=restored)
     outcomes = Relay(connection, database, store.OUTCOMES, subjects.OUTCOMES_STREAM, forgets=True)
     intake = Intake(writer, clock, outcomes.wake)
     broker = faststream_broker(**login)
@@ -255,4 +261,4 @@ async def _partners(
     # Whoever is there already is taken in from the start; one who is not is found by the periodic look.
     with contextlib.suppress(NatsError):
         await queues.look()
-    return broker, queues, outcomes, connection
+    return broker, queues, outcomes

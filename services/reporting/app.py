@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -133,15 +134,22 @@ def _reader(connection: Client, projection: Projection, stream: str) -> Reader:
 
 async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """Run the service until it is told to stop."""
+    async with AsyncExitStack() as parts:
+        await _run(settings, stop, parts)
+
+
+async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitStack) -> None:
     path = settings.data / DATABASE
     discard_leftovers(path)
     restored = copies.take_up(path, NAME)
     projection = await Projection.open(path)
+    parts.push_async_callback(projection.close)
     if restored is not None:
         restored.finish()
     kept = copies.Copies(path, copies.positions_of({}))
     kept.discard_leftovers()
     connection = await connect(**settings.login)
+    parts.push_async_callback(connection.close)
     broker = faststream_broker(**settings.login)
     following = readers(connection, projection)
     reports = Reports(projection)
@@ -161,6 +169,5 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             **{f"reader of {stream}": reader.run for stream, reader in following.items()},
             "renewal": renewal(projection, rebuild),
         },
-        after_stop=[connection.close, projection.close],
         stop=stop,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from faststream.nats import NatsBroker
 
 from deploy.embedded import free_port
 from services.chassis.broker import connect
@@ -50,14 +51,16 @@ async def start() -> None:
         for call in held:
             call.reply(b"done")
 
-    await run(
-        application("Test", "1", "A service.", Health(database)),
-        port=int(port),
-        brokers=[broker],
-        tasks={"endless": fail},
-        before_stop=[answer_what_was_taken],
-        after_stop=[database.close],
-    )
+    try:
+        await run(
+            application("Test", "1", "A service.", Health(database)),
+            port=int(port),
+            brokers=[broker],
+            tasks={"endless": fail},
+            before_stop=[answer_what_was_taken],
+        )
+    finally:
+        await database.close()
 
 
 configure("info", "test")
@@ -127,21 +130,27 @@ async def test_a_task_that_returns_ends_the_service() -> None:
     assert failure.group_contains(TaskEnded, match="short")
 
 
-async def test_whatever_fails_what_was_opened_is_closed() -> None:
-    closed: list[str] = []
+async def test_whatever_fails_every_broker_is_left() -> None:
+    left: list[str] = []
+
+    class Leaving(NatsBroker):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        async def start(self) -> None: ...
+
+        async def stop(self, *_reason: object) -> None:
+            left.append(self.name)
+            raise OSError("cannot close")
 
     async def fails() -> None:
         raise RuntimeError("broken")
 
-    async def close_badly() -> None:
-        raise OSError("cannot close")
-
-    async def close() -> None:
-        closed.append("database")
-
-    with pytest.raises(ExceptionGroup):
-        await run(None, tasks={"fails": fails}, after_stop=[close_badly, close])
-    assert closed == ["database"]
+    with pytest.raises(ExceptionGroup) as failure:
+        await run(None, tasks={"fails": fails}, brokers=[Leaving("first"), Leaving("second")])
+    assert failure.group_contains(RuntimeError, match="broken")
+    assert left == ["first", "second"]
 
 
 async def test_a_taken_port_is_an_error_and_not_a_silent_exit() -> None:

@@ -100,12 +100,13 @@ class Output:
         for name in (None, *spare):
             shown = [number for number in shown if columns[number] != name]
             fitted = [_Column.of(columns[number], [row[number] for row in cells]) for number in shown]
-            if _width(column.needs for column in fitted) <= self.screen.width:
-                self._table(title, fitted)
-                return
+            for gap in (3, 2):
+                if _width((column.needs for column in fitted), gap) <= self.screen.width:
+                    self._table(title, fitted, gap)
+                    return
         self._lines(title, columns, cells)
 
-    def _table(self, title: str, columns: Sequence[_Column]) -> None:
+    def _table(self, title: str, columns: Sequence[_Column], gap: int) -> None:
         table = Table(
             title=escape(title) or None,
             title_justify="left",
@@ -113,8 +114,10 @@ class Output:
             header_style="bold",
             box=SIMPLE_HEAD,
             pad_edge=False,
+            # The box has one column of its own between two of ours.
+            padding=(0, 1, 0, gap - 2),
         )
-        for column, width in zip(columns, _widths(columns, self.screen.width), strict=True):
+        for column, width in zip(columns, _widths(columns, self.screen.width, gap), strict=True):
             table.add_column(
                 escape(column.heading), justify="right" if column.numeric else "left", overflow="fold", width=width
             )
@@ -189,16 +192,16 @@ class _Column(NamedTuple):
         return cls(heading, cells, numeric, word if numeric else max(word, min(wants, readable)), wants)
 
 
-def _width(columns: Iterable[int]) -> int:
-    """What columns take together: a space at both edges and three between them."""
+def _width(columns: Iterable[int], gap: int) -> int:
+    """What columns take together: a space at both edges and a gap between them."""
     widths = list(columns)
-    return sum(widths) + 3 * (len(widths) - 1) + 2
+    return sum(widths) + gap * (len(widths) - 1) + 2
 
 
-def _widths(columns: Sequence[_Column], width: int) -> list[int]:
+def _widths(columns: Sequence[_Column], width: int, gap: int) -> list[int]:
     """What each needs, and of what is left as much as it wants; it is given out evenly."""
     widths = [column.needs for column in columns]
-    while (left := width - _width(widths)) > 0:
+    while (left := width - _width(widths, gap)) > 0:
         wanting = [number for number, column in enumerate(columns) if column.wants > widths[number]]
         if not wanting:
             break

@@ -273,7 +273,7 @@ def _when(session: Occasion, desk: Desk) -> str:
 
 def _price(price: PriceRule, per: str) -> str:
     whom = ", ".join([*price.kinds, *price.provinces])
-    return f"€ {price.amount:.2f} a {per}{f' ({whom})' if whom else ''}"
+    return (f"€ {price.amount:.2f} a {per}" if price.amount else "free") + (f" ({whom})" if whom else "")
 
 
 def _contact(contact: Contact) -> str:

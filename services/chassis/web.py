@@ -90,9 +90,11 @@ async def _told(_: Request, error: Exception) -> Response:
     return problem_response(error.problem)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     faults = [_fault(item) for item in without_echoes(error.errors())]
+    if any(fault.field == "body" for fault in faults) and not _says_json(request):
+        faults = [Fault(field="body", detail="must be JSON, sent with the header 'Content-Type: application/json'")]
     return problem_response(
         Problem(
             type=problem_type("invalid"),
@@ -102,6 +104,11 @@ async def _invalid(_: Request, error: Exception) -> Response:
             errors=tuple(faults),
         )
     )
+
+
+def _says_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
 def _fault(item: Mapping[str, Any]) -> Fault:

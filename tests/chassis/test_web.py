@@ -87,16 +87,16 @@ class Browser:
     def __init__(self, port: int) -> None:
         self._port = port
 
-    async def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
-        return await asyncio.to_thread(self._ask, method, path, body)
+    async def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> Answer:
+        return await asyncio.to_thread(self._ask, method, path, body, kind)
 
     async def get(self, path: str) -> Answer:
         return await self.ask("GET", path)
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> Answer:
+    def _ask(self, method: str, path: str, body: bytes | None, kind: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
         try:
-            connection.request(method, path, body, {"content-type": "application/json"} if body else {})
+            connection.request(method, path, body, {"content-type": kind} if body else {})
             answer = connection.getresponse()
             return Answer(answer.status, answer.msg, answer.read().decode())
         finally:
@@ -146,6 +146,17 @@ async def test_a_body_that_is_no_json_is_refused(client: Browser) -> None:
     assert answer.status == 422
     assert _problem(answer)["errors"] == [{"detail": "the body is not valid JSON", "field": "body"}]
     assert "Noor" not in answer.text
+
+
+async def test_what_is_not_sent_as_json_is_told_how_to_be(client: Browser) -> None:
+    body = b'{"participants": []}'
+    said = [{"detail": "must be JSON, sent with the header 'Content-Type: application/json'", "field": "body"}]
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        assert _problem(await client.ask("POST", "/api/enrolments", body, kind))["errors"] == said
+    assert _problem(await client.ask("POST", "/api/enrolments"))["errors"] == said
+    assert (await client.ask("POST", "/api/enrolments", body, "application/json; charset=utf-8")).status == 200
+    listed = _problem(await client.ask("POST", "/api/enrolments", b"[]"))
+    assert listed["errors"] == [{"detail": "must be a JSON object", "field": "body"}]
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_fills_the_memory(client: Browser) -> None:

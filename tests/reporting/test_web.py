@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from http.client import HTTPResponse
+from typing import get_args
 
 import pytest
 import pytest_asyncio
@@ -24,6 +25,7 @@ from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.reader import Message
 from services.chassis.service import run
+from services.notifications.letters import Purpose
 from services.reporting import store
 from services.reporting.app import web
 from services.reporting.handlers import Reports
@@ -148,6 +150,7 @@ async def test_a_page_can_be_read_by_all(site: Site, address: str, lang: str) ->
         b - a <= 1 for a, b in zip(page.headings, page.headings[1:], strict=False)
     )
     assert page.unscoped == []
+    assert page.bare == [], "a table that is wider than a telephone scrolls by itself, not with the page"
     assert page.addresses
     assert all(address.startswith(("/", "?", "#")) for address in page.addresses)
     assert page.count["script"] == page.count["style"] == 0
@@ -183,6 +186,11 @@ async def test_the_style_keeps_its_contrast(site: Site) -> None:
     for text in ("ink", "quiet", "link"):
         for background in ("#ffffff", colours["band"], "#fdf2f2"):
             assert contrast(colours[text], background) >= 4.5, (text, background)
+
+
+def test_every_mail_is_called_something_in_both_languages() -> None:
+    for words in WORDS.values():
+        assert [each for each in get_args(Purpose) if f"purpose_{each}" not in words] == []
 
 
 def test_both_languages_have_the_same_words() -> None:
@@ -227,6 +235,8 @@ class _Page(HTMLParser):
         self.count: dict[str, int] = dict.fromkeys(("h1", "main", "title", "script", "style"), 0)
         self.headings: list[int] = []
         self.unscoped: list[int] = []
+        self.bare: list[int] = []
+        self._before: str | None = None
         self.addresses: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -239,6 +249,9 @@ class _Page(HTMLParser):
             self.headings.append(int(tag[1]))
         if tag == "th" and "scope" not in attributes:
             self.unscoped.append(self.getpos()[0])
+        if tag == "table" and "wide" not in (self._before or ""):
+            self.bare.append(self.getpos()[0])
+        self._before = attributes.get("class")
         self.addresses += [value for name in ("href", "src") if (value := attributes.get(name))]
         assert "style" not in attributes
         assert not any(name.startswith("on") for name in attributes)

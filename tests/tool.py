@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from tests.ports import free_ports
@@ -43,13 +45,24 @@ class Outcome:
 
 def invoke(*words: object, env: dict[str, str] | None = None) -> Outcome:
     """Run the tool in this process, as if nothing of Deelname were set in the environment."""
+    nothing: dict[str, str | None] = dict.fromkeys(_SETTINGS)
+    with CliRunner().isolation(env=nothing | {"COLUMNS": "320"} | (env or {})) as (out, err, _):
+        try:
+            code = _tool().main([str(word) for word in words], prog_name="deelname")
+        except SystemExit as ended:
+            code = ended.code
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        return Outcome(int(code or 0), out.getvalue().decode(), err.getvalue().decode())
+
+
+@functools.cache
+def _tool() -> Any:
+    """The tool with all its commands, made once: ``CliRunner.invoke`` makes it for each call, longer than most run."""
     from cli.__main__ import app
 
-    nothing: dict[str, str | None] = dict.fromkeys(_SETTINGS)
-    result = CliRunner().invoke(app, [str(word) for word in words], env=nothing | {"COLUMNS": "320"} | (env or {}))
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return Outcome(result.exit_code, result.stdout, result.stderr)
+    return get_command(app)
 
 
 @pytest.fixture(scope="session")

@@ -259,15 +259,15 @@ def run(module: str) -> NoReturn:
     Without the interpreter's own tidying at the end: it touches everything, and so copies all the memory that this
     process shares with the one that it was forked from.
     """
-    code: object = 1
+    code = 1
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as ended:
-        code = ended.code
-        if not isinstance(code, int | None):
-            print(code, file=sys.stderr)
-            code = 1
+        if isinstance(ended.code, int | None):
+            code = ended.code or 0
+        else:
+            print(ended.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -275,7 +275,7 @@ def run(module: str) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             if not stream.closed:
                 stream.flush()
-        os._exit(int(code or 0))
+        os._exit(code)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -100,7 +101,25 @@ def alone(request: pytest.FixtureRequest, wheels: Path, tmp_path_factory: pytest
     uv("pip", "install", "--python", python, "--no-deps", "--require-hashes", "--requirement", lock)
     uv("pip", "install", "--python", python, "--no-deps", *(wheel(wheels, member.name) for member in LOCKS[service]))
     uv("pip", "check", "--python", python)
+    take_compiled(environment)
     return service, python
+
+
+def take_compiled(environment: Path) -> None:
+    """
+    Take over what was compiled here already; Python believes it where it is of the very file that was installed there.
+
+    uv links both environments to the same files, and compiling everything is most of what the first import costs.
+    """
+    (there,) = environment.glob("lib/python*/site-packages")
+    here = Path(sysconfig.get_path("purelib"))
+    if there.stat().st_dev != here.stat().st_dev:
+        return
+    for folder, _, _ in os.walk(there):
+        compiled = here / Path(folder).relative_to(there) / "__pycache__"
+        if compiled.is_dir():
+            # Linked as well: Python puts a new file in the place of one that it compiles anew.
+            shutil.copytree(compiled, Path(folder) / "__pycache__", copy_function=os.link)
 
 
 def run(python: Path, code: str) -> subprocess.CompletedProcess[str]:

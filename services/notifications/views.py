@@ -82,7 +82,9 @@ def of_session(
     undated = f"{line(slot.period)}, {labels['date_follows']}" if slot.period else labels["no_date"]
     if struck:
         undated = line(slot.period or "")
-    where = _where(slot.place, labels["online"], labels["online_later"])
+    # Who is not to join is promised no link.
+    later = labels["online" if struck or brief else "online_later"]
+    where = _where(slot.place, labels["online"], later)
     join, clickable = ("", False) if struck or brief else _join(slot.place)
     was_when = _when(before, language) if before else ""
     was_where = _where(before.place, labels["online"], labels["online_later"]) if before else ""

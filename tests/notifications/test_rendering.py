@@ -25,6 +25,7 @@ from services.notifications.letters import (
     Letter,
     Online,
     Price,
+    ProgrammeCancelled,
     Promotion,
     Purpose,
     Recipient,
@@ -36,10 +37,13 @@ from services.notifications.letters import (
     TeamIncomplete,
     Venue,
     Waiting,
+    Withdrawn,
+    WithdrawnInvite,
 )
 from services.notifications.rendering import LetterTooLong, Rendered, Renderer
 from tests.notifications.samples import (
     CALENDAR,
+    CANCELLED,
     GOUDA,
     KICK_OFF,
     PROGRAMME,
@@ -391,6 +395,19 @@ def test_cancelled_sessions_show_no_way_in() -> None:
     assert rendered.method == "CANCEL"
     assert "nieuwe datum" not in rendered.text
     assert "nieuwe datum" in render(SessionCancelled(KICK_OFF, CALENDAR, postponed=True)).text
+
+
+def test_who_is_not_to_join_is_promised_no_link() -> None:
+    session = replace(KICK_OFF, slot=replace(KICK_OFF.slot, place=Online(None, "Zoom")))
+    for occasion in (
+        Withdrawn((session,)),
+        WithdrawnInvite(session, CANCELLED),
+        SessionCancelled(session, CANCELLED),
+        ProgrammeCancelled((session,)),
+    ):
+        rendered = render(occasion)
+        assert "Waar: Online (Zoom)\n" in rendered.text
+        assert "link" not in rendered.text
 
 
 def test_a_session_without_a_date_is_called_off_in_words_alone() -> None:

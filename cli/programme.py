@@ -40,7 +40,7 @@ def publish(
             try:
                 result = _told(desk, connection, "publish", PublishProgramme(programme=document.value), yes)
             except ProblemError as error:
-                raise _located(document, error) from None
+                raise _located(desk, document, error) from None
             results.append(result)
             what = ", ".join(result.facts) or "nothing changed"
             desk.output.say(f"✓ {result.id}: {what}")
@@ -253,15 +253,25 @@ def _remarks(document: Document[Programme]) -> list[str]:
     return remarks
 
 
-def _located(document: Document[Programme], error: ProblemError) -> Failure:
+_SUBJECT = {
+    "organisation-unknown": ("organisers",),
+    "theme-unknown": ("themes",),
+    "goal-unknown": ("themes",),
+    "per-changed": ("enrolment", "per"),
+    "capacity-below-confirmed": ("enrolment", "capacity"),
+}
+"""What in a definition the rules are about that only registration can judge."""
+
+
+def _located(desk: Desk, document: Document[Programme], error: ProblemError) -> Failure:
     """A service's complaint about a file, with the lines it is about."""
     problem = error.problem
     lines = []
     for fault in problem.errors:
         path = [int(part) if part.isdigit() else part for part in (fault.field or "").split(".")]
-        place = document.place(*(path[1:] if path[0] == "programme" else path))
-        lines.append(f"  {document.path}:{place}: {fault.detail}")
-    head = f"{document.path} was refused: {problem.detail or problem.title}"
+        place = document.place(*(_SUBJECT.get(fault.rule or "") or (path[1:] if path[0] == "programme" else path)))
+        lines.append(f"  {document.path}:{place}: {desk.output.fault(fault)}")
+    head = f"{document.path} was refused{'.' if lines else f': {problem.detail or problem.title}'}"
     return Failure("\n".join([head, *lines]), "Correct it and publish again.", code=REFUSED, problem=problem)
 
 

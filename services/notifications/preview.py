@@ -19,14 +19,20 @@ class DoesNotFit(ValueError):  # noqa: N818  (reads as what is the matter)
 
 
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
+_STATUSES: dict[Purpose, tuple[str, ...]] = {
+    "confirmation": ("confirmed", "waiting"),
+    "promotion": ("confirmed", "waiting"),
+    "waiting": ("waiting",),
+    "refusal": ("refused",),
+}
 
 
 def imagined(state: State, programme: str, question: MailPreviewQuestion, now: datetime) -> Planned:
     """
     The mail that the question asks for, as it would be planned now.
 
-    What would undo the enrolment (withdrawn, cancelled) can be seen before it happens; what it already is or is not
-    (waiting, refused, confirmed, incomplete) must be so.
+    What can still become of an enrolment (promoted, withdrawn, cancelled) can be seen before it happens; what it already
+    is or is not (waiting, refused, incomplete) must be so.
 
     Raises:
         DoesNotFit: see there.
@@ -75,10 +81,10 @@ def _person(enrolment: Enrolment, wanted: str | None) -> str:
 
 
 def _check(purpose: Purpose, enrolment: Enrolment) -> None:
-    wanted = {"confirmation": "confirmed", "promotion": "confirmed", "waiting": "waiting", "refusal": "refused"}
-    if purpose in wanted and enrolment.status != wanted[purpose]:
+    wanted = _STATUSES.get(purpose)
+    if wanted is not None and enrolment.status not in wanted:
         raise DoesNotFit(
-            f"the mail '{purpose}' is for enrolments that are {wanted[purpose]}; this is {enrolment.status}"
+            f"the mail '{purpose}' is for enrolments that are {' or '.join(wanted)}; this is {enrolment.status}"
         )
     if purpose == "team-incomplete" and (not enrolment.missing or enrolment.complete_by is None):
         raise DoesNotFit("the mail 'team-incomplete' is for teams that lack somebody and have a deadline")

@@ -264,6 +264,7 @@ class TestDesk:
         for enrolment, purpose, word in (
             ("e1", "refusal", "De inschrijving is gesloten."),
             ("e2", "waiting", "wachtlijst"),
+            ("e2", "promotion", "Er is een plek vrijgekomen"),
             ("e3", "team-incomplete", "2 × maker"),
         ):
             preview = await notifications.desk.preview(MailPreviewQuestion(enrolment=enrolment, purpose=purpose))

@@ -31,8 +31,8 @@ def imagined(state: State, programme: str, question: MailPreviewQuestion, now: d
     """
     The mail that the question asks for, as it would be planned now.
 
-    What can still become of an enrolment (promoted, withdrawn, cancelled) can be seen before it happens; what it already
-    is or is not (waiting, refused, incomplete) must be so.
+    What can still become of an enrolment (promoted, withdrawn, cancelled) can be seen before it happens; what it is or
+    is not (waiting, refused, incomplete) must be so.
 
     Raises:
         DoesNotFit: see there.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from textwrap import wrap
 from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
@@ -72,10 +74,10 @@ class Output:
         self.notes.print(escape(text), style=style)
 
     def next(self, *commands: str) -> None:
-        """Commands that are worth trying now."""
+        """Commands that are worth trying now, as they can be typed here."""
         if not self.as_json:
             for command in commands:
-                self.notes.print(f"  [dim]try[/] {escape(command)}")
+                self.notes.print(f"  [dim]try[/] {escape(_typed(command))}")
 
     def table(
         self,
@@ -208,6 +210,13 @@ def _widths(columns: Sequence[_Column], width: int, gap: int) -> list[int]:
         for number in wanting[:left]:
             widths[number] += 1
     return widths
+
+
+def _typed(command: str) -> str:
+    """With the path to the tool where it was called by that, and the shell would not find it otherwise."""
+    called = sys.argv[0]
+    found = command.startswith("deelname ") and Path(called).name == "deelname" and not shutil.which("deelname")
+    return called + command.removeprefix("deelname") if found else command
 
 
 def cell(value: object) -> str:

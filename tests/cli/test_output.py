@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cli.output import Output
@@ -89,4 +91,22 @@ def test_a_refusal_is_said_once_in_the_language_asked_for_and_where(
         "✗ Enrolment refused.",
         "  • Het is vol. (full)",
         "  • participants.0.person.email: is not an address (address)",
+    ]
+
+
+def test_what_is_worth_trying_can_be_typed_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """'make demo' calls the tool by its path; the shell of who reads the advice knows no 'deelname'."""
+    output = Output(as_json=False, language="en")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.argv", [".venv/bin/deelname", "demo"])
+    output.next("deelname report programmes", "curl http://127.0.0.1:4704")
+    tool = tmp_path / "deelname"
+    tool.touch(mode=0o755)
+    output.next("deelname report programmes")
+    assert capsys.readouterr().err.split("\n")[:3] == [
+        "  try .venv/bin/deelname report programmes",
+        "  try curl http://127.0.0.1:4704",
+        "  try deelname report programmes",
     ]

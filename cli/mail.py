@@ -82,12 +82,13 @@ def list_(
         return
     desk.output.table(
         f"Mails ({len(answer.mails)})",
-        ["Mail", "Purpose", "Programme", "Session", "Status", "Due", "Attempts", "Answer"],
+        ["Mail", "Purpose", "Programme", "Session", "Person", "Status", "Due", "Attempts", "Answer"],
         [
-            (m.mail, m.purpose, m.programme, m.session, m.status, m.due_at, m.attempts, m.answer or "")
+            (m.mail, m.purpose, m.programme, m.session, m.person, m.status, m.due_at, m.attempts, m.answer or "")
             for m in answer.mails
         ],
         empty="No mail fits.",
+        spare=("Person", "Answer", "Attempts"),
     )
 
 

@@ -88,7 +88,8 @@ def list_(
             for m in answer.mails
         ],
         empty="No mail fits.",
-        spare=("Person", "Answer", "Attempts"),
+        # Why one waits or failed stands in its answer.
+        spare=("Person", "Attempts", *(("Answer",) if all(m.status == "sent" for m in answer.mails) else ())),
     )
 
 

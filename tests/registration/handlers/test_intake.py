@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,7 +23,9 @@ from tests.registration.domain.given import IN_ORDER
 from tests.registration.system import Partner, System, event, partner, running_system, wish
 
 DEEP = 990
-"""Levels of nesting about where Python's JSON reader just copes and its writer no longer does."""
+"""Levels of nesting about where Python 3.11's JSON reader just copes and its writer no longer does."""
+TOO_DEEP = "not-json" if sys.version_info < (3, 12) else "unknown-type"
+"""Since 3.12 the C stack is the limit, thousands of levels for both: then it is the type that is wrong."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ async def test_whatever_comes_gets_one_outcome_that_says_what_to_do(system: Syst
         (b"[1, 2]", "not-json"),
         (b'"text"', "not-json"),
         (b"[" * 100_000, "not-json"),
-        (nested, "not-json"),
+        (nested, TOO_DEEP),
         (b'{"a": 1}', "invalid"),
         (b'{"id": 7}', "invalid"),
         (b'{"id": "no spaces allowed"}', "invalid"),

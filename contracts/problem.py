@@ -80,6 +80,8 @@ def complaint(item: Mapping[str, Any]) -> str:
     match item["type"]:
         case "missing":
             return "is missing"
+        case "extra_forbidden":
+            return "is no field that is known here"
         case "string_pattern_mismatch" if (said := PATTERNS.get(context.get("pattern", ""))) is not None:
             return said
         case "string_too_short" if context.get("min_length") == 1:

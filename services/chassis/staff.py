@@ -85,20 +85,22 @@ def staff_router(table: Iterable[Route]) -> APIRouter:
             response_model=route.reply,
             responses=problems(400, 401, 403, 404, 409, 413, 422, 429, 503),
             summary=route.description,
-            description=f"For the role {route.role}.",
+            description=f"For the role {route.role}. A field that is not described here is refused.",
             operation_id=f"{kind}_{entity}_{verb}",
         )
     return router
 
 
 def _endpoint(route: Route) -> Callable[..., Awaitable[Response]]:
-    async def endpoint(body: BaseModel, caller: Caller) -> Response:
-        call = WebCall(route.subject, body.model_dump_json(exclude_unset=True).encode(), caller)
+    async def endpoint(request: Request, body: BaseModel, caller: Caller) -> Response:  # noqa: ARG001  (FastAPI's)
+        # As it came: a field that the model does not know has to be seen and refused, as over the broker.
+        call = WebCall(route.subject, await request.body(), caller)
         await handle(route.handler, call)
         return await call.response
 
     # What FastAPI reads; each route has a body of its own.
     annotations: dict[str, Any] = {
+        "request": Request,
         "body": route.request,
         "caller": Annotated[Caller, Depends(Needs(route.role))],
         "return": Response,

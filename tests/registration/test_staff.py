@@ -86,6 +86,20 @@ def test_every_command_and_question_asks_for_its_role(desk: Desk, route: Any) ->
         assert status != 401
 
 
+def test_a_field_that_no_command_has_is_refused_so_that_a_typing_error_shows(desk: Desk) -> None:
+    """Over the broker and over HTTP alike: a misspelt capacity would be no limit at all."""
+    desk.publish("getypt", "probiblio")
+    definition = programme().model_copy(update={"id": "getypt", "organisers": ("probiblio",)}).model_dump(mode="json")
+    definition["enrolment"] |= {"capcity": 3}
+    for status, problem in (
+        desk.call("admin", "do/programme/publish", {"programme": definition}),
+        desk.ask("do.registration.programme.publish", {"programme": definition}),
+    ):
+        assert (status, [fault["field"] for fault in problem["errors"]]) == (422, ["programme.enrolment.capcity"])
+    status, problem = desk.call("admin", "do/enrolment/withdraw", {"enrolment": "e1", "becuase": "x"})
+    assert (status, problem["errors"]) == (422, [{"field": "becuase", "detail": "is no field that is known here"}])
+
+
 def test_what_organisers_may_is_checked_for_whose_programme_it_is() -> None:
     led = [route for route in app.routes(Handlers.__new__(Handlers)) if route.role == "organiser"]
     assert led

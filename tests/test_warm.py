@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.warm import popen
+from tests.warm import Nursery, popen
 
 Start = Callable[..., Any]
 
@@ -67,3 +67,20 @@ def test_it_runs_until_it_is_killed(start: Start) -> None:
 def test_only_modules_can_be_forked() -> None:
     with pytest.raises(ValueError, match="only python -m"):
         popen([sys.executable, "-c", "pass"])
+
+
+def test_what_was_borne_for_somebody_ends_with_them_and_nobody_elses_does(tmp_path: Path) -> None:
+    ours, theirs = Nursery(), Nursery()
+    never, held_open = os.pipe()
+    words = "json.tool"
+    child, survivor = (
+        each.bear(words, environment={}, directory=str(tmp_path), session=False, streams=(never, 1, 2))
+        for each in (ours, theirs)
+    )
+    ours.close()
+    assert child._has_ended(20)
+    assert survivor.poll() is None
+    os.close(held_open)
+    assert survivor.wait(20) == 1
+    os.close(never)
+    theirs.close()

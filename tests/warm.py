@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import gc
 import importlib
@@ -23,9 +24,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final, NoReturn, cast
@@ -95,15 +97,15 @@ class Process:
 
 
 class Nursery:
-    """The process that has imported everything, as the one that asks it for children sees it."""
+    """
+    The process that has imported everything, as one that asks it for children sees it.
+
+    All workers of a test run share one, which the first of them starts and which ends after the last.
+    """
 
     def __init__(self) -> None:
-        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._line = _connected()
         self._lock = threading.Lock()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.warm", str(theirs.fileno())], cwd=ROOT, pass_fds=[theirs.fileno()]
-            )
         atexit.register(self.close)
 
     def bear(
@@ -118,9 +120,8 @@ class Nursery:
         return self._ask([], reap=pid)
 
     def close(self) -> None:
-        """End it; whoever it bore and still runs ends with it."""
+        """Ask for no more; whoever it bore for us and still runs is killed."""
         self._line.close()
-        self._process.wait()
 
     def _ask(self, streams: Sequence[int], **request: Any) -> int:
         with self._lock:
@@ -134,6 +135,40 @@ class Nursery:
 @functools.cache
 def _nursery() -> Nursery:
     return Nursery()
+
+
+def _connected() -> socket.socket:
+    """A line to the process of this test run, which is started when nobody has yet."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
+    address = Path(tempfile.gettempdir()) / f"deelname-nursery-{run}"
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with _alone(address):
+        try:
+            line.connect(str(address))
+        except (FileNotFoundError, ConnectionRefusedError):
+            address.unlink(missing_ok=True)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+                listening.bind(str(address))
+                listening.listen()
+                command = [sys.executable, "-m", "tests.warm", str(listening.fileno()), str(address)]
+                process = subprocess.Popen(command, cwd=ROOT, pass_fds=[listening.fileno()])
+            # Nobody waits for it: it may outlive us.
+            process.returncode = 0
+            line.connect(str(address))
+    return line
+
+
+@contextlib.contextmanager
+def _alone(address: Path) -> Iterator[None]:
+    """Nobody else starts or ends the process at this address meanwhile."""
+    path = address.with_name(f"{address.name}.lock")
+    while True:
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Whoever ended the process while we waited has removed the file, and others have made a new one.
+            if os.fstat(lock.fileno()).st_nlink:
+                yield
+                return
 
 
 def popen(
@@ -194,7 +229,7 @@ SERVICES: Final = tuple(replace(service, popen=popen) for service in THE_SERVICE
 # In the process that is forked from --------------------------------------------------------------------------------
 
 
-def _serve(line: socket.socket) -> str:
+def _serve(listening: socket.socket, address: Path) -> str:
     """Import everything, then fork on demand until the tests are over. Returns in each child: the module to run."""
     for service in SERVICES:
         for part in ("app", "settings"):
@@ -205,23 +240,58 @@ def _serve(line: socket.socket) -> str:
     gc.collect()
     gc.freeze()
     dies_with_this_process = dies_with_its_parent(signal.SIGKILL)
+    borne: dict[socket.socket, set[int]] = {}
     while True:
+        for line in select.select([listening, *borne], [], [])[0]:
+            if line is listening:
+                borne[listening.accept()[0]] = set()
+                continue
+            message, streams = _received(line)
+            if not message:
+                _end(borne.pop(line))
+                line.close()
+                if not borne:
+                    _end_unless_asked(listening, address)
+                continue
+            request = json.loads(message)
+            if "reap" in request:
+                borne[line].discard(request["reap"])
+                answer = reap(request["reap"])
+            elif answer := os.fork():
+                borne[line].add(answer)
+                for stream in streams:
+                    os.close(stream)
+            else:
+                for each in (listening, *borne):
+                    each.close()
+                if dies_with_this_process:
+                    dies_with_this_process()
+                return become(streams, **request)
+            with contextlib.suppress(OSError):
+                line.send(str(answer).encode())
+
+
+def _received(line: socket.socket) -> tuple[bytes, list[int]]:
+    """A request with what came along; nothing when whoever asked is gone."""
+    try:
         message, streams, _, _ = socket.recv_fds(line, _LARGEST_REQUEST, 3)
-        if not message:
+    except OSError:
+        return b"", []
+    return message, streams
+
+
+def _end(children: Iterable[int]) -> None:
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+        reap(pid)
+
+
+def _end_unless_asked(listening: socket.socket, address: Path) -> None:
+    with _alone(address):
+        if not select.select([listening], [], [], 0)[0]:
+            address.unlink(missing_ok=True)
+            address.with_name(f"{address.name}.lock").unlink(missing_ok=True)
             sys.exit()
-        request = json.loads(message)
-        if "reap" in request:
-            line.send(str(reap(request["reap"])).encode())
-            continue
-        if pid := os.fork():
-            for stream in streams:
-                os.close(stream)
-            line.send(str(pid).encode())
-            continue
-        line.close()
-        if dies_with_this_process:
-            dies_with_this_process()
-        return become(streams, **request)
 
 
 def reap(pid: int) -> int:
@@ -279,4 +349,4 @@ def run(module: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    run(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    run(_serve(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])))

@@ -22,10 +22,14 @@ from deploy.identities import SERVICES
 from deploy.local import DidNotStart, LocalSystem, ServiceCommand
 from deploy.local.processes import FIRST_PAUSE, LONGEST_PAUSE, STEADY_AFTER, Backoff
 from deploy.topology import Changes
+from tests import warm
 from tests.ports import free_ports
 
 STAND_IN = Path(__file__).parent / "stand_in_service.py"
-STAND_INS = tuple(ServiceCommand(name, (sys.executable, str(STAND_IN))) for name in SERVICES)
+STAND_INS = tuple(
+    ServiceCommand(name, (sys.executable, "-m", "tests.deploy.stand_in_service"), warm.popen) for name in SERVICES
+)
+"""Forked: what the kernel does to real children is shown by ``TestEnding``, which starts them."""
 
 
 @pytest.fixture

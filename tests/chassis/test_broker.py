@@ -23,6 +23,7 @@ from services.chassis.broker import (
 )
 from tests.chassis.conftest import until
 from tests.conftest import Broker
+from tests.warm import popen
 
 
 @pytest.fixture
@@ -106,10 +107,11 @@ async def main():
 
 asyncio.run(main())
 """
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
-    output, _ = await asyncio.wait_for(process.communicate(), 20)
-    assert process.returncode == EXIT_CONNECTION_CLOSED
-    assert b"closed for good" in output
+    (tmp_path / "program.py").write_text(program)
+    with (tmp_path / "output").open("wb") as output:
+        process = popen([sys.executable, "-m", "program"], cwd=tmp_path, stdout=output)
+    assert await asyncio.to_thread(process.wait, 20) == EXIT_CONNECTION_CLOSED
+    assert b"closed for good" in (tmp_path / "output").read_bytes()
     server.close()
 
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from services.chassis.broker import faststream_broker, inbox_prefix
 from services.chassis.intake import Delivery, finish_taking_in, take_in
 from tests.chassis.conftest import until
 from tests.conftest import Broker
+from tests.warm import popen
 
 QUEUE = "INTAKE_TEST"
 SUBJECT = "intake.test.enrolment.request"
@@ -156,7 +157,9 @@ async def test_a_failing_message_holds_up_no_other_and_is_not_tried_hotly(
     assert await _left(connection) == 1
 
 
-async def test_a_message_whose_process_was_killed_is_delivered_again(broker: Broker, connection: Client) -> None:
+async def test_a_message_whose_process_was_killed_is_delivered_again(
+    broker: Broker, connection: Client, tmp_path: Path
+) -> None:
     await _make_queue(connection, ack_wait=1)
     await connection.jetstream().publish(SUBJECT, b"{}")
     program = f"""
@@ -176,8 +179,9 @@ async def main():
 
 asyncio.run(main())
 """
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=os.getcwd())
-    assert await asyncio.wait_for(process.wait(), 20) == -signal.SIGKILL
+    (tmp_path / "program.py").write_text(program)
+    process = popen([sys.executable, "-m", "program"], cwd=tmp_path)
+    assert await asyncio.to_thread(process.wait, 20) == -signal.SIGKILL
     attempts: list[int] = []
 
     async def handler(delivery: Delivery) -> None:

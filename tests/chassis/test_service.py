@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -16,6 +17,7 @@ from services.chassis.broker import connect
 from services.chassis.service import TaskEnded, periodic, run
 from tests.chassis.conftest import until
 from tests.conftest import Broker
+from tests.warm import popen
 
 PROGRAM = """
 import asyncio
@@ -68,11 +70,12 @@ main(start)
 """
 
 
-async def _start(broker: Broker, port: int, directory: Path, mode: str) -> asyncio.subprocess.Process:
-    await asyncio.to_thread(directory.mkdir)
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, broker.url, str(port), str(directory), mode, stdout=asyncio.subprocess.PIPE
-    )
+def _start(broker: Broker, port: int, directory: Path, mode: str) -> subprocess.Popen[bytes]:
+    directory.mkdir()
+    (directory / "program.py").write_text(PROGRAM)
+    command = [sys.executable, "-m", "program", broker.url, str(port), str(directory), mode]
+    with (directory / "output").open("wb") as output:
+        return popen(command, cwd=directory, stdout=output)
 
 
 def _ready(port: int) -> bool:
@@ -83,9 +86,9 @@ def _ready(port: int) -> bool:
         return False
 
 
-async def _lines(process: asyncio.subprocess.Process) -> list[dict[str, object]]:
-    output, _ = await asyncio.wait_for(process.communicate(), 40)
-    return [json.loads(line) for line in output.splitlines()]
+async def _lines(process: subprocess.Popen[bytes], directory: Path) -> list[dict[str, object]]:
+    await asyncio.to_thread(process.wait, 40)
+    return [json.loads(line) for line in (directory / "output").read_text().splitlines()]
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
@@ -93,14 +96,14 @@ async def test_a_service_stops_in_order_and_answers_what_it_took(
     broker: Broker, tmp_path: Path, signal_: signal.Signals
 ) -> None:
     port = free_port()
-    process = await _start(broker, port, tmp_path / "service", "run")
+    process = _start(broker, port, tmp_path / "service", "run")
     await until(lambda: asyncio.to_thread(_ready, port), within=40)
     connection = await connect(broker.url, "client")
     request = asyncio.create_task(connection.request("do.test.thing.request", b"{}", timeout=10))
     await connection.flush()
     process.send_signal(signal_)
     assert (await request).data == b"done"
-    lines = await _lines(process)
+    lines = await _lines(process, tmp_path / "service")
     assert process.returncode == 0
     assert [line["event"] for line in lines if str(line["event"]).startswith("service ")] == [
         "service started",
@@ -112,8 +115,8 @@ async def test_a_service_stops_in_order_and_answers_what_it_took(
 
 
 async def test_a_task_that_dies_ends_the_process_with_a_clear_line(broker: Broker, tmp_path: Path) -> None:
-    process = await _start(broker, free_port(), tmp_path / "service", "fail")
-    lines = await _lines(process)
+    process = _start(broker, free_port(), tmp_path / "service", "fail")
+    lines = await _lines(process, tmp_path / "service")
     assert process.returncode == 1
     [line] = [line for line in lines if line["event"] == "task failed"]
     assert line["task"] == "endless"

@@ -175,10 +175,12 @@ def participation(
         desk.output.json(answer)
         return
     if as_csv:
+        # By municipality, the heading says it.
+        whereabouts = () if by is Heading.MUNICIPALITY else ("Municipality",)
         spreadsheet.write(
-            (by.value.capitalize(), "Organisation", "Name", "Municipality", "Took part"),
+            (by.value.capitalize(), "Organisation", "Name", *whereabouts, "Took part"),
             [
-                (row.key, organisation.id, organisation.name, organisation.municipality or "", took)
+                (row.key, organisation.id, organisation.name, *(organisation.municipality for _ in whereabouts), took)
                 for row in answer.rows
                 for took, organisations in (("yes", row.took_part), ("no", row.never_took_part))
                 for organisation in organisations

@@ -157,16 +157,18 @@ def _seat(row: SeatRow) -> dict[str, Cell]:
 
 def participation_csv(report: Participation) -> bytes:
     """One row for each organisation under each heading."""
+    columns = (report.by, "name_nl", "name_en", "took_part", "organisation", "organisation_name", "municipality")
     return csv_document(
-        (report.by, "name_nl", "name_en", "took_part", "organisation", "organisation_name", "municipality"),
+        # By municipality, the heading says it.
+        dict.fromkeys(columns),
         (
             {
+                "municipality": each.municipality,
                 report.by: row.key,
                 **_names(row.name, row.title),
                 "took_part": _yes(took_part),
                 "organisation": each.id,
                 "organisation_name": each.name,
-                "municipality": each.municipality,
             }
             for row in report.rows
             for took_part, organisations in ((True, row.took_part), (False, row.never_took_part))

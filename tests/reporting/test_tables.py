@@ -13,6 +13,7 @@ from contracts import facts
 from contracts.base import OrganisationKind
 from contracts.facts import NO_PROGRAMME
 from contracts.organisation import Organisation
+from contracts.queries import Heading
 from services.chassis.state import State
 from services.reporting import tables
 from services.reporting.domain import evolve, participation, programme_list, programme_report, theme_report
@@ -21,6 +22,16 @@ from tests.plausible import MEETING, PlausibleLogs, fact, logs, meeting
 
 def read(document: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(document.decode("utf-8-sig"), newline=""), strict=True))
+
+
+@pytest.mark.parametrize("by", ["theme", "organiser", "province", "municipality"])
+def test_no_two_columns_have_the_same_name(by: Heading) -> None:
+    """Whoever reads them by name would see the last alone."""
+    header = tables.participation_csv(participation(State(), by)).decode("utf-8-sig").splitlines()[0]
+    columns = header.split(",")
+    assert columns[0] == by
+    assert columns.count("municipality") == 1
+    assert len(columns) == len(set(columns))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -48,7 +49,15 @@ def missing(mark: str) -> str:
         return os.environ.get(NO_ENGINE, "")
     if mark == "promtool":
         return "" if shutil.which("promtool") else "promtool is not installed (apt-get install prometheus)"
-    return "" if os.geteuid() == 0 else "these tests do not run as root"
+    if os.geteuid() != 0:
+        return "these tests do not run as root"
+    return "" if _may_mount() else "this root may not mount anything (CAP_SYS_ADMIN)"
+
+
+def _may_mount() -> bool:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (capabilities,) = (line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(capabilities, 16) >> 21 & 1)  # CAP_SYS_ADMIN of <linux/capability.h>
 
 
 def pytest_report_header() -> str:

@@ -16,6 +16,7 @@ import structlog
 
 from services.chassis import metrics
 from services.chassis.copying import copy
+from services.chassis.storage import in_words
 
 _log = structlog.get_logger("chassis.database")
 
@@ -119,10 +120,16 @@ class Database:
         """
         Empty the write-ahead log, in which older versions of pages still stand, if something was deleted.
 
-        While another program reads the file that can't be done; call it again and again.
+        While another program reads the file, or the disk is full, that can't be done; call it again and again.
         """
-        if self._unforgotten:
+        if not self._unforgotten:
+            return
+        try:
             busy, _, _ = await self.run(lambda raw: raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+        except sqlite3.Error as error:
+            # What was deleted is deleted: who asked for it must have the answer.
+            _log.warning("what was deleted is not yet forgotten", database=self.path.name, reason=in_words(error))
+        else:
             self._unforgotten = bool(busy)
 
     async def close(self) -> None:

@@ -14,6 +14,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from services.chassis.clock import Clock
+from services.chassis.storage import in_words
 
 _DATABASE_TIMEOUT = 5.0
 
@@ -119,7 +120,7 @@ class Health:
         except TimeoutError:
             return f"no answer within {_DATABASE_TIMEOUT:g} seconds"
         except (sqlite3.Error, OSError) as error:
-            return str(error) or type(error).__name__
+            return in_words(error)
         return ""
 
     def _disk(self) -> dict[str, int]:

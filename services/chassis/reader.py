@@ -28,6 +28,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from services.chassis import metrics, tracing
 from services.chassis.broker import ConnectionLost, while_connected
 from services.chassis.patience import Patience
+from services.chassis.storage import in_words
 
 _log = structlog.get_logger("chassis.reader")
 
@@ -167,6 +168,8 @@ class Reader:
             except (NatsError, OSError) as error:
                 self._complain(str(error) or type(error).__name__)
                 self._pause = min(self._pause, _LONGEST_ELECTION_PAUSE)
+            except sqlite3.Error as error:
+                self._complain(f"what it reads cannot be stored: {in_words(error)}")
             except Exception as error:
                 self._complain(f"{type(error).__name__}: {error}", error)
             self._following = False

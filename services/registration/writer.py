@@ -24,6 +24,7 @@ from contracts.problem import Problem, problem_type
 from services.chassis import metrics, tracing
 from services.chassis.database import Database, in_transaction
 from services.chassis.log import FACTS_APPENDED, VersionConflict
+from services.chassis.storage import in_words
 from services.registration import store
 from services.registration.batch import Batch, Memory
 from services.registration.store import Answer
@@ -210,7 +211,7 @@ class Writer:
                     # Somebody else wrote to the log since it was loaded; decided anew, it may go well.
                     _log.warning("the log was changed by another hand", requests=len(taken), error=str(error))
                 elif careful or _is_of_the_disk(error):
-                    _log.error("a batch could not be stored", requests=len(taken), error=str(error))
+                    _log.error("a batch could not be stored", requests=len(taken), error=in_words(error))
                     break
                 else:
                     careful = True

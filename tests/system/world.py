@@ -454,7 +454,7 @@ class World:
         """Why a service is not ready; empty if it is."""
         address = self.system.endpoints["http"][service]
         status, body = await asyncio.to_thread(_http, address, "GET", "/health/ready")
-        return "" if status == 200 else f"{service} is not ready: {status} {body[:300]!r}"
+        return "" if status == 200 else f"{service} is not ready: {status} {body!r}"
 
     def streams(self) -> dict[str, Json]:
         """The state of every stream, as the broker's monitoring tells it."""

@@ -102,6 +102,10 @@ def revoke(
     if desk.output.as_json:
         desk.output.json(revoked)
         return
+    if revoked.told is False:
+        desk.output.say(f"! The token {revoked.name} is revoked, and reporting does not know it yet.", "yellow")
+        desk.output.say(revoked.detail or "")
+        return
     desk.output.say(f"✓ The token {revoked.name} is worth nothing now.", "green")
 
 

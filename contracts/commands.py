@@ -264,10 +264,14 @@ class TokenMade(Message):
 
 
 class TokenRevocation(Message):
-    """Whose token is worth nothing now."""
+    """Whose token is worth nothing now, at registration; ``told`` and ``detail`` say whether others can know it."""
 
     account: Identity
     name: Line
+    told: bool | None = Field(
+        default=None, description="Whether the broker has been told, from which reporting learns it within a second."
+    )
+    detail: str | None = Field(default=None, description="What that means, where it was not told.")
 
 
 class RetriedMail(Message):

@@ -16,6 +16,7 @@ import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -44,6 +45,7 @@ _MOST_OFFERED = 4 * BATCH_MESSAGES
 
 _IDLE = 1.0  # seconds after which the stream is asked whether it is still what it was
 _DIVERGED_PAUSE = 2.0
+_TOLD_YET = 0.02
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _MESSAGE_ID = "Nats-Msg-Id"
 
@@ -182,6 +184,13 @@ class Relay:
     def complaint(self) -> str:
         """Why the last attempt failed; "" when it succeeded."""
         return self._reason
+
+    async def told(self, within: float) -> bool:
+        """Whether everything that was offered by now is in the stream, at the latest ``within`` these seconds."""
+        head, deadline = self._head, monotonic() + within
+        while self._copied < head and monotonic() < deadline:  # noqa: ASYNC110  # as rare as a token is revoked
+            await asyncio.sleep(_TOLD_YET)
+        return self._copied >= head
 
     def wake(self) -> None:
         """Say that entries were committed; from the event loop's own thread."""

@@ -194,7 +194,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     broker = faststream_broker(**settings.login)
     terms = Terms(timedelta(days=settings.keep_people_days), timedelta(days=settings.keep_others_days))
     retention = Retention(writer, clock, terms)
-    table = routes(Handlers(writer, clock, retention, settings.confirm_above))
+    table = routes(Handlers(writer, clock, retention, settings.confirm_above, relay.told))
     # What copies hold is for the broker's staff alone: the table is served over HTTP as well.
     serve(broker, [*table, *copies.routes(NAME, kept)], NAME)
     guard = settings.guard(Verifier(tokens.find, clock, tokens.used))

@@ -7,9 +7,12 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cli.connection import Connection
+from contracts.commands import TokenRevocation
 from tests.tool import invoke
 
 
@@ -65,6 +68,25 @@ def test_a_token_opens_the_reports_until_it_is_revoked(running: Path) -> None:
     until(running, made["token"], 401)
     assert "revoked" in invoke("token", "list", *at).said
     assert invoke("token", "revoke", "me", "--yes", *at).code == 1
+
+
+def test_who_revokes_hears_that_reporting_cannot_know_it_yet(running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = ("--endpoints", running)
+    invoke("token", "create", "--name", "gone", "--role", "viewer", *at)
+    ask = Connection.do
+
+    def do(self: Connection, *words: Any) -> Any:
+        answer = ask(self, *words)
+        if not isinstance(answer, TokenRevocation):
+            return answer
+        assert answer.told
+        return answer.model_copy(update={"told": False, "detail": "Registration alone turns it away."})
+
+    monkeypatch.setattr(Connection, "do", do)
+    revoked = invoke("token", "revoke", "gone", "--yes", *at)
+    assert revoked.code == 0
+    assert "reporting does not know it yet" in revoked.said
+    assert "Registration alone turns it away." in revoked.said
 
 
 def test_a_new_token_is_shown_once_with_what_to_do_with_it(running: Path) -> None:

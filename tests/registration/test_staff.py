@@ -209,6 +209,31 @@ def test_a_revoked_token_opens_nothing_also_after_a_restart(desk: Desk) -> None:
     assert desk.call("viewer", "ask/programme/list")[0] == 200
 
 
+def test_who_revokes_a_token_is_told_that_the_other_services_cannot_know_it_yet(desk: Desk) -> None:
+    status, revoked = desk.call(desk.make("baas", "admin"), "do/token/revoke", {"name": "baas"})
+    assert (status, revoked["told"], revoked.get("detail")) == (200, True, None)
+    token = desk.make("verloren", "viewer")
+    desk.system.broker.kill()
+    try:
+        status, revoked = desk.call("admin", "do/token/revoke", {"name": "verloren"})
+        assert (status, revoked["told"]) == (200, False)
+        assert "reporting does not know and may still let it in" in revoked["detail"]
+        assert desk.call(token, "ask/programme/list")[0] == 401
+    finally:
+        desk.system.broker.start()
+    while desk.system.get("/health/ready")[0] != 200:
+        desk.system.wait(0.05)
+
+    async def in_the_stream() -> int:
+        async with desk.system.client("topology") as owner:
+            return (await owner.jsm().stream_info("LOG_REGISTRATION")).state.last_seq
+
+    fact = next(one for one in desk.facts() if one["data"] == {"account": revoked["account"]})
+    assert fact["type"] == "token.revoked.v1"
+    while asyncio.run(in_the_stream()) < fact["position"]:
+        desk.system.wait(0.05)
+
+
 def test_a_token_that_has_expired_opens_nothing(desk: Desk) -> None:
     token = desk.make("voorbij", "viewer", expires="2023-03-01T00:00:00Z")
     assert desk.call(token, "ask/programme/list")[0] == 401

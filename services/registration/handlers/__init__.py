@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
 
@@ -58,6 +58,8 @@ Body = TypeVar("Body", bound=BaseModel)
 Asked = TypeVar("Asked", bound=Command)
 
 STAFF = "staff"
+_TOLD_WITHIN = 2.0
+"""Seconds that the answer to a revocation waits for the broker; those who ask wait for five and more."""
 
 
 def answering(call: Call) -> Callable[[Answer], None]:
@@ -127,8 +129,19 @@ def done_by(caller: Caller | None, body: BaseModel, work: Work) -> Work:
 class Handlers:
     """The handlers of ``do.registration.>`` and ``ask.registration.>``."""
 
-    def __init__(self, writer: Writer, clock: Clock, retention: Retention, most_unconfirmed: int) -> None:
-        """``most_unconfirmed`` people are mailed by one command without a confirmation."""
+    def __init__(
+        self,
+        writer: Writer,
+        clock: Clock,
+        retention: Retention,
+        most_unconfirmed: int,
+        told: Callable[[float], Awaitable[bool]],
+    ) -> None:
+        """
+        ``most_unconfirmed`` people are mailed by one command without a confirmation; ``told`` is the relay's, and says
+        whether other services can know of what was decided.
+        """
+        self._told = told
         self._most_unconfirmed = most_unconfirmed
         self._writer = writer
         self._clock = clock
@@ -245,9 +258,13 @@ class Handlers:
     def revoke_token(self) -> Handler:
         """``do.registration.token.revoke``."""
 
-        def handle(call: Call) -> None:
+        async def handle(call: Call) -> None:
             body = call.parse(RevokeToken)
-            self._writer.submit(done_by(call.caller, body, tokens.revoke(body, self._clock())), answering(call))
+            answer = await self._writer.perform(done_by(call.caller, body, tokens.revoke(body, self._clock())))
+            if not answer.failed:
+                # Who revokes a token that is in bad hands must hear where it is still good.
+                answer = tokens.revoked(answer, told=await self._told(_TOLD_WITHIN))
+            answering(call)(answer)
 
         return handle
 

@@ -14,6 +14,12 @@ from services.registration.handlers import answers
 from services.registration.store import Answer, accounts
 from services.registration.writer import Work, problem_answer
 
+_NOT_TOLD = (
+    "Registration turns this token away from now on. It cannot reach the broker, so that reporting does not know and"
+    " may still let it in. That follows by itself; /health/ready of registration says when (relays). If the token is in"
+    " bad hands, take reporting's pages off the network until then."
+)
+
 
 def create(body: CreateToken, account: str, now: datetime) -> Work:
     """Make a token. Its secret is in the answer and nowhere else."""
@@ -66,6 +72,12 @@ def revoke(body: RevokeToken, now: datetime) -> Work:
         return answers.result(TokenRevocation(account=known.account, name=known.name))
 
     return work
+
+
+def revoked(answer: Answer, *, told: bool) -> Answer:
+    """The answer to a revocation, with whether the broker has been told of it."""
+    revocation = TokenRevocation.model_validate_json(answer.body)
+    return answers.result(revocation.model_copy(update={"told": told, "detail": None if told else _NOT_TOLD}))
 
 
 def list_all(batch: Batch) -> Answer:

@@ -451,24 +451,31 @@ NO_PROGRAMME = "_"
 """What stands for the programme in facts that belong to none."""
 
 
+@functools.cache
 def variant(name: str) -> type[Fact]:
     """The envelope model of one type of fact, as its JSON Schema describes it."""
-    return _VARIANTS[name]
-
-
-_VARIANTS: dict[str, type[Fact]] = {
-    name: create_model(
+    model = FACTS[name]
+    return create_model(
         model.__name__ + "Fact",
         __base__=Envelope[model],  # type: ignore[valid-type]  # the type parameter is known only at run time
         __doc__=model.__doc__,
         type=(Literal[name], name),  # type: ignore[arg-type]  # likewise
     )
-    for name, model in FACTS.items()
-}
-_KNOWN: TypeAdapter[Any] = TypeAdapter(
-    Annotated[functools.reduce(operator.or_, _VARIANTS.values()), Field(discriminator="type")]  # type: ignore[arg-type]
-)
+
+
+@functools.cache
+def _known() -> TypeAdapter[Any]:
+    # Not at import: it takes longer than all else here, and the tool reads no fact.
+    variants: Any = functools.reduce(operator.or_, map(variant, FACTS))
+    return TypeAdapter(Annotated[variants, Field(discriminator="type")])
+
+
 _UNKNOWN = TypeAdapter(Envelope[UnknownData])
+
+
+def prepare() -> None:
+    """Do now what the first call of :func:`parse` would do: for whoever has to be quick then."""
+    _known()
 
 
 def parse(body: bytes | str) -> Fact:
@@ -479,7 +486,7 @@ def parse(body: bytes | str) -> Fact:
         pydantic.ValidationError: the body is not an envelope, or not what its type promises.
     """
     try:
-        return cast("Fact", _KNOWN.validate_json(body))
+        return cast("Fact", _known().validate_json(body))
     except ValidationError as error:
         if any(problem["type"] == "union_tag_invalid" for problem in error.errors(include_input=False)):
             return cast("Fact", _UNKNOWN.validate_json(body))

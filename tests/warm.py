@@ -3,9 +3,9 @@ Processes of `python -m …` that start in a hundredth of the time: forked from 
 
 A service imports for two seconds before it does anything, and the tests start some hundred of them. ``popen`` takes the
 arguments of ``subprocess.Popen`` and gives what behaves like one. What runs is a process of its own with its own
-environment, directory and output, to be killed at any instant; only the imports were made by its parent, and the
-templates of mails were compiled by it. The tests of installed services, of ``deelname up``, of the demo and of the
-images start theirs cold.
+environment, directory and output, to be killed at any instant; only the imports were made by its parent, and what
+reads facts and writes mails was prepared by it. The tests of installed services, of ``deelname up``, of the demo and
+of the images start theirs cold.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final, NoReturn, cast
 
+from contracts.facts import prepare
 from deploy.embedded import dies_with_its_parent
 from deploy.local import THE_SERVICES
 from services.notifications.rendering import templates
@@ -237,6 +238,7 @@ def _serve(listening: socket.socket, address: Path) -> str:
     for module in _LATE:
         importlib.import_module(module)
     templates()
+    prepare()
     gc.collect()
     gc.freeze()
     dies_with_this_process = dies_with_its_parent(signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from sqlite3 import Connection
@@ -19,6 +20,7 @@ from contracts.facts import (
     MailSent,
     SuppressionAdded,
     SuppressionLifted,
+    prepare,
     variant,
 )
 from services.chassis import copies, service
@@ -130,12 +132,8 @@ def routes(desk: Desk, postbox: Postbox) -> tuple[Route, ...]:
     )
 
 
-CHANNELS: tuple[Channel, ...] = tuple(
-    Channel(
-        subject=subjects.fact_subject(NAME, name, "{programme}"),
-        payload=variant(name),
-        description=(model.__doc__ or "").strip(),
-    )
+def channels() -> Iterable[Channel]:
+    """What the service says without being asked."""
     for name, model in (
         ("mail.sent.v1", MailSent),
         ("mail.failed.v1", MailFailed),
@@ -143,9 +141,9 @@ CHANNELS: tuple[Channel, ...] = tuple(
         ("invitation.answered.v1", InvitationAnswered),
         ("suppression.added.v1", SuppressionAdded),
         ("suppression.lifted.v1", SuppressionLifted),
-    )
-)
-"""What the service says without being asked."""
+    ):
+        subject = subjects.fact_subject(NAME, name, "{programme}")
+        yield Channel(subject=subject, payload=variant(name), description=(model.__doc__ or "").strip())
 
 
 def document() -> dict[str, Any]:
@@ -155,7 +153,7 @@ def document() -> dict[str, Any]:
         *routes(Desk.__new__(Desk), Postbox.__new__(Postbox)),
         *copies.routes(NAME, copies.Copies.__new__(copies.Copies)),
     )
-    return specification(TITLE, version("deelname-notifications"), DESCRIPTION, table, CHANNELS)
+    return specification(TITLE, version("deelname-notifications"), DESCRIPTION, table, channels())
 
 
 async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
@@ -166,6 +164,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         NotAContinuation: the database is not the one of which the broker was told.
         ValueError: a setting cannot work; the message says which and why.
     """
+    prepare()
     clock = clock_from(settings.now)
     renderer = Renderer(sender_address(settings.sender), settings.public_url)
     transport = parse_transport(settings.transport.get_secret_value())

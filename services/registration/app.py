@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 
 from contracts import commands, queries, subjects
 from contracts.envelope import Envelope
-from contracts.facts import FACTS, SERVICES, variant
+from contracts.facts import FACTS, SERVICES, prepare, variant
 from contracts.intake import INTAKE, OUTCOMES
 from services.chassis import copies
 from services.chassis.access import Verifier
@@ -168,6 +168,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
 
 
 async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitStack) -> None:
+    prepare()
     clock = clock_from(settings.now)
     path = settings.data / "registration.db"
     restored = copies.take_up(path, NAME)

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from contracts import commands, queries, subjects
-from contracts.facts import FACTS, SERVICES, variant
+from contracts.facts import FACTS, SERVICES, prepare, variant
 from contracts.problem import ProblemError
 from services.chassis import copies
 from services.chassis.access import Verifier
@@ -139,6 +139,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
 
 
 async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitStack) -> None:
+    prepare()
     path = settings.data / DATABASE
     discard_leftovers(path)
     restored = copies.take_up(path, NAME)

@@ -186,8 +186,11 @@ def lunches(desk: Desk, programme: Id) -> None:
         desk.output.json(answer)
         return
     for lunch in answer.lunches:
+        # How many eat is what a kitchen asks first, also where nobody has named a diet.
+        who = "1 person" if lunch.people == 1 else f"{lunch.people} people"
+        desk.output.say(f"{getattr(lunch.title, desk.language)} ({lunch.session}): {who}", "bold")
         desk.output.table(
-            f"{getattr(lunch.title, desk.language)} ({lunch.session}): {lunch.people} people",
+            "",
             ["Name", "Seat", "Diet"],
             [(one.name, one.seat, one.diet) for one in lunch.diets],
             empty="Nobody has named a diet.",

@@ -53,6 +53,24 @@ def test_a_programme_is_listed_and_shown_in_the_language_asked_for(deelname: Dee
     assert deelname("programme", "show", programme, "--json").json["definition"]["id"] == programme
 
 
+def test_a_kitchen_is_told_who_eats_and_what_some_do_not(deelname: Deelname, programme: str, tmp_path: Path) -> None:
+    path = tmp_path / "lunch.yaml"
+    path.write_text(definition(programme).replace("    venue:", "    lunch: true\n    venue:"))
+    assert deelname("programme", "publish", path).code == 0
+    team = tmp_path / "people.yaml"
+    for name, diet in (("Anna", ""), ("Bert", ", diet: geen noten")):
+        person = f"{{ name: {name}, email: {name.lower()}@{programme}.example }}"
+        team.write_text(f"organisation: bibliotheek-zeist\nparticipants:\n  - {{ person: {person}{diet} }}\n")
+        assert deelname("enrolment", "request", programme, "--file", team).code == 0
+        told = deelname("programme", "lunches", programme, "--language", "nl").said
+        if not diet:
+            assert "Gesprek (gesprek): 1 person Nobody has named a diet." in told
+    assert "Gesprek (gesprek): 2 people" in told
+    assert "Bert" in told
+    assert "geen noten" in told
+    assert deelname("programme", "lunches", programme, "--json").json["lunches"][0]["people"] == 2
+
+
 def test_an_unknown_programme_is_a_problem_with_exit_code_1(deelname: Deelname) -> None:
     assert deelname("programme", "show", "unknown").code == 1
     assert deelname("programme", "show", "unknown", "--json").json["status"] == 404

@@ -75,7 +75,8 @@ def table() -> list[Any]:
 def test_every_command_and_question_asks_for_its_role(desk: Desk, route: Any) -> None:
     kind, _, entity, verb = route.subject.split(".")
     path = f"{kind}/{entity}/{verb}"
-    for body in ({}, b"no json", b"\xff"):
+    bodies: tuple[Any, ...] = ({}, b"no json", b"\xff")
+    for body in bodies:
         status, problem = desk.system.post(f"/api/{path}", body)
         assert (status, problem["status"]) == (401, 401), "nobody reads what a stranger sends"
     assert desk.call("wrong", path)[0] == 401

@@ -232,7 +232,7 @@ def _told(desk: Desk, connection: Connection, verb: str, command: TellingCommand
         if error.problem.type != problem_type("needs-confirmation"):
             raise
         for fault in error.problem.errors:
-            desk.output.note(f"  {fault.detail}")
+            desk.output.note(f"  {desk.output.fault(fault)}")
         desk.confirm(f"{(error.problem.detail or error.problem.title).partition('. ')[0]}. Go on?", yes)
     return connection.do("registration", "programme", verb, command.model_copy(update={"confirmed": True}), Published)
 

@@ -96,7 +96,7 @@ def test_a_change_that_mails_many_asks_first(deelname: Deelname, programme: str,
     asked = deelname("programme", "publish", file)
     assert asked.code == 2
     assert "session.moved (gesprek): 26 people" in asked.said
-    assert "This would mail 26 people in 1 enrolments. Go on?" in asked.said
+    assert "This would mail 26 people in 1 enrolment. Go on?" in asked.said
     assert "--yes" in asked.said
     told = deelname("programme", "publish", file, "--yes", "--json")
     assert told.json[0]["facts"] == ["session.moved.v1"]

@@ -75,18 +75,25 @@ def needs_confirmation(told: Sequence[Told]) -> Answer:
             type=problem_type("needs-confirmation"),
             title="Needs confirmation",
             status=409,
-            detail=f"This would mail {len(people)} people in {len(enrolments)} enrolments. Nothing has changed yet; "
-            "send it again with 'confirmed' to go on.",
+            detail=f"This would mail {_counted(len(people), 'person', 'people')} in "
+            f"{_counted(len(enrolments), 'enrolment', 'enrolments')}. Nothing has changed yet; send it again with "
+            "'confirmed' to go on.",
             errors=tuple(
                 Fault(
-                    detail=f"{what}{f', {number} times' if number > 1 else ''}: {len(whom)} people",
-                    detail_nl=f"{what}{f', {number} keer' if number > 1 else ''}: {len(whom)} mensen",
+                    detail=f"{what}{f', {number} times' if number > 1 else ''}: "
+                    f"{_counted(len(whom), 'person', 'people')}",
+                    detail_nl=f"{what}{f', {number} keer' if number > 1 else ''}: "
+                    f"{_counted(len(whom), 'persoon', 'personen')}",
                 )
                 for what, (number, whom) in by.items()
             )[:MOST_FAULTS],
         )
     )
     return answer._replace(final=False)
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
 
 
 def enrolment_result(

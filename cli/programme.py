@@ -9,13 +9,14 @@ import typer
 
 from cli.connection import Connection
 from cli.desk import Desk, command, group
-from cli.document import Document, read
-from cli.failure import REFUSED, Failure
+from cli.document import read
+from cli.failure import Failure
 from cli.output import moment
+from cli.programme_files import located, remarks
 from contracts.base import Text
 from contracts.commands import Published, PublishProgramme, TellingCommand, WithdrawProgramme
 from contracts.problem import ProblemError, problem_type
-from contracts.programme import Contact, Occasion, PriceRule, Programme, instant
+from contracts.programme import Contact, Occasion, PriceRule, Programme
 from contracts.queries import Everything, LunchList, ProgrammeList, ProgrammeQuestion, ProgrammeView
 from contracts.theme import ThemeReference
 
@@ -35,12 +36,15 @@ def publish(
     # All files are read before the first is sent: a typing error in the second does not leave half of them published.
     documents = [read(file, Programme, "programme") for file in files]
     results: list[Published] = []
+    for document in documents:
+        for remark in remarks(document):
+            desk.output.note(f"note {document.path}:{remark}", "yellow")
     with desk.connect() as connection:
         for document in documents:
             try:
                 result = _told(desk, connection, "publish", PublishProgramme(programme=document.value), yes)
             except ProblemError as error:
-                raise _located(desk, document, error) from None
+                raise located(desk, document, error) from None
             results.append(result)
             what = ", ".join(result.facts) or "nothing changed"
             desk.output.say(f"✓ {result.id}: {what}")
@@ -61,10 +65,10 @@ def check(desk: Desk, files: Files) -> None:
             failures.append(wrong)
             report.append({"file": str(file), "valid": False, "errors": wrong.problem.model_dump()["errors"]})
             continue
-        remarks = list(_remarks(document))
-        report.append({"file": str(file), "valid": True, "id": document.value.id, "remarks": remarks})
+        noted = remarks(document)
+        report.append({"file": str(file), "valid": True, "id": document.value.id, "remarks": noted})
         desk.output.say(f"✓ {file}: {document.value.id}, {len(document.value.sessions)} session(s)", "green")
-        for remark in remarks:
+        for remark in noted:
             desk.output.say(f"  note {file}:{remark}", "yellow")
     if desk.output.as_json:
         desk.output.json(report)
@@ -235,47 +239,6 @@ def _told(desk: Desk, connection: Connection, verb: str, command: TellingCommand
             desk.output.note(f"  {desk.output.fault(fault)}")
         desk.confirm(f"{(error.problem.detail or error.problem.title).partition('. ')[0]}. Go on?", yes)
     return connection.do("registration", "programme", verb, command.model_copy(update={"confirmed": True}), Published)
-
-
-def _remarks(document: Document[Programme]) -> list[str]:
-    """What the contract allows but an organiser would want to know."""
-    programme = document.value
-    remarks = [
-        f"{document.place('sessions', number)}: session {session.id} has neither a date nor a 'period'"
-        for number, session in enumerate(programme.sessions)
-        if not session.start and not session.period
-    ]
-    starts = [instant(session.start) for session in programme.sessions if session.start]
-    closes = programme.enrolment.closes
-    if closes and starts and instant(closes) > min(starts):
-        remarks.append(f"{document.place('enrolment', 'closes')}: enrolment closes after the first session has begun")
-    if programme.enrolment.capacity is None and programme.enrolment.waiting_list:
-        remarks.append(f"{document.place('enrolment', 'waiting_list')}: a waiting list without a capacity stays empty")
-    if closes is None:
-        remarks.append(f"{document.place('enrolment')}: enrolment never closes ('closes' is not given)")
-    return remarks
-
-
-_SUBJECT = {
-    "organisation-unknown": ("organisers",),
-    "theme-unknown": ("themes",),
-    "goal-unknown": ("themes",),
-    "per-changed": ("enrolment", "per"),
-    "capacity-below-confirmed": ("enrolment", "capacity"),
-}
-"""What in a definition the rules are about that only registration can judge."""
-
-
-def _located(desk: Desk, document: Document[Programme], error: ProblemError) -> Failure:
-    """A service's complaint about a file, with the lines it is about."""
-    problem = error.problem
-    lines = []
-    for fault in problem.errors:
-        path = [int(part) if part.isdigit() else part for part in (fault.field or "").split(".")]
-        place = document.place(*(_SUBJECT.get(fault.rule or "") or (path[1:] if path[0] == "programme" else path)))
-        lines.append(f"  {document.path}:{place}: {desk.output.fault(fault)}")
-    head = f"{document.path} was refused{'.' if lines else f': {problem.detail or problem.title}'}"
-    return Failure("\n".join([head, *lines]), "Correct it and publish again.", code=REFUSED, problem=problem)
 
 
 def _when(session: Occasion, desk: Desk) -> str:

@@ -130,7 +130,7 @@ class Output:
     def _lines(self, title: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
         if title:
             self.screen.print(f"[bold]{escape(title)}[/]\n", soft_wrap=True)
-        margin = max(map(cell_len, columns[1:])) + 4
+        margin = max(map(cell_len, columns[1:]), default=0) + 4
         room = max(self.screen.width - margin, _READABLE)
         for first, *others in cells:
             # A number says nothing without what it counts.

@@ -55,6 +55,16 @@ def test_rows_become_lines_where_the_table_would_be_a_row_of_towers(
     ]
 
 
+@pytest.mark.parametrize("output", [20], indirect=True)
+def test_one_column_is_enough_and_what_is_copied_stays_in_one_piece(
+    output: Output, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output.table("", ["Enrolment"], [(ID,)])
+    output.table("", ["Enrolment", "Link"], [(ID, f"https://meet.example/{ID}")])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [ID, "", ID, f"  Link  https://meet.example/{ID}", ""]
+
+
 @pytest.mark.parametrize("output", [70], indirect=True)
 def test_columns_that_one_can_spare_go_first(output: Output, capsys: pytest.CaptureFixture[str]) -> None:
     row = ("gezinsaanpak-2023", "Werktraject gezinsaanpak", "round-table", "open", 4)

@@ -1,50 +1,42 @@
-"""One SQLite database, its migrations, and one hop to its thread for a whole piece of work."""
+"""One SQLite database, and one hop to its thread for a whole piece of work."""
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 import aiosqlite
 import structlog
 
-from services.chassis import metrics
-from services.chassis.copying import copy
+from services.chassis.migrating import migrate, scripts_in
 from services.chassis.storage import in_words
+from services.chassis.transactions import end_transaction, in_transaction
 
 _log = structlog.get_logger("chassis.database")
 
+Begun = TypeVar("Begun")
 Result = TypeVar("Result")
 
 _CHECKPOINT_BYTES = 64 * 1024 * 1024
 _MOST_ROWS_A_STATEMENT = 256
-_TRANSACTIONS = metrics.durations(
-    "deelname_database_transaction_duration_seconds", "A transaction, from its BEGIN until it is on disk or undone."
-)
-_COPIES_KEPT = 3
-_MIGRATION = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
-
-
-class DatabaseTooNew(RuntimeError):  # noqa: N818
-    """The database was written by a newer version of the code than the one that opens it."""
-
-
-class BrokenMigrations(RuntimeError):  # noqa: N818
-    """The migrations are not numbered 0001, 0002, 0003 … or one of them failed; the database is as it was."""
+PATIENCE = 5000
+"""How many milliseconds the database's thread waits for another process to finish its transaction."""
+_BETWEEN_TRIES = 0.01
+_TOO_LONG = 0.1
+_SECONDS_AWAY = 10.0
 
 
 class Database:
     """
     A SQLite database that belongs to one service.
 
-    All work runs on one thread, in the order in which it was asked for. What ``transact`` returned from is on disk
-    (write-ahead log with ``synchronous=FULL``).
+    All work runs on one thread, in the order in which it was asked for; only what is short may be done on the event
+    loop's while that one has nothing to do (:meth:`in_turns`). What ``transact`` returned from is on disk (write-ahead
+    log with ``synchronous=FULL``).
     """
 
     def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
@@ -52,6 +44,11 @@ class Database:
         self.path = path
         # A crash may have come between a deletion and what empties the log after it.
         self._unforgotten = True
+        # Each is counted up by one thread alone: the event loop's and the database's.
+        self._asked = 0
+        self._done = 0
+        self._waits = True
+        self._away_until = 0.0
 
     @classmethod
     async def open(cls, path: Path, migrations: Path) -> Database:
@@ -70,13 +67,13 @@ class Database:
             BrokenMigrations: a number is missing or doubled, or a migration failed.
             services.chassis.copying.DamagedDatabase: the copy before a migration could not be verified.
         """
-        scripts = _scripts(migrations)
+        scripts = scripts_in(migrations)
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512)
+        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512, check_same_thread=False)
         database = cls(connection, path)
         try:
             await database.run(_configure)
-            await database.run(lambda raw: _migrate(raw, path, scripts))
+            await database.run(lambda raw: migrate(raw, path, scripts))
         except BaseException:
             await connection.close()
             raise
@@ -87,16 +84,92 @@ class Database:
         # aiosqlite's public methods hop to the thread once a statement, which costs ten times as much as a whole batch
         # in one hop (docs/performance.md); its own hop is the only door to the thread.
         raw: sqlite3.Connection = self._connection._conn
-        result: Result = await self._connection._execute(function, raw)  # type: ignore[no-untyped-call]
+
+        def there() -> Result:
+            try:
+                if not self._waits and not raw.in_transaction:
+                    raw.execute(f"PRAGMA busy_timeout = {PATIENCE:d}")
+                    self._waits = True
+                return function(raw)
+            finally:
+                self._done += 1
+
+        self._asked += 1
+        result: Result = await self._connection._execute(there)  # type: ignore[no-untyped-call]
         return result
 
-    async def transact(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
+    async def transact(self, function: Callable[[sqlite3.Connection], Result], *, short: bool = False) -> Result:
         """
-        Execute ``function`` in one transaction on the database's thread; an error in it undoes all that it did.
+        Execute ``function`` in one transaction; an error in it undoes all that it did.
 
         Whoever is cancelled while waiting does not know whether the transaction was committed.
+
+        Args:
+            short: whether it may run on the event loop's thread, all but its commit: see :meth:`in_turns`.
         """
-        return await self.run(lambda raw: in_transaction(raw, function))
+        if not short:
+            return await self.run(lambda raw: in_transaction(raw, function))
+
+        def end(raw: sqlite3.Connection, begun: tuple[float, Result] | None) -> Result:
+            if begun is None:
+                return in_transaction(raw, function)
+            since, result = begun
+            return end_transaction(raw, lambda _raw: result, since)
+
+        return await self.in_turns(lambda raw: (monotonic(), function(raw)), end)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody uses the connection, so that :meth:`in_turns` may begin at once."""
+        return self._asked == self._done and monotonic() >= self._away_until
+
+    async def in_turns(
+        self,
+        here: Callable[[sqlite3.Connection], Begun],
+        there: Callable[[sqlite3.Connection, Begun | None], Result],
+    ) -> Result:
+        """
+        Begin a transaction on the event loop's thread and end it on the database's, which alone waits for the disk.
+
+        Two threads that hand the interpreter to each other for every statement take longer than one. So what is short
+        is done where its messages are read, and only the commit elsewhere.
+
+        Args:
+            here: short work that needs nothing but memory and a few pages of the file. Nothing else happens meanwhile,
+                neither on the event loop nor in the database. An error in it undoes it and is raised.
+            there: gets what ``here`` returned, and ends the transaction with ``end_transaction``; or None if it could
+                not begin without waiting, for work under way or for another process, and then does everything.
+        """
+        raw = self._begin_here()
+        begun = None
+        if raw is not None:
+            since = monotonic()
+            try:
+                begun = here(raw)
+            except BaseException:
+                if raw.in_transaction:
+                    raw.execute("ROLLBACK")
+                raise
+            if monotonic() - since > _TOO_LONG:
+                # A disk that is slow to read from, for instance: the event loop must not stand still again and again.
+                self._away_until = monotonic() + _SECONDS_AWAY
+        # Nothing was awaited since BEGIN: whatever else is asked of the thread comes behind the end of this.
+        return await self.run(lambda connection: there(connection, begun))
+
+    def _begin_here(self) -> sqlite3.Connection | None:
+        if not self.idle:
+            return None
+        raw: sqlite3.Connection = self._connection._conn
+        if self._waits:
+            # The event loop waits for no lock. Switched only when the thread has worked: it costs a statement.
+            raw.execute("PRAGMA busy_timeout = 0")
+            self._waits = False
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error:
+            # Whatever it is, the thread has patience for it, or says what is wrong.
+            return None
+        return raw
 
     async def check_writable(self) -> None:
         """
@@ -134,23 +207,9 @@ class Database:
 
     async def close(self) -> None:
         """Finish what was asked for, then close the file."""
+        # From here on it is never idle.
+        self._asked += 1
         await self._connection.close()
-
-
-def in_transaction(connection: sqlite3.Connection, function: Callable[[sqlite3.Connection], Result]) -> Result:
-    """Call ``function`` between BEGIN IMMEDIATE and COMMIT; an error in it undoes all that it did."""
-    begun = monotonic()
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        result = function(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    finally:
-        _TRANSACTIONS.observe(monotonic() - begun)
-    return result
 
 
 def insert_rows(connection: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -191,77 +250,26 @@ def with_rows(
     return found
 
 
+def _use_log(connection: sqlite3.Connection) -> None:
+    """Write ahead. While another process opens a new file too, SQLite does not wait, whatever the patience: we do."""
+    until = monotonic() + PATIENCE / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
+                raise
+            sleep(_BETWEEN_TRIES)
+        else:
+            return
+
+
 def _configure(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA busy_timeout = 5000")
-    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA busy_timeout = {PATIENCE:d}")
+    _use_log(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     # What is deleted is overwritten: it would stay in the file until the page is used again.
     connection.execute("PRAGMA secure_delete = ON")
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_BYTES // page_size:d}")
-
-
-def _scripts(directory: Path) -> list[tuple[str, str]]:
-    names = sorted(path.name for path in directory.glob("*.sql"))
-    for expected, name in enumerate(names, 1):
-        match = _MIGRATION.fullmatch(name)
-        if match is None or int(match[1]) != expected:
-            raise BrokenMigrations(f"{directory} should go on with a file {expected:04}_what_it_does.sql, not {name}")
-    return [(name, (directory / name).read_text(encoding="utf-8")) for name in names]
-
-
-def _migrate(connection: sqlite3.Connection, path: Path, scripts: list[tuple[str, str]]) -> None:
-    before = _version(connection, path, scripts)
-    if 0 < before < len(scripts):
-        _copy_before_migration(connection, path, before)
-    for number, (name, script) in enumerate(scripts, 1):
-
-        def migrate(raw: sqlite3.Connection, number: int = number, script: str = script) -> None:
-            # Asked again inside the transaction: another process may be opening the same file.
-            if _version(raw, path, scripts) >= number:
-                return
-            for statement in _statements(script):
-                raw.execute(statement)
-            raw.execute(f"PRAGMA user_version = {number:d}")
-
-        try:
-            in_transaction(connection, migrate)
-        except sqlite3.Error as error:
-            raise BrokenMigrations(f"{name} failed on {path}: {error}") from error
-
-
-def _copy_before_migration(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """A way back: code of this schema can go on from it, without what came later."""
-    folder = path.parent / "backups"
-    now = datetime.now(UTC)
-    target = folder / f"{path.stem}-v{version}-{now:%Y%m%dT%H%M%S.%fZ}.db"
-    copy(connection, target)
-    _log.info("database copied before it is migrated", copy=str(target), schema=version)
-    # In the order of their making, whatever their schema.
-    copies = sorted(folder.glob(f"{path.stem}-v*.db"), key=lambda each: each.name.rpartition("-")[2])
-    for old in copies[:-_COPIES_KEPT]:
-        old.unlink(missing_ok=True)
-
-
-def _version(connection: sqlite3.Connection, path: Path, scripts: list[tuple[str, str]]) -> int:
-    version: int
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(scripts):
-        raise DatabaseTooNew(
-            f"{path} has schema {version}, this code knows {len(scripts)}: start the newer version of the service"
-        )
-    return version
-
-
-def _statements(script: str) -> Iterator[str]:
-    """One by one, because ``executescript`` commits before it begins."""
-    *pieces, rest = script.split(";")
-    statement = ""
-    for piece in pieces:
-        statement += piece + ";"
-        # False inside a text, a comment or a trigger's body.
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-    yield statement + rest

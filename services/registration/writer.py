@@ -1,10 +1,11 @@
 """
 The one writer of the log: it takes what waits, decides it in memory, commits it together, and only then answers.
 
-A batch is one hop to the database's thread and one transaction. States live on that thread alone. If a commit fails,
-nothing of the batch has happened: its states are thrown away, loaded again when they are needed, and everybody is told
-to try again. If one piece of work fails, the batch is done once more with a savepoint around each: the others must not
-suffer for it.
+A batch is one transaction and one hop to the database's thread, which commits it. The requests at its beginning that
+are short are decided on the event loop's thread before that, for some milliseconds at most; all else on the
+database's. States belong to whoever has the connection. If a commit fails, nothing of the batch has happened: its
+states are thrown away, loaded again when they are needed, and everybody is told to try again. If one piece of work
+fails, the batch is done once more with a savepoint around each: the others must not suffer for it.
 """
 
 from __future__ import annotations
@@ -13,27 +14,34 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import takewhile
+from time import monotonic, thread_time
 from typing import NamedTuple, TypeVar
 
 import structlog
 
 from contracts.base import same_address
 from contracts.enrolment import Person
-from contracts.problem import Problem, problem_type
 from services.chassis import metrics, tracing
-from services.chassis.database import Database, in_transaction
+from services.chassis.database import Database
 from services.chassis.log import FACTS_APPENDED, VersionConflict
 from services.chassis.storage import in_words
-from services.registration import store
+from services.chassis.transactions import end_transaction, in_transaction
 from services.registration.batch import Batch, Memory
 from services.registration.store import Answer
+from services.registration.work import BROKEN, TRY_AGAIN, Key, Work, once
 
 LARGEST_BATCH = 512
 """Commands that share a transaction: enough that the fsync costs each of them nothing, few enough to answer soon."""
 MOST_WAITING = 10_000
 """Pieces of work that may wait; whoever comes behind them is told to try again at once rather than in vain, later."""
 
+_MOST_COMPUTED_HERE = 0.01
+_LONGEST_HERE = 0.05
+"""Seconds for which decisions may keep the event loop from everything else, computing and in all (the processor and the
+disk may be busy with others); the rest of a batch goes to the database's thread."""
+_FEW_PEOPLE = 20
 _ATTEMPTS = 3
 _OF_THE_DISK = frozenset(
     {
@@ -59,73 +67,23 @@ _log = structlog.get_logger("registration.writer")
 Found = TypeVar("Found")
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """
-    What makes a request the same request: who sent it, its id, and a digest of what it says.
-
-    ``earlier`` makes the digest as the last release did: a request may be repeated after an upgrade.
-    """
-
-    source: str
-    id: str
-    digest: bytes
-    earlier: Callable[[], bytes] | None = None
-
-    def fits(self, digest: bytes) -> bool:
-        """Whether a request that was remembered by ``digest`` said the same."""
-        # Of a request that was read back after a backup was restored, only the answer is known: see recovery.py.
-        return digest in (self.digest, b"") or (self.earlier is not None and digest == self.earlier())
-
-
-def problem_answer(problem: Problem) -> Answer:
-    """A problem as an answer."""
-    return Answer(problem.status, problem.to_json())
-
-
-TRY_AGAIN = problem_answer(
-    Problem(
-        type=problem_type("try-again"),
-        title="Not stored",
-        status=503,
-        detail="The request could not be stored and has had no effect. Send it again, with the same id if it has one.",
-    )
-)
-BROKEN = problem_answer(
-    Problem(
-        type=problem_type("unexpected"),
-        title="Unexpected failure",
-        status=500,
-        detail="This request met a fault of ours and has had no effect. The service's log says more.",
-    )
-)
-
-
-def _id_reused(key: Key) -> Answer:
-    return problem_answer(
-        Problem(
-            type=problem_type("id-reused"),
-            title="The id was used before",
-            status=409,
-            detail=f"The id '{key.id}' came with another content before. Send a new request under a new id.",
-        )
-    )
-
-
-Work = Callable[[Batch], Answer]
-"""
-A piece of work: it runs on the database's thread and may be run again if the first transaction is undone.
-
-What it raises is our fault and is answered with ``BROKEN``; what is wrong with a request, it answers itself.
-"""
-
-
 class _Waiting(NamedTuple):
     work: Work
     key: Key | None
     addresses: Sequence[str]
     then: Callable[[Answer], None]
     trace: str | None
+    place_in: str | None
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A batch in its transaction, as far as it came on the event loop's thread."""
+
+    batch: Batch
+    since: float
+    answers: list[Answer] = field(default_factory=list)
+    error: Exception | None = None
 
 
 class Writer:
@@ -145,25 +103,30 @@ class Writer:
         then: Callable[[Answer], None],
         key: Key | None = None,
         people: Iterable[Person] = (),
+        place_in: str | None = None,
     ) -> None:
         """
         Have work done; ``then`` is called with the answer after the commit.
 
-        ``people`` are those whom the work will look up by address: a batch looks up all of its people at once.
+        Args:
+            people: those whom the work will look up by address: a batch looks up all of its people at once.
+            place_in: the programme, if the work is a request for a place: those are many, and each is short.
         """
         addresses = [same_address(person.email) for person in people]
-        self._waiting.append(_Waiting(work, key, addresses, then, tracing.current()))
+        self._waiting.append(_Waiting(work, key, addresses, then, tracing.current(), place_in))
         self._arrived.set()
 
-    async def perform(self, work: Work, key: Key | None = None, people: Iterable[Person] = ()) -> Answer:
-        """Have work done and wait for the answer."""
+    async def perform(
+        self, work: Work, key: Key | None = None, people: Iterable[Person] = (), place_in: str | None = None
+    ) -> Answer:
+        """Have work done and wait for the answer; see :meth:`submit`."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
         def then(answer: Answer) -> None:
             if not answered.done():
                 answered.set_result(answer)
 
-        self.submit(work, then, key, people)
+        self.submit(work, then, key, people, place_in)
         return await answered
 
     async def read(self, question: Callable[[Batch], Found]) -> Found:
@@ -197,14 +160,52 @@ class Writer:
         await self.perform(lambda _batch: Answer(204, b""))
 
     async def _work_off(self, taken: Sequence[_Waiting]) -> tuple[list[Answer], Batch | None]:
+        if self._database.idle and (short := list(takewhile(self._is_short, taken))):
+            return await self._database.in_turns(
+                lambda connection: self._begin(connection, short, len(taken)),
+                lambda connection, begun: self._commit(connection, taken, begun),
+            )
         return await self._database.run(lambda connection: self._commit(connection, taken))
 
-    def _commit(self, connection: sqlite3.Connection, taken: Sequence[_Waiting]) -> tuple[list[Answer], Batch | None]:
+    def _is_short(self, waiting: _Waiting) -> bool:
+        return (
+            waiting.place_in is not None
+            and len(waiting.addresses) <= _FEW_PEOPLE
+            and self._memory.is_ready_for(waiting.place_in)
+        )
+
+    def _begin(self, connection: sqlite3.Connection, short: Sequence[_Waiting], number: int) -> _Begun:
+        """On the event loop's thread: as many of a batch as may be done there."""
+        begun = _Begun(Batch(connection, self._memory), monotonic())
+        computed = thread_time() + _MOST_COMPUTED_HERE
+        until = begun.since + _LONGEST_HERE
+        try:
+            begun.batch.expect(address for waiting in short for address in waiting.addresses)
+            for waiting in short:
+                begun.answers.append(_traced(begun.batch, waiting))
+                if thread_time() > computed or monotonic() > until:
+                    break
+            if len(begun.answers) == number:
+                begun.batch.write()
+        except Exception as error:
+            # What is to be done about it may take its time.
+            begun.error = error
+        except BaseException:
+            self._memory.forget()
+            raise
+        return begun
+
+    def _commit(
+        self, connection: sqlite3.Connection, taken: Sequence[_Waiting], begun: _Begun | None = None
+    ) -> tuple[list[Answer], Batch | None]:
         """On the database's thread: the answers to all of a batch, whatever happens, and the batch if it came true."""
         careful = False
         for _ in range(_ATTEMPTS):
             try:
-                return self._transact(connection, taken, careful)
+                if begun is None:
+                    return self._transact(connection, taken, careful)
+                ongoing, begun = begun, None
+                return _finish(connection, taken, ongoing)
             except Exception as error:
                 self._memory.forget()
                 if isinstance(error, VersionConflict):
@@ -230,9 +231,25 @@ class Writer:
             else:
                 answers = [_traced(batch, waiting) for waiting in taken]
             batch.write()
+            if not careful and any(waiting.place_in for waiting in taken):
+                batch.make_ready()
             return answers, batch
 
         return in_transaction(connection, decide_all)
+
+
+def _finish(connection: sqlite3.Connection, taken: Sequence[_Waiting], begun: _Begun) -> tuple[list[Answer], Batch]:
+    def decide_rest(_raw: sqlite3.Connection) -> None:
+        if begun.error is not None:
+            raise begun.error
+        left = taken[len(begun.answers) :]
+        if left:
+            begun.batch.expect(address for waiting in left for address in waiting.addresses)
+            begun.answers += [_traced(begun.batch, waiting) for waiting in left]
+            begun.batch.write()
+
+    end_transaction(connection, decide_rest, begun.since)
+    return begun.answers, begun.batch
 
 
 def _tell(waiting: _Waiting, answer: Answer) -> None:
@@ -263,17 +280,3 @@ def _alone(batch: Batch, waiting: _Waiting) -> Answer:
 def _is_of_the_disk(error: Exception) -> bool:
     # The lowest byte is the primary code (https://sqlite.org/rescode.html).
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _OF_THE_DISK
-
-
-def once(batch: Batch, key: Key | None, work: Work) -> Answer:
-    """Do keyed work the first time, and give the same answer ever after; refuse the key with other content."""
-    if key is None:
-        return work(batch)
-    known = store.answered(batch.connection, key.source, key.id)
-    if known is not None:
-        digest, answer = known
-        return answer if key.fits(digest) else _id_reused(key)
-    answer = work(batch)
-    if answer.final:
-        store.remember_answer(batch.connection, key.source, key.id, key.digest, answer)
-    return answer

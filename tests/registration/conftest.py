@@ -27,7 +27,8 @@ from services.registration.handlers import digest, enrolments, people, programme
 from services.registration.handlers.enrolments import Arrival
 from services.registration.settings import MIGRATIONS
 from services.registration.store import Answer
-from services.registration.writer import Key, Work, Writer
+from services.registration.work import Key, Work
+from services.registration.writer import Writer
 from tests.conftest import NOW
 from tests.registration.domain.given import LIBRARY, MUNICIPALITY, ORGANISER, programme
 
@@ -43,9 +44,9 @@ class Desk:
     writer: Writer
     now: datetime = NOW
 
-    async def ask(self, work: Work, key: Key | None = None) -> tuple[int, dict[str, Any]]:
+    async def ask(self, work: Work, key: Key | None = None, place_in: str | None = None) -> tuple[int, dict[str, Any]]:
         """The status and the body of the answer."""
-        return told(await asyncio.wait_for(self.writer.perform(work, key), WRITER_TIMEOUT))
+        return told(await asyncio.wait_for(self.writer.perform(work, key, place_in=place_in), WRITER_TIMEOUT))
 
     def arrival(self, source: str = "staff", request: str | None = None) -> Arrival:
         channel = {"staff": "staff", "web": "web"}.get(source, "intake")
@@ -71,7 +72,7 @@ class Desk:
         """Ask for a place for people with these addresses."""
         body = asking(*who, **more)
         key = Key(source, id, digest(body)) if id else None
-        return await self.ask(enrolments.request(body, self.arrival(source, id)), key)
+        return await self.ask(enrolments.request(body, self.arrival(source, id)), key, body.programme)
 
     async def withdraw(self, enrolment: str, source: str = "staff") -> tuple[int, dict[str, Any]]:
         return await self.ask(enrolments.withdraw(c.WithdrawEnrolment(enrolment=enrolment), self.arrival(source)))

@@ -324,7 +324,7 @@ class Sender:
         try:
             written = [each.written for each in batch]
             claimed, told = await self._database.transact(
-                lambda raw: store.begin(raw, written, now, repeatable=self._repeatable)
+                lambda raw: store.begin(raw, written, now, repeatable=self._repeatable), short=True
             )
         finally:
             begun.set()
@@ -397,7 +397,9 @@ class Sender:
 
     async def _settle(self, verdicts: Verdicts) -> None:
         now = self._clock()
-        settled = await self._database.transact(lambda raw: store.settle(raw, verdicts.outcomes, verdicts.news, now))
+        settled = await self._database.transact(
+            lambda raw: store.settle(raw, verdicts.outcomes, verdicts.news, now), short=True
+        )
         for (status, purpose), number in Counter(settled.mails).items():
             _MAILS.labels("postponed" if status == "planned" else status, purpose).inc(number)
         self._appended(settled.told)

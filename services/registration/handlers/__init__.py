@@ -52,7 +52,8 @@ from services.registration.handlers.enrolments import Arrival
 from services.registration.handlers.owning import not_theirs
 from services.registration.handlers.retention import Retention
 from services.registration.store import Answer
-from services.registration.writer import Key, Work, Writer, problem_answer
+from services.registration.work import Key, Work, problem_answer
+from services.registration.writer import Writer
 
 Body = TypeVar("Body", bound=BaseModel)
 Asked = TypeVar("Asked", bound=Command)
@@ -154,8 +155,11 @@ class Handlers:
             body = call.parse(model)
             work = done_by(call.caller, body, make(body, self._clock()))
             same = key_of(_source(call.caller), body.id, body, model.__name__) if body.id else None
-            people = [asking.person for asking in body.participants] if isinstance(body, RequestEnrolment) else []
-            self._writer.submit(work, answering(call), same, people)
+            if isinstance(body, RequestEnrolment):
+                people = [asking.person for asking in body.participants]
+                self._writer.submit(work, answering(call), same, people, body.programme)
+            else:
+                self._writer.submit(work, answering(call), same)
 
         return handle
 

@@ -15,7 +15,7 @@ from contracts.problem import MOST_FAULTS, Fault, Problem, enrolment_instance, p
 from services.registration.domain import ProgrammeState, Rejected
 from services.registration.domain.telling import Told
 from services.registration.store import Answer
-from services.registration.writer import problem_answer
+from services.registration.work import problem_answer
 
 _ACCEPTED = 202
 _TOLD = TypeAdapter(dict[str, Any]).serializer

@@ -20,7 +20,7 @@ from services.registration.domain.reasons import no_such_participant
 from services.registration.handlers import answers
 from services.registration.handlers.addresses import all_checked, checked, on_the_envelope
 from services.registration.store import Answer, terms
-from services.registration.writer import Work, problem_answer
+from services.registration.work import Work, problem_answer
 
 
 class Arrival(NamedTuple):

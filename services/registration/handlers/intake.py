@@ -39,7 +39,8 @@ from services.registration.handlers import enrolments
 from services.registration.handlers.enrolments import Arrival
 from services.registration.handlers.outcomes import append_outcome
 from services.registration.store import Answer
-from services.registration.writer import BROKEN, Key, Work, Writer, once, problem_answer
+from services.registration.work import BROKEN, Key, Work, once, problem_answer
+from services.registration.writer import Writer
 
 _log = structlog.get_logger("registration.intake")
 
@@ -114,7 +115,8 @@ class Intake:
                 _answer(batch, read, delivery, BROKEN, now)
             return Answer(_ANSWERED_BEFORE, b"")
 
-        answer = await self._writer.perform(answered, people=_people(read.data))
+        place_in = read.programme if isinstance(read.data, EnrolmentRequest) else None
+        answer = await self._writer.perform(answered, people=_people(read.data), place_in=place_in)
         outcome = _verdict(answer)
         if answer == BROKEN and delivery.attempt >= MOST_ATTEMPTS:
             answer = await self._writer.perform(given_up)

@@ -16,7 +16,7 @@ from services.registration.domain.commands import WithdrawParticipant
 from services.registration.handlers import answers
 from services.registration.handlers.addresses import checked, on_the_envelope
 from services.registration.store import Answer
-from services.registration.writer import Work, problem_answer
+from services.registration.work import Work, problem_answer
 
 
 def find(batch: Batch, person: str | None, email: str | None) -> store.Contact | Problem:

@@ -23,7 +23,7 @@ from services.registration.domain import ProgrammeState, Rejected, decide, decid
 from services.registration.domain import commands as domain
 from services.registration.handlers import answers
 from services.registration.store import Answer
-from services.registration.writer import Work
+from services.registration.work import Work
 
 LARGEST_DEFINITION = 512 * 1024
 """Bytes of a programme or a theme. The broker refuses a fact of a megabyte, and with it every fact behind it."""

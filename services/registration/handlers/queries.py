@@ -38,7 +38,7 @@ from services.registration.domain import Enrolment, ProgrammeState, rules, telli
 from services.registration.domain.offering import Offer, offer
 from services.registration.handlers import answers, people
 from services.registration.store import Answer, accounts, terms
-from services.registration.writer import problem_answer
+from services.registration.work import problem_answer
 
 _LARGEST_PAGE = 400_000
 """Bytes of enrolments in one answer: well below what a message of the broker may hold."""

@@ -12,7 +12,7 @@ from services.chassis.access import Token, new_token
 from services.registration.batch import Batch
 from services.registration.handlers import answers
 from services.registration.store import Answer, accounts
-from services.registration.writer import Work, problem_answer
+from services.registration.work import Work, problem_answer
 
 _NOT_TOLD = (
     "Registration turns this token away from now on. It cannot reach the broker, so that reporting does not know and"

@@ -1,4 +1,4 @@
-"""Every SQL statement of registration. All of it runs on the database's thread, inside the caller's transaction."""
+"""Every SQL statement of registration. All of it runs inside the caller's transaction."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 from contracts.commands import PublishProgramme, WithdrawProgramme
 from contracts.programme import Programme
 from services.registration.handlers import digest, programmes
-from services.registration.writer import Key
+from services.registration.work import Key
 from tests.registration.conftest import Desk
 from tests.registration.domain.given import SESSION, programme
 from tests.registration.domain.test_telling import moved

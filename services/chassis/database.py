@@ -79,11 +79,19 @@ class Database:
             raise
         return database
 
-    async def run(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Execute ``function`` on the database's thread; each statement in it is a transaction of its own."""
+    async def run(self, function: Callable[[sqlite3.Connection], Result], *, short: bool = False) -> Result:
+        """
+        Execute ``function`` on the database's thread; each statement in it is a transaction of its own.
+
+        Args:
+            short: whether it may run on the event loop's thread if nobody uses the connection. Only for questions: what
+                is written waits for the disk.
+        """
         # aiosqlite's public methods hop to the thread once a statement, which costs ten times as much as a whole batch
         # in one hop (docs/performance.md); its own hop is the only door to the thread.
         raw: sqlite3.Connection = self._connection._conn
+        if short and self.idle:
+            return self._watched(raw, function)
 
         def there() -> Result:
             try:
@@ -143,18 +151,22 @@ class Database:
         raw = self._begin_here()
         begun = None
         if raw is not None:
-            since = monotonic()
             try:
-                begun = here(raw)
+                begun = self._watched(raw, here)
             except BaseException:
                 if raw.in_transaction:
                     raw.execute("ROLLBACK")
                 raise
-            if monotonic() - since > _TOO_LONG:
-                # A disk that is slow to read from, for instance: the event loop must not stand still again and again.
-                self._away_until = monotonic() + _SECONDS_AWAY
         # Nothing was awaited since BEGIN: whatever else is asked of the thread comes behind the end of this.
         return await self.run(lambda connection: there(connection, begun))
+
+    def _watched(self, raw: sqlite3.Connection, function: Callable[[sqlite3.Connection], Result]) -> Result:
+        since = monotonic()
+        result = function(raw)
+        if monotonic() - since > _TOO_LONG:
+            # A disk that is slow to read from, for instance: the event loop must not stand still again and again.
+            self._away_until = monotonic() + _SECONDS_AWAY
+        return result
 
     def _begin_here(self) -> sqlite3.Connection | None:
         if not self.idle:

@@ -312,6 +312,17 @@ class TestInTurns:
         monkeypatch.setattr("services.chassis.database.monotonic", lambda: monotonic() + 60)
         assert await database.transact(_effect, short=True) is True
 
+    async def test_a_short_question_is_answered_at_once_if_nobody_uses_the_connection(self, database: Database) -> None:
+        held = threading.Event()
+        before = asyncio.create_task(database.run(lambda _raw: held.wait(10)))
+        await asyncio.sleep(0)
+        question = asyncio.create_task(database.run(lambda _raw: _on_the_event_loop(), short=True))
+        await asyncio.sleep(0)
+        held.set()
+        assert await question is False
+        await before
+        assert await database.run(lambda _raw: _on_the_event_loop(), short=True) is True
+
     async def test_nothing_begins_behind_the_end(self, database_path: Path, migrations: Path) -> None:
         database = await Database.open(database_path, migrations)
         short = asyncio.create_task(database.transact(_effect, short=True))
@@ -320,6 +331,7 @@ class TestInTurns:
         await asyncio.sleep(0)
         assert not database.idle
         await asyncio.gather(short, closing)
+        assert not database.idle
         with pytest.raises(ValueError, match=r"closed|no active"):
             await database.transact(_effect, short=True)
         with contextlib.closing(sqlite3.connect(database_path)) as other:

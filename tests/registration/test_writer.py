@@ -299,10 +299,15 @@ class TestWhere:
         threads, said = Threads(), list[str]()
         await desk.database.run(lambda raw: raw.set_trace_callback(said.append))
         # One person twice: the second piece of work must see what the first did, on another thread.
-        works = [a_request(desk, email) for email in ("a@x.example", "a@x.example", "b@x.example", "c@x.example")]
-        answers = await together(desk, [threads.noting(work) for work in works])
+        asked = [
+            desk.writer.perform(
+                threads.noting(a_request(desk, email)), None, [Person(name="Noor", email=email)], "ontmoeting"
+            )
+            for email in ("a@x.example", "a@x.example", "b@x.example", "c@x.example")
+        ]
+        answers = await asyncio.gather(*asked)
         await desk.database.run(lambda raw: raw.set_trace_callback(None))
-        assert [status for status, _ in answers] == [200, 409, 200, 200]
+        assert [answer.status for answer in answers] == [200, 409, 200, 200]
         assert threads.seen == [True, False, False, False]
         assert said.count("COMMIT") == 1
         await whole(desk)

@@ -208,7 +208,7 @@ class Sender:
         # After a fault one mail alone tries whether the server takes us again.
         limit = 1 if self._fault else BATCH
         now = self._clock()
-        batch = await self._database.run(lambda raw: store.due(raw, now, limit))
+        batch = await self._database.run(lambda raw: store.due(raw, now, limit), short=True)
         if not batch:
             return 0
         if not self._remembers:

@@ -29,7 +29,8 @@ _STREAMS = (
 _FULL, _NEARLY_FULL = 0.98, 0.8
 _MANY_REQUESTS = 1000
 _ANSWERS_WITHIN, _MORE_ANSWERS_WITHIN = 5.0, 0.3
-_ASKED_OF_THE_BROKER = "$SYS.REQ.SERVER.PING.JSZ"
+_STREAMS_OF_ALL = "$SYS.REQ.SERVER.PING.JSZ"
+_HEALTH_OF_ALL = "$SYS.REQ.SERVER.PING.HEALTHZ"
 
 _WHY: dict[str, tuple[str, str, Section]] = {
     "unreachable": (
@@ -64,7 +65,11 @@ def examine(report: Report, endpoints: Endpoints, days: int) -> None:
                 if identity == "staff":
                     _examine_certificates(report, client, access, days)
                 else:
-                    _examine_servers(report, connection.run(_servers(client)))
+                    question = {"accounts": True, "streams": True, "config": True}
+                    servers = connection.run(_servers(client, _STREAMS_OF_ALL, question))
+                    _examine_servers(report, servers)
+                    if servers:
+                        _examine_stores(report, connection.run(_servers(client, _HEALTH_OF_ALL, {})))
         except Failure as failure:
             code, remedy, section = _WHY.get(failure.kind, _WHY["unreachable"])
             report.add("broker", code, failure.what, failure.remedy if not failure.kind else remedy, section)
@@ -104,12 +109,11 @@ def examine_end(report: Report, part: str, what: str, not_after: str, days: int)
 # Servers and streams --------------------------------------------------------------------------------------------------
 
 
-async def _servers(client: Client) -> list[dict[str, Any]]:
-    """What each server of the broker says of itself and its streams."""
+async def _servers(client: Client, subject: str, question: dict[str, bool]) -> list[dict[str, Any]]:
+    """What each server of the broker says of itself."""
     inbox = client.new_inbox()
     answers = await client.subscribe(inbox)
-    question = {"accounts": True, "streams": True, "config": True}
-    await client.publish(_ASKED_OF_THE_BROKER, json.dumps(question).encode(), reply=inbox)
+    await client.publish(subject, json.dumps(question).encode(), reply=inbox)
     found: list[dict[str, Any]] = []
     patience = _ANSWERS_WITHIN
     while True:
@@ -149,6 +153,20 @@ def _examine_servers(report: Report, servers: list[dict[str, Any]]) -> None:
             streams |= {stream["name"]: stream for stream in account.get("stream_detail") or ()}
     report.checked.append(f"{len(streams)} streams on {len(servers)} server(s)")
     _examine_streams(report, streams)
+
+
+def _examine_stores(report: Report, servers: list[dict[str, Any]]) -> None:
+    for server in servers:
+        error = str((server.get("data") or {}).get("error") or "")
+        if "write error" in error:
+            report.add(
+                f"broker {server['server']['name']}",
+                "broker-store-failed",
+                f"it cannot write its store: {error}.",
+                "Make room on its disk, or mend it, and start the broker again: until then it does not try. Nothing is"
+                " lost: facts wait in the services' databases.",
+                "disk-full",
+            )
 
 
 def _examine_streams(report: Report, streams: dict[str, dict[str, Any]]) -> None:

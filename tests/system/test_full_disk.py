@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from cli.doctor import RUNBOOK
-from deploy.broker import ServerKind
+from deploy.embedded import EmbeddedBroker
 from deploy.local import ServiceCommand
 from tests import warm
 from tests.system.test_doctor import diagnosed
@@ -42,6 +43,14 @@ ON_SMALL_DISKS = tuple(
 )
 
 
+def fill(ballast: Path, leave: int = 0) -> None:
+    """Leave so many bytes on the disk of this file."""
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(ballast, ballast.stat().st_size - leave)
+
+
 class Disks:
     """The disk of each service, seen through its process."""
 
@@ -64,11 +73,7 @@ class Disks:
     def fill(self, *services: str, leave: int = 0) -> None:
         """Leave so many bytes."""
         for service in services:
-            ballast = self._directory(service) / "ballast"
-            with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-                while True:
-                    file.write(bytes(4096))
-            os.truncate(ballast, ballast.stat().st_size - leave)
+            fill(self._directory(service) / "ballast", leave)
 
     def clear(self) -> None:
         """Make room again."""
@@ -80,9 +85,23 @@ class Disks:
         return b"".join(file.read_bytes() for file in self._directory(service).glob("*.db*"))
 
 
+@contextlib.contextmanager
+def small_disk_for_a_broker(store: Path) -> Iterator[None]:
+    """One that outlives the broker's process; it is mounted where everybody sees it, and taken away again."""
+    store.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", store], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", store], check=True)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(server: ServerKind, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with started(tmp_path_factory.mktemp("small"), server, services=ON_SMALL_DISKS) as world:
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    directory = tmp_path_factory.mktemp("small")
+    async with contextlib.AsyncExitStack() as parts:
+        parts.enter_context(small_disk_for_a_broker(directory / "broker" / "store"))
+        world = await parts.enter_async_context(started(directory, EmbeddedBroker, services=ON_SMALL_DISKS))
         await world.staff.register(organisation("bisc"))
         await world.staff.publish(programme("vol", sessions=[session("only", 6)]))
         yield world
@@ -176,4 +195,27 @@ async def test_who_is_erased_when_there_is_hardly_room_is_forgotten_once_there_i
         return "somebody is" if b"noor@people.example" in disks.bytes_of("registration") else ""
 
     await until(remembered)
+    assert disks.unchanged()
+
+
+async def test_facts_that_find_the_brokers_disk_full_wait_and_follow_when_it_was_started_again(world: World) -> None:
+    disks = Disks(world)
+    ballast = world.system.broker.store / "ballast"
+    fill(ballast)
+    # A fact that the last page of no file has room for.
+    await world.staff.publish(programme("large") | {"description": {"nl": "x" * 9000, "en": "x" * 9000}})
+    assert (await world.web.enrol(asked_by("guus"))).certainty == "done"
+    await says(world, "registration", "relays/LOG_REGISTRATION")
+    finding = await diagnosed(world, "broker-store-failed")
+    assert "no space left on device" in finding["what"]
+    assert "start the broker again" in finding["remedy"]
+
+    ballast.unlink()
+    world.system.broker.kill()
+    await until_all_is_well(world)
+
+    async def not_mailed() -> str:
+        return "" if sum(mail.to == "guus@people.example" for mail in world.mails()) == 2 else "Guus has no mails"
+
+    await until(not_mailed)
     assert disks.unchanged()

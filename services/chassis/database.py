@@ -14,7 +14,7 @@ import structlog
 
 from services.chassis.migrating import migrate, scripts_in
 from services.chassis.storage import in_words
-from services.chassis.transactions import end_transaction, in_transaction
+from services.chassis.transactions import in_transaction
 
 _log = structlog.get_logger("chassis.database")
 
@@ -79,19 +79,11 @@ class Database:
             raise
         return database
 
-    async def run(self, function: Callable[[sqlite3.Connection], Result], *, short: bool = False) -> Result:
-        """
-        Execute ``function`` on the database's thread; each statement in it is a transaction of its own.
-
-        Args:
-            short: whether it may run on the event loop's thread if nobody uses the connection. Only for questions: what
-                is written waits for the disk.
-        """
+    async def run(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Execute ``function`` on the database's thread; each statement in it is a transaction of its own."""
         # aiosqlite's public methods hop to the thread once a statement, which costs ten times as much as a whole batch
         # in one hop (docs/performance.md); its own hop is the only door to the thread.
         raw: sqlite3.Connection = self._connection._conn
-        if short and self.idle:
-            return self._watched(raw, function)
 
         def there() -> Result:
             try:
@@ -106,25 +98,13 @@ class Database:
         result: Result = await self._connection._execute(there)  # type: ignore[no-untyped-call]
         return result
 
-    async def transact(self, function: Callable[[sqlite3.Connection], Result], *, short: bool = False) -> Result:
+    async def transact(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
         """
-        Execute ``function`` in one transaction; an error in it undoes all that it did.
+        Execute ``function`` in one transaction on the database's thread; an error in it undoes all that it did.
 
         Whoever is cancelled while waiting does not know whether the transaction was committed.
-
-        Args:
-            short: whether it may run on the event loop's thread, all but its commit: see :meth:`in_turns`.
         """
-        if not short:
-            return await self.run(lambda raw: in_transaction(raw, function))
-
-        def end(raw: sqlite3.Connection, begun: tuple[float, Result] | None) -> Result:
-            if begun is None:
-                return in_transaction(raw, function)
-            since, result = begun
-            return end_transaction(raw, lambda _raw: result, since)
-
-        return await self.in_turns(lambda raw: (monotonic(), function(raw)), end)
+        return await self.run(lambda raw: in_transaction(raw, function))
 
     @property
     def idle(self) -> bool:
@@ -151,22 +131,18 @@ class Database:
         raw = self._begin_here()
         begun = None
         if raw is not None:
+            since = monotonic()
             try:
-                begun = self._watched(raw, here)
+                begun = here(raw)
             except BaseException:
                 if raw.in_transaction:
                     raw.execute("ROLLBACK")
                 raise
+            if monotonic() - since > _TOO_LONG:
+                # A disk that is slow to read from, for instance: the event loop must not stand still again and again.
+                self._away_until = monotonic() + _SECONDS_AWAY
         # Nothing was awaited since BEGIN: whatever else is asked of the thread comes behind the end of this.
         return await self.run(lambda connection: there(connection, begun))
-
-    def _watched(self, raw: sqlite3.Connection, function: Callable[[sqlite3.Connection], Result]) -> Result:
-        since = monotonic()
-        result = function(raw)
-        if monotonic() - since > _TOO_LONG:
-            # A disk that is slow to read from, for instance: the event loop must not stand still again and again.
-            self._away_until = monotonic() + _SECONDS_AWAY
-        return result
 
     def _begin_here(self) -> sqlite3.Connection | None:
         if not self.idle:

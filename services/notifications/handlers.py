@@ -33,9 +33,6 @@ from services.notifications.preview import DoesNotFit, imagined
 from services.notifications.rendering import Renderer
 from services.notifications.writing import NothingToSay, Writer
 
-_FEW_FACTS = 64
-_FEW_MAILS = 256
-
 _log = structlog.get_logger("notifications.handlers")
 
 
@@ -112,9 +109,7 @@ class Planner:
             if messages[0].position <= self._doubt_until:
                 store.doubt(raw, now)
 
-        # Who asks for a place makes a few mails; a programme that is cancelled, or a log that is read anew, makes many.
-        short = not people and len(messages) <= _FEW_FACTS and len(planned) <= _FEW_MAILS
-        await self._database.transact(record, short=short)
+        await self._database.transact(record)
         self._state = state.settled()
         if any(isinstance(data, PersonErased) for data in people):
             self._database.forget_soon()

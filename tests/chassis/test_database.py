@@ -4,14 +4,18 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+from typing import TypeVar
 
 import pytest
 
 from services.chassis.database import Database
 from services.chassis.migrating import BrokenMigrations, DatabaseTooNew
-from services.chassis.transactions import end_transaction
+from services.chassis.transactions import end_transaction, in_transaction
+
+Result = TypeVar("Result")
 
 
 def _tables(raw: sqlite3.Connection) -> set[str]:
@@ -231,16 +235,14 @@ class TestInTurns:
 
         before = asyncio.create_task(database.run(slow))
         await asyncio.sleep(0)
-        short = asyncio.create_task(
-            database.transact(lambda _raw: seen.append(f"here: {_on_the_event_loop()}"), short=True)
-        )
+        short = asyncio.create_task(_in_turns(database, lambda _raw: seen.append(f"here: {_on_the_event_loop()}")))
         await asyncio.sleep(0)
         assert not database.idle
         assert seen == []
         held.set()
         await asyncio.gather(before, short)
         assert seen == ["before", "here: False"]
-        await database.transact(lambda _raw: seen.append(f"here: {_on_the_event_loop()}"), short=True)
+        await _in_turns(database, lambda _raw: seen.append(f"here: {_on_the_event_loop()}"))
         assert seen[-1] == "here: True"
 
     async def test_what_is_asked_for_meanwhile_sees_it_whole(self, database: Database) -> None:
@@ -248,8 +250,8 @@ class TestInTurns:
 
         async def add() -> None:
             for _ in range(20):
-                await database.transact(
-                    lambda raw: [raw.execute("INSERT INTO effects (position) VALUES (1)") for _ in range(2)], short=True
+                await _in_turns(
+                    database, lambda raw: [raw.execute("INSERT INTO effects (position) VALUES (1)") for _ in range(2)]
                 )
 
         async def look() -> set[int]:
@@ -263,12 +265,12 @@ class TestInTurns:
         with contextlib.closing(sqlite3.connect(database.path, isolation_level=None)) as other:
             for _ in range(2):
                 other.execute("BEGIN IMMEDIATE")
-                short = asyncio.create_task(database.transact(_effect, short=True))
+                short = asyncio.create_task(_in_turns(database, _effect))
                 await asyncio.sleep(0)
                 assert not database.idle
                 other.execute("ROLLBACK")
                 assert await short is False
-                assert await database.transact(_effect, short=True) is True
+                assert await _in_turns(database, _effect) is True
 
     async def test_an_error_undoes_what_was_done_and_is_raised(self, database: Database) -> None:
         def fail_half_way(raw: sqlite3.Connection) -> None:
@@ -276,9 +278,9 @@ class TestInTurns:
             raise RuntimeError("half way")
 
         with pytest.raises(RuntimeError, match="half way"):
-            await database.transact(fail_half_way, short=True)
+            await _in_turns(database, fail_half_way)
         assert await database.run(lambda raw: raw.execute("SELECT count(*) FROM effects").fetchone()) == (0,)
-        assert await database.transact(_effect, short=True) is True
+        assert await _in_turns(database, _effect) is True
 
     async def test_a_commit_that_fails_undoes_it_too(self, database: Database) -> None:
         await database.run(lambda raw: raw.execute("CREATE TABLE a (id PRIMARY KEY)"))
@@ -290,42 +292,31 @@ class TestInTurns:
             raw.execute("INSERT INTO b VALUES (1)")
 
         with pytest.raises(sqlite3.IntegrityError):
-            await database.transact(breaks, short=True)
+            await _in_turns(database, breaks)
         assert await database.run(lambda raw: raw.execute("SELECT count(*) FROM effects").fetchone()) == (0,)
-        assert await database.transact(_effect, short=True) is True
+        assert await _in_turns(database, _effect) is True
 
     async def test_who_is_cancelled_meanwhile_leaves_a_whole_transaction(self, database: Database) -> None:
-        short = asyncio.create_task(database.transact(_effect, short=True))
+        short = asyncio.create_task(_in_turns(database, _effect))
         await asyncio.sleep(0)
         short.cancel()
         with pytest.raises(asyncio.CancelledError):
             await short
         assert await database.run(lambda raw: raw.execute("SELECT count(*) FROM effects").fetchone()) == (1,)
-        assert await database.transact(_effect, short=True) is True
+        assert await _in_turns(database, _effect) is True
 
     async def test_after_something_that_took_too_long_the_event_loop_is_spared(
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("services.chassis.database._TOO_LONG", -1.0)
-        assert await database.transact(_effect, short=True) is True
-        assert await database.transact(_effect, short=True) is False
+        assert await _in_turns(database, _effect) is True
+        assert await _in_turns(database, _effect) is False
         monkeypatch.setattr("services.chassis.database.monotonic", lambda: monotonic() + 60)
-        assert await database.transact(_effect, short=True) is True
-
-    async def test_a_short_question_is_answered_at_once_if_nobody_uses_the_connection(self, database: Database) -> None:
-        held = threading.Event()
-        before = asyncio.create_task(database.run(lambda _raw: held.wait(10)))
-        await asyncio.sleep(0)
-        question = asyncio.create_task(database.run(lambda _raw: _on_the_event_loop(), short=True))
-        await asyncio.sleep(0)
-        held.set()
-        assert await question is False
-        await before
-        assert await database.run(lambda _raw: _on_the_event_loop(), short=True) is True
+        assert await _in_turns(database, _effect) is True
 
     async def test_nothing_begins_behind_the_end(self, database_path: Path, migrations: Path) -> None:
         database = await Database.open(database_path, migrations)
-        short = asyncio.create_task(database.transact(_effect, short=True))
+        short = asyncio.create_task(_in_turns(database, _effect))
         await asyncio.sleep(0)
         closing = asyncio.create_task(database.close())
         await asyncio.sleep(0)
@@ -333,9 +324,21 @@ class TestInTurns:
         await asyncio.gather(short, closing)
         assert not database.idle
         with pytest.raises(ValueError, match=r"closed|no active"):
-            await database.transact(_effect, short=True)
+            await _in_turns(database, _effect)
         with contextlib.closing(sqlite3.connect(database_path)) as other:
             assert other.execute("SELECT count(*) FROM effects").fetchone() == (1,)
+
+
+async def _in_turns(database: Database, function: Callable[[sqlite3.Connection], Result]) -> Result:
+    """One function in one transaction: its commit on the database's thread, itself on the event loop's if it may."""
+
+    def end(raw: sqlite3.Connection, begun: tuple[float, Result] | None) -> Result:
+        if begun is None:
+            return in_transaction(raw, function)
+        since, result = begun
+        return end_transaction(raw, lambda _raw: result, since)
+
+    return await database.in_turns(lambda raw: (monotonic(), function(raw)), end)
 
 
 def _on_the_event_loop() -> bool:

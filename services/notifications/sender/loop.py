@@ -208,7 +208,7 @@ class Sender:
         # After a fault one mail alone tries whether the server takes us again.
         limit = 1 if self._fault else BATCH
         now = self._clock()
-        batch = await self._database.run(lambda raw: store.due(raw, now, limit), short=True)
+        batch = await self._database.run(lambda raw: store.due(raw, now, limit))
         if not batch:
             return 0
         if not self._remembers:
@@ -324,7 +324,7 @@ class Sender:
         try:
             written = [each.written for each in batch]
             claimed, told = await self._database.transact(
-                lambda raw: store.begin(raw, written, now, repeatable=self._repeatable), short=True
+                lambda raw: store.begin(raw, written, now, repeatable=self._repeatable)
             )
         finally:
             begun.set()
@@ -397,9 +397,7 @@ class Sender:
 
     async def _settle(self, verdicts: Verdicts) -> None:
         now = self._clock()
-        settled = await self._database.transact(
-            lambda raw: store.settle(raw, verdicts.outcomes, verdicts.news, now), short=True
-        )
+        settled = await self._database.transact(lambda raw: store.settle(raw, verdicts.outcomes, verdicts.news, now))
         for (status, purpose), number in Counter(settled.mails).items():
             _MAILS.labels("postponed" if status == "planned" else status, purpose).inc(number)
         self._appended(settled.told)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -27,6 +29,7 @@ IN_THIS_ORDER = ("reporting", "notifications", "registration")
 """A reader before whom it reads: no copy then knows of a fact that another has not."""
 
 _PATIENCE = 600.0
+_AWAKE_WITHIN = 10.0
 _Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The backup.")]
 
 
@@ -53,28 +56,17 @@ def backup(
 
     What the broker holds is not in it: the services fill its streams from their databases. DIR holds personal data.
     """
-    _prepare(directory)
-    copies: dict[str, DatabaseCopy] = {}
-    with desk.connect() as connection:
-        for service in IN_THIS_ORDER:
-            with desk.output.notes.status(f"Copying the database of {service}…"):
-                copies[service] = _fetch(connection, service, directory / f"{service}.db")
-    _check_together(copies)
-    manifest = {
-        "format": FORMAT,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "services": {
-            service: {
-                "file": f"{service}.db",
-                "size": made.size,
-                "sha256": made.sha256,
-                "schema": made.schema_number,
-                "positions": made.positions,
-            }
-            for service, made in sorted(copies.items())
-        },
-    }
-    _write_secretly(directory / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+    with _prepared(directory):
+        copies: dict[str, DatabaseCopy] = {}
+        with desk.connect() as connection:
+            for service in IN_THIS_ORDER:
+                _wake(connection, service)
+            for service in IN_THIS_ORDER:
+                with desk.output.notes.status(f"Copying the database of {service}…"):
+                    copies[service] = _fetch(connection, service, directory / f"{service}.db")
+        _check_together(copies)
+        manifest = _manifest(copies)
+        _write_secretly(directory / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
     if desk.output.as_json:
         desk.output.json(manifest)
         return
@@ -146,10 +138,7 @@ def restore(
         )
     aside = datetime.now(UTC).strftime("replaced-%Y%m%dT%H%M%SZ")
     for each in there:
-        for beside in sorted(each.parent.glob(f"{each.name}*")):
-            target = each.parent / aside / beside.name
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            beside.rename(target)
+        _move_aside(each, aside)
     for name, home in homes.items():
         _lay_ready(directory, name, home / "restore")
     if desk.output.as_json:
@@ -170,7 +159,27 @@ def restore(
     desk.output.next(f"deelname up --data {data}", "deelname mail list --status uncertain")
 
 
-def _prepare(directory: Path) -> None:
+def _manifest(copies: Mapping[str, DatabaseCopy]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "services": {
+            service: {
+                "file": f"{service}.db",
+                "size": made.size,
+                "sha256": made.sha256,
+                "schema": made.schema_number,
+                "positions": made.positions,
+            }
+            for service, made in sorted(copies.items())
+        },
+    }
+
+
+@contextlib.contextmanager
+def _prepared(directory: Path) -> Iterator[None]:
+    """An empty directory, which is as empty again when no backup comes about: the same command can be repeated."""
+    was_there = directory.is_dir()
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         occupied = next(directory.iterdir(), None)
@@ -178,6 +187,21 @@ def _prepare(directory: Path) -> None:
         raise Failure(f"{directory} cannot be used: {error.strerror}.", "Choose another.", code=USAGE) from None
     if occupied is not None:
         raise Failure(f"{directory} is not empty.", "A backup has a directory of its own.", code=USAGE)
+    try:
+        yield
+    except BaseException:
+        for file in (MANIFEST, *(f"{name}.{end}" for name in IN_THIS_ORDER for end in ("db", "part"))):
+            (directory / file).unlink(missing_ok=True)
+        if not was_there:
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+        raise
+
+
+def _wake(connection: Connection, service: str) -> None:
+    """See that a service answers at all, by what costs it nothing: a large database may take long to be copied."""
+    nothing = DiscardCopy(copy_id=str(uuid.uuid4()))
+    connection.do(service, "database", "discard", nothing, CopyDiscarded, patience=_AWAKE_WITHIN)
 
 
 def _fetch(connection: Connection, service: str, target: Path) -> DatabaseCopy:
@@ -235,9 +259,15 @@ def _read(directory: Path) -> dict[str, Any]:
                 code=USAGE,
             )
         files = {directory / each["file"]: each["sha256"] for each in manifest["services"].values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
         raise Failure(
-            f"{directory} is not a backup: {file} {error}.",
+            f"{directory} is not a backup: {file} cannot be read: {error.strerror}.",
+            "Name a directory that 'deelname backup' has finished.",
+            code=USAGE,
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Failure(
+            f"{directory} is not a backup: {file} is not what 'deelname backup' writes.",
             "Name a directory that 'deelname backup' has finished.",
             code=USAGE,
         ) from None
@@ -256,8 +286,23 @@ def _refuse_running(data: Path) -> None:
     if (data / "endpoints.json").exists():
         raise Failure(
             f"Deelname runs on {data}, or was killed there: {data / 'endpoints.json'} exists.",
-            "Stop it. If it does not run, remove that file.",
+            f"Stop it: 'deelname down --endpoints {data / 'endpoints.json'}'. If that says that nothing runs, remove"
+            " the file.",
         )
+
+
+def _move_aside(path: Path, folder: str) -> None:
+    """A database with what is beside it, or a directory."""
+    for beside in sorted(path.parent.glob(f"{path.name}*")):
+        target = path.parent / folder / beside.name
+        try:
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            beside.rename(target)
+        except OSError as error:
+            raise Failure(
+                f"{beside} cannot be moved into {target.parent}: {error.strerror}.",
+                "Do it by hand, or empty it if it is a volume of its own; then repeat the command.",
+            ) from None
 
 
 def _lay_ready(directory: Path, service: str, folder: Path) -> None:

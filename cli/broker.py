@@ -118,6 +118,8 @@ def configure(
         chosen = {key: value for key, value in chosen.items() if value is not None}
         if monitoring == "off":
             chosen["monitoring_port"] = None
+        elif monitoring is not None and not (chosen["monitoring_host"] and chosen["monitoring_port"].isdecimal()):
+            raise ValueError(f"--monitoring is HOST:PORT, such as 127.0.0.1:8222, or off; not {monitoring!r}")
         if node:
             chosen["nodes"] = tuple(production.Node.parse(text) for text in node)
         elif alone:

@@ -7,7 +7,10 @@ import importlib
 from collections.abc import Iterator
 from types import ModuleType
 
-from cli.failure import REFUSED, USAGE, Failure
+import nats.errors
+from nats.js.errors import APIError
+
+from cli.failure import REFUSED, UNREACHABLE, USAGE, Failure
 
 
 def module(name: str) -> ModuleType:
@@ -36,5 +39,17 @@ def failures() -> Iterator[None]:
     """Say in one line what the deployment could not do."""
     try:
         yield
-    except (ValueError, OSError, RuntimeError) as error:
+    except APIError as error:
+        raise Failure(f"The broker refuses: {error.description or error}.", code=REFUSED) from None
+    except (nats.errors.Error, TimeoutError) as error:
+        raise Failure(
+            f"The broker does not answer: {str(error) or type(error).__name__}.",
+            "Start it, or correct where this tool reaches it: 'deelname broker configure DIR --operations-url URL'."
+            " Then repeat the command.",
+            code=UNREACHABLE,
+        ) from None
+    except OSError as error:
+        named = f"{error.filename} cannot be used: {error.strerror}." if error.filename and error.strerror else ""
+        raise Failure(named or str(error) or type(error).__name__, code=REFUSED) from None
+    except (ValueError, RuntimeError) as error:
         raise Failure(str(error) or type(error).__name__, code=REFUSED) from None

@@ -48,6 +48,7 @@ class Endpoints:
     logs: Path | None = None
     data: Path | None = None
     process: int | None = None
+    partners: tuple[str, ...] = ()
 
     def access(self, identity: str) -> Access:
         """
@@ -113,6 +114,7 @@ def read(path: Path) -> Endpoints:
         http, mail = dict(content.get("http", {})), content.get("mail")
         logs, data = (Path(content[name]) if content.get(name) else None for name in ("logs", "data"))
         process = int(content["process"]) if content.get("process") else None
+        partners = tuple(map(str, content.get("partners") or ()))
     except OSError as error:
         raise Failure(
             f"{path} cannot be read: {error.strerror}.",
@@ -125,7 +127,7 @@ def read(path: Path) -> Endpoints:
             'It must look like {"nats": {"staff": {"url": "nats://…", "inbox_prefix": "_INBOX_staff"}}}.',
             code=USAGE,
         ) from error
-    return Endpoints(str(path), accesses, http, mail, logs, data, process)
+    return Endpoints(str(path), accesses, http, mail, logs, data, process, partners)
 
 
 def _beside(path: Path, named: str | None) -> Path | None:

@@ -7,12 +7,11 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import nats.errors
 import typer
 
 from cli import deployment
 from cli.desk import Desk, command, group
-from cli.failure import UNREACHABLE, Failure
+from cli.failure import REFUSED, Failure
 
 Result = TypeVar("Result")
 
@@ -42,14 +41,14 @@ _HERE = Path("production")
 )
 def add(desk: Desk, name: _Name, *, directory: _Directory = _HERE, public_key: _PublicKey = None) -> None:
     """Let a partner in: its key, its account and streams, one reload of the broker."""
-    partners, place = _modules(directory)
+    partners, place = _modules(desk, directory)
     _hand_over(desk, name, _run(partners.add(place, name, public_key)), "is in", public_key)
 
 
 @command(app, "rotate", examples=["deelname partner rotate biblionet"])
 def rotate(desk: Desk, name: _Name, *, directory: _Directory = _HERE, public_key: _PublicKey = None) -> None:
     """Give a partner a new key; the old one is worth nothing from now on, and who came in with it is cut off."""
-    partners, place = _modules(directory)
+    partners, place = _modules(desk, directory)
     _hand_over(desk, name, _run(partners.rotate(place, name, public_key)), "has a new key", public_key)
 
 
@@ -63,7 +62,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Shut a partner out. Refused while requests of it wait; its answers are kept as long as anybody's."""
-    partners, place = _modules(directory)
+    partners, place = _modules(desk, directory)
     desk.confirm(f"Shut {name} out?", yes)
     _run(partners.remove(place, name, force=force))
     if desk.output.as_json:
@@ -74,7 +73,7 @@ def remove(
 @command(app, "list", examples=["deelname partner list", "deelname partner list --json"])
 def list_(desk: Desk, *, directory: _Directory = _HERE) -> None:
     """Each partner, with the requests and answers of it that wait."""
-    partners, place = _modules(directory)
+    partners, place = _modules(desk, directory)
     found = _run(partners.waiting(place))
     if desk.output.as_json:
         desk.output.json(found)
@@ -98,18 +97,30 @@ def _hand_over(desk: Desk, name: str, folder: Path, what: str, public_key: str |
         desk.output.say(f"Hand over {folder}: the authority and the address. The seed is with {name} alone.")
 
 
-def _modules(directory: Path) -> tuple[Any, Any]:
+def _modules(desk: Desk, directory: Path) -> tuple[Any, Any]:
     partners = deployment.module("deploy.production.partners")
-    return partners, deployment.module("deploy.production.directory").Directory(directory)
+    place = deployment.module("deploy.production.directory").Directory(directory)
+    if not place.description.exists():
+        raise Failure(f"{place.path} holds no deployment.", _instead(desk), code=REFUSED)
+    return partners, place
+
+
+def _instead(desk: Desk) -> str:
+    """What whoever named no deployment may have meant: the system on this machine has its partners from its start."""
+    elsewhere = "Name its directory with --deployment DIR; 'deelname broker configure DIR' writes one."
+    try:
+        endpoints = desk.endpoints
+    except Failure:
+        return elsewhere
+    if endpoints.process is None:
+        return elsewhere
+    start = "".join(f" --partner {name}" for name in endpoints.partners)
+    return (
+        f"The system of {endpoints.origin} was started by 'deelname up', where partners are named at the start:"
+        f" 'deelname up{start} --partner NAME'. Of a deployment: {elsewhere[0].lower()}{elsewhere[1:]}"
+    )
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    try:
-        with deployment.failures():
-            return asyncio.run(work)
-    except (nats.errors.Error, TimeoutError) as error:
-        raise Failure(
-            f"The broker does not answer: {str(error) or type(error).__name__}.",
-            "Nothing was changed that a repetition would not put right.",
-            code=UNREACHABLE,
-        ) from None
+    with deployment.failures():
+        return asyncio.run(work)

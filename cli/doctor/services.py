@@ -87,6 +87,9 @@ def _examine_http(report: Report, service: str, address: str, logs: Path | None,
         status, headers, body, not_after = _get(address, "/health/ready")
         ready = json.loads(body)
         reasons = dict(ready["reasons"])
+    except TimeoutError as error:
+        _silent(report, service, address, str(error) or type(error).__name__)
+        return False
     except (OSError, http.client.HTTPException) as error:
         _not_answering(report, service, address, str(error) or type(error).__name__, logs)
         return False
@@ -121,6 +124,18 @@ def _get(address: str, path: str) -> tuple[int, http.client.HTTPMessage, bytes, 
         return answer.status, answer.msg, answer.read(), str(shown["notAfter"]) if shown else None
     finally:
         connection.close()
+
+
+def _silent(report: Report, service: str, address: str, error: str) -> None:
+    """Somebody there, or a network that lets nothing through: to start another would help against neither."""
+    report.add(
+        service,
+        "service-silent",
+        f"{address} says nothing within {_PATIENCE:g} seconds ({error}).",
+        "See whether the process runs. If it does, kill it: what starts it starts it again, and it may be killed at any"
+        " time. If its machine is not reached from here either, look at the network first.",
+        "a-service-does-not-answer",
+    )
 
 
 def _not_answering(report: Report, service: str, address: str, error: str, logs: Path | None) -> None:

@@ -308,6 +308,13 @@ async def _partner(endpoints: Path, files: list[Path]) -> AsyncIterator[_Partner
 
 def _clear(data: Path) -> None:
     """An empty directory for the demo: what an earlier demo left there goes, what is not a demo's stays."""
+    try:
+        _empty(data)
+    except OSError as error:
+        raise DemoFailed(f"{error.filename or data} cannot be used: {error.strerror}. Choose another --data.") from None
+
+
+def _empty(data: Path) -> None:
     if data.exists() and any(data.iterdir()):
         if not (data / _MARK).is_file():
             raise DemoFailed(f"{data} holds something that no demo put there. Choose another directory with --data.")

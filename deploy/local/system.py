@@ -200,8 +200,14 @@ class LocalSystem:
         self._lock = None
 
     def _take_directory(self) -> None:
-        self.layout.create()
-        lock = self.layout.lock.open("a+", encoding="utf-8")
+        try:
+            self.layout.create()
+            lock = self.layout.lock.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise DidNotStart(
+                f"{error.filename or self.layout.data} cannot be used: {error.strerror}. Choose another directory"
+                " with --data, or have this one be yours."
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -83,7 +83,8 @@ class Deployment(BaseModel):
     operations_url: str = ""
     names: tuple[str, ...] = ()
     encrypted: bool = True
-    server_name: str = "deelname"
+    # nats-server takes no spaces in it.
+    server_name: Annotated[str, Field(pattern=r"^[!-~]+$")] = "deelname"
     host: str = "0.0.0.0"  # noqa: S104 - in production the broker is there for others
     port: Annotated[int, Field(ge=1, le=65535)] = 4222
     monitoring_host: str = "127.0.0.1"
@@ -103,7 +104,7 @@ class Deployment(BaseModel):
         wanted = "tls" if self.encrypted else "nats"
         for url in ",".join((self.url, self.partners_url, self.operations_url)).split(","):
             parts = urlsplit(url)
-            if url and (parts.scheme != wanted or not parts.hostname or parts.username or parts.path):
+            if url and (parts.scheme != wanted or not parts.hostname or parts.username or parts.path or not _port(url)):
                 raise ValueError(f"{url!r} must look like {wanted}://HOST:PORT, without user and path")
         if self.nodes and (len(self.nodes) < 3 or len(self.nodes) % 2 == 0):
             raise ValueError(
@@ -135,9 +136,19 @@ class Deployment(BaseModel):
         return tuple(dict.fromkeys([*called, *(node.host for node in self.nodes), *self.names]))
 
 
+def _port(url: str) -> bool:
+    """Whether the port is one, or is left out."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
 def explain(error: ValidationError) -> str:
     """What is wrong, without what was given where it may be a secret."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc']) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"
+        ": ".join(
+            part for part in (".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")) if part
+        )
         for fault in error.errors(include_url=False, include_input=False)
     )

@@ -95,9 +95,17 @@ class Directory:
         return self.path / "partners" / name
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other commands away while this one changes the directory."""
-        self.path.mkdir(parents=True, exist_ok=True)
+    def locked(self, *, create: bool = False) -> Iterator[None]:
+        """
+        Keep other commands away while this one changes the directory.
+
+        Raises:
+            NotADeployment: there is none, and it is not to be created: a directory named by mistake stays as it is.
+        """
+        if create:
+            self.path.mkdir(parents=True, exist_ok=True)
+        else:
+            self.read()
         descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -132,7 +140,7 @@ class Directory:
             ValueError: a partner's name cannot be one, or a key or a certificate of before cannot be read.
             OSError: a file cannot be written.
         """
-        with self.locked():
+        with self.locked(create=True):
             before = self.read() if self.description.exists() else Deployment()
             if "nodes" in chosen and "url" not in chosen:
                 if not chosen["nodes"]:

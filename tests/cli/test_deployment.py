@@ -100,11 +100,91 @@ def test_what_does_not_prove_who_is_who_is_named(
     assert said in " ".join(told.said.split())
 
 
-def test_a_directory_that_holds_no_deployment_is_named(tmp_path: Path) -> None:
-    for words in (("partner", "list", "--deployment", str(tmp_path)), ("broker", "reload", str(tmp_path))):
-        told = invoke(*words)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("partner", "list", "--deployment"),
+        ("partner", "add", "schoolweb", "--deployment"),
+        ("partner", "rotate", "schoolweb", "--deployment"),
+        ("partner", "remove", "schoolweb", "--yes", "--deployment"),
+        ("broker", "reload"),
+        ("broker", "declare"),
+        ("broker", "streams"),
+    ],
+    ids=" ".join,
+)
+def test_a_directory_that_holds_no_deployment_is_named_and_stays_as_it_is(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    for mistaken in (tmp_path / "there", tmp_path / "not-there"):
+        (tmp_path / "there").mkdir(exist_ok=True)
+        told = invoke(*words, mistaken)
         assert told.code == 1
         assert "deelname broker configure" in told.said
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+def test_who_asks_for_partners_of_a_system_on_one_machine_is_told_where_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    endpoints = tmp_path / "endpoints.json"
+    endpoints.write_text('{"nats": {}, "process": 1, "partners": ["demo", "biblionet"]}')
+    told = invoke("partner", "list", "--endpoints", endpoints)
+    assert told.code == 1
+    assert "'deelname up --partner demo --partner biblionet --partner NAME'" in told.said
+    assert "--deployment DIR" in told.said
+    assert "deelname up" not in invoke("partner", "list").said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("broker", "declare", "--wait", "0"),
+        ("broker", "streams"),
+        ("broker", "streams", "--wait", "1"),
+        ("partner", "list", "--deployment"),
+        ("partner", "add", "schoolweb", "--deployment"),
+    ],
+    ids=" ".join,
+)
+def test_a_broker_that_does_not_run_is_told_in_words(silent: Path, words: tuple[str, ...]) -> None:
+    told = invoke(*words, silent)
+    assert told.code == 3
+    assert "✗ The broker does not answer: " in told.said
+    assert "Start it, or correct where this tool reaches it" in told.said
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A deployment whose broker was never started."""
+    path = tmp_path_factory.mktemp("silent")
+    url = f"nats://localhost:{free_ports(1)}"
+    assert invoke("broker", "configure", path, "--no-encryption", "--url", url, "--partner", "demo").code == 0
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--monitoring", "8222"), "--monitoring is HOST:PORT, such as 127.0.0.1:8222, or off; not '8222'"),
+        (("--monitoring", "localhost:http"), "--monitoring is HOST:PORT"),
+        (("--url", "tls://nats:99999"), "'tls://nats:99999' must look like tls://HOST:PORT"),
+        (("--server-name", "broker of ours"), "server_name: "),
+        (("--replicas", "3"), "✗ 3 replicas need as many servers"),
+    ],
+)
+def test_what_the_broker_would_not_start_with_is_refused(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    told = invoke("broker", "configure", tmp_path / "production", *words)
+    assert told.code == 1
+    assert said in told.said
+
+
+def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told = invoke("broker", "configure", tmp_path / "file" / "production")
+    assert told.code == 1
+    assert f"✗ {tmp_path}/file/production cannot be used: Not a directory." in told.said
 
 
 def test_what_was_written_can_be_had_as_json_without_a_secret(production: Path) -> None:

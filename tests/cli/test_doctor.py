@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Deelname
+from tests.ports import free_ports
 from tests.tool import invoke
 
 
@@ -14,6 +18,21 @@ def test_a_clock_that_was_set_is_something_to_look_at_and_nothing_wrong(deelname
     assert "goes by another time than the real one: 2023-02-06" in outcome.said
     assert "docs/operations.md#clocks" in outcome.said
     assert "Nothing is wrong" in outcome.said
+
+
+def test_a_service_that_says_nothing_is_told_from_one_that_is_not_there(
+    deelname: Deelname, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.doctor.services._PATIENCE", 0.2)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        silent = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        nobody = f"http://127.0.0.1:{free_ports(1)}"
+        outcome = deelname("doctor", "--http", f"reporting={silent}", "--http", f"notifications={nobody}", "--json")
+    found = {finding["part"]: finding for finding in outcome.json["findings"] if finding["wrong"]}
+    assert (found["reporting"]["code"], found["notifications"]["code"]) == ("service-silent", "service-not-answering")
+    assert "kill it" in found["reporting"]["remedy"]
 
 
 def test_an_address_of_no_service_is_wrong_usage(deelname: Deelname) -> None:

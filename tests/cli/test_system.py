@@ -33,6 +33,15 @@ def test_without_the_deployment_it_says_what_to_install(command: str, monkeypatc
     assert "pip install deelname-deploy" in told.said
 
 
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_directory_that_cannot_be_made_is_named(command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told = invoke(command, "--data", tmp_path / "file" / "data", "--port-base", free_ports(5))
+    assert told.code == 1
+    assert f"✗ {tmp_path}/file/data" in told.said
+    assert "cannot be used: Not a directory. Choose another" in told.said
+
+
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     base = free_ports(5)
     with socket.socket() as taken:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,14 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 _CLOSED_WITHIN = 0.5
+
+
+def _worth_telling(record: logging.LogRecord) -> bool:
+    """All but what asyncio says of each TLS connection of nats-py that ends: it means nothing to who types commands."""
+    return "eof_received()" not in record.getMessage()
+
+
+logging.getLogger("asyncio").addFilter(_worth_telling)
 
 
 class NotEncrypted(NatsError):  # noqa: N818 - it reads as what is wrong

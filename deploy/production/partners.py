@@ -24,7 +24,7 @@ from deploy.identities import TOPOLOGY, TOPOLOGY_PARTNERS, access
 from deploy.production.deployment import Deployment
 from deploy.production.directory import Directory
 from deploy.production.keys import make_seed
-from deploy.production.reload import NotReloaded, reload
+from deploy.production.reload import NotReloaded, in_force, reload
 from deploy.topology import connect, declare_partners
 
 DRAINED_WITHIN = 15.0
@@ -33,6 +33,10 @@ DRAINED_WITHIN = 15.0
 
 class PartnerError(ValueError):
     """What was asked cannot be done with this partner; the message says why and what to do."""
+
+
+class NotInForce(PartnerError):  # noqa: N818 - it reads as what is wrong
+    """What was asked is written, and servers of the broker read other files; the message says which, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ async def add(directory: Directory, name: str, public_key: str | None = None) ->
         PartnerError: there is one of this name already.
         InvalidPartner, InvalidCredential: the name or the key cannot be one.
         NotReloaded: the broker did not take the new configuration; what is written is what was before.
+        NotInForce: it reads other files than those that were written; they have to be copied there.
         nats.errors.Error: the broker does not answer.
     """
     with directory.locked():
@@ -69,6 +74,8 @@ async def add(directory: Directory, name: str, public_key: str | None = None) ->
             async with _partners_account(directory, before) as connection:
                 await declare_partners(connection, after.partners, replicas=after.copies)
             await _put_into_force(directory, before, after)
+        except NotInForce:
+            raise
         except BaseException:
             shutil.rmtree(directory.partner(name), ignore_errors=True)
             raise
@@ -82,6 +89,7 @@ async def rotate(directory: Directory, name: str, public_key: str | None = None)
     Raises:
         PartnerError: there is no such partner.
         NotReloaded: the broker did not take the new configuration; the old key is still good.
+        NotInForce: it is still good, until the files that were written are copied to where the broker reads them.
     """
     with directory.locked():
         before = directory.read()
@@ -94,6 +102,8 @@ async def rotate(directory: Directory, name: str, public_key: str | None = None)
             await _put_into_force(
                 directory, before, before.model_copy(update={"keys": {**before.keys, name: key.value}})
             )
+        except NotInForce:
+            raise
         except BaseException:
             seed.unlink(missing_ok=True)
             if kept is not None:
@@ -116,6 +126,8 @@ async def remove(directory: Directory, name: str, *, force: bool = False) -> Non
     Raises:
         PartnerError: there is no such partner, or requests of it wait.
         NotReloaded: the broker did not take the new configuration; the partner is still in.
+        NotInForce: it is still in, until the files that were written are copied to where the broker reads them; then
+            this is to be repeated.
     """
     with directory.locked():
         before = directory.read()
@@ -133,7 +145,7 @@ async def remove(directory: Directory, name: str, *, force: bool = False) -> Non
                 partners = tuple(other for other in before.partners if other != name)
                 after = before.model_copy(update={"partners": partners, "keys": keys})
                 await _put_into_force(directory, before, after)
-                shutil.rmtree(directory.partner(name), ignore_errors=True)
+            shutil.rmtree(directory.partner(name), ignore_errors=True)
             if not force and not await _drained(connection, stream):
                 raise PartnerError(
                     f"{name} is shut out, and requests that came in just before still wait for registration:"
@@ -168,13 +180,31 @@ def _new_key(directory: Directory, name: str, public_key: str | None) -> PublicK
 
 
 async def _put_into_force(directory: Directory, before: Deployment, after: Deployment) -> None:
-    """Write, reload; and write back what was there if the broker does not want it."""
+    """
+    Write, reload; and write back what was there if the broker does not want it.
+
+    A server takes a reload for done also where it reads a copy of the files: on another machine, in a volume.
+
+    Raises:
+        NotReloaded: a server refused what was written, or could not be asked.
+        NotInForce: a server has the configuration that it had, and what was written differs from it.
+    """
+    accounts = directory.broker / "accounts.conf"
+    read, had = accounts.read_bytes(), await in_force(directory, before)
     directory.write(after)
     try:
         await reload(directory, after)
     except NotReloaded:
         directory.write(before)
         raise
+    if accounts.read_bytes() == read:
+        return
+    has = await in_force(directory, after)
+    if left := sorted(name for name, digest in has.items() if digest == had.get(name)):
+        raise NotInForce(
+            f"written, and not in force yet: {', '.join(left)} went on with what it had, for it reads other files."
+            f" Copy {accounts} to where it does, then 'deelname broker reload {directory.path}'"
+        )
 
 
 @asynccontextmanager

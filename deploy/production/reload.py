@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from deploy.identities import OPERATOR, access
+from deploy.identities import MONITOR, OPERATOR, access
 from deploy.production.deployment import Deployment
 from deploy.production.directory import Directory
 from deploy.topology import connect
@@ -33,45 +35,66 @@ async def reload(directory: Directory, deployment: Deployment) -> tuple[str, ...
     Raises:
         NotReloaded: a server refused what is written; it goes on with what it had.
     """
-    url = deployment.operations_url or deployment.url
-    try:
-        connection = await connect(
-            url,
-            access(()).identity(OPERATOR).inbox_prefix,
-            seed=directory.seed(OPERATOR),
-            authority=directory.authority if deployment.encrypted else None,
-        )
-    except (NatsError, OSError) as error:
-        raise NotReloaded(f"no broker at {url} lets the operator in: {error or type(error).__name__}") from error
-    try:
-        servers = await _servers(connection)
+    async with _connected(directory, deployment, OPERATOR) as connection:
+        told = await _ask_all(connection, "$SYS.REQ.SERVER.PING")
+        if not told:
+            raise NotReloaded("no server of the broker answers the operator")
+        servers = {answer["server"]["id"]: answer["server"]["name"] for answer in told}
         for _ in range(2):
             for identifier, name in servers.items():
                 await _reload_one(connection, identifier, name)
         return tuple(sorted(servers.values()))
+
+
+async def in_force(directory: Directory, deployment: Deployment) -> dict[str, str]:
+    """
+    The digest of the configuration that each server has, included files and all; a server too old to say is left out.
+
+    Raises:
+        NotReloaded: no server lets the monitor in.
+    """
+    async with _connected(directory, deployment, MONITOR) as connection:
+        told = await _ask_all(connection, "$SYS.REQ.SERVER.PING.VARZ")
+    digests = {answer["server"]["name"]: (answer.get("data") or {}).get("config_digest") for answer in told}
+    return {name: str(digest) for name, digest in digests.items() if digest}
+
+
+@asynccontextmanager
+async def _connected(directory: Directory, deployment: Deployment, identity: str) -> AsyncIterator[Client]:
+    url = deployment.operations_url or deployment.url
+    try:
+        connection = await connect(
+            url,
+            access(()).identity(identity).inbox_prefix,
+            seed=directory.seed(identity),
+            authority=directory.authority if deployment.encrypted else None,
+        )
+    except (NatsError, OSError) as error:
+        raise NotReloaded(f"no broker at {url} lets the {identity} in: {error or type(error).__name__}") from error
+    try:
+        yield connection
     finally:
         await connection.close()
 
 
-async def _servers(connection: Client) -> dict[str, str]:
+async def _ask_all(connection: Client, subject: str) -> list[dict[str, Any]]:
+    """What every server of the broker answers."""
     answers: asyncio.Queue[Msg] = asyncio.Queue()
     inbox = connection.new_inbox()
     subscription = await connection.subscribe(inbox, cb=answers.put)
-    await connection.publish("$SYS.REQ.SERVER.PING", b"", reply=inbox)
-    servers: dict[str, str] = {}
+    await connection.publish(subject, b"", reply=inbox)
+    told: list[dict[str, Any]] = []
     patience = _PATIENCE
     while True:
         try:
-            answer = await asyncio.wait_for(answers.get(), patience)
+            async with asyncio.timeout(patience):
+                answer = await answers.get()
         except TimeoutError:
             break
-        server: dict[str, Any] = json.loads(answer.data)["server"]
-        servers[server["id"]] = server["name"]
+        told.append(json.loads(answer.data))
         patience = _QUIET
     await subscription.unsubscribe()
-    if not servers:
-        raise NotReloaded("no server of the broker answers the operator")
-    return servers
+    return told
 
 
 async def _reload_one(connection: Client, identifier: str, name: str) -> None:

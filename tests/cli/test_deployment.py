@@ -67,7 +67,7 @@ def test_a_partner_is_let_in_given_a_new_key_listed_and_shut_out(production: Pat
 
 def test_the_broker_reads_its_configuration_again(production: Path) -> None:
     told = invoke("broker", "reload", str(production))
-    assert (told.code, "Reloaded: deelname" in told.out) == (0, True)
+    assert (told.code, "Reloaded: deelname" in told.out, told.err) == (0, True, "")
 
 
 def test_the_tool_speaks_tls_as_staff_and_finds_no_service(production: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ from deploy.embedded import EmbeddedBroker
 from deploy.identities import TOPOLOGY_PARTNERS
 from deploy.production import partners
 from deploy.production.directory import Directory
-from deploy.production.partners import PartnerError
+from deploy.production.partners import NotInForce, PartnerError
 from deploy.production.reload import NotReloaded, reload
 from deploy.streams import outcomes_per_subject
 from deploy.topology import declare_at
@@ -198,6 +199,34 @@ async def test_what_the_broker_refuses_is_taken_back(production: Directory) -> N
     for path in (key, kept):
         path.write_text(whole)
     assert await reload(production, before) == ("deelname",)
+
+
+async def test_a_broker_that_reads_a_copy_of_the_files_is_not_said_to_have_changed(
+    production: Directory, tmp_path: Path
+) -> None:
+    """As on three machines: nobody may be told that an old key is worth nothing while it is."""
+    written = Directory(shutil.copytree(production.path, tmp_path / "elsewhere"))
+    for change in (
+        partners.add(written, "newcomer"),
+        partners.rotate(written, "demo"),
+        partners.remove(written, "school-x"),
+    ):
+        with pytest.raises(NotInForce, match=r"deelname went on with what it had.* 'deelname broker reload "):
+            await change
+    async with connected(production, "school-x", production.partner("school-x")):
+        pass
+
+    shutil.copyfile(written.broker / "accounts.conf", production.broker / "accounts.conf")
+    await reload(written, written.read())
+
+    for name in ("newcomer", "demo"):
+        async with connected(written, name, written.partner(name)):
+            pass
+    with pytest.raises(NatsError):
+        async with connected(production, "school-x", production.partner("school-x")):
+            pass
+    await partners.remove(written, "school-x")
+    assert written.read().partners == ("demo", "newcomer")
 
 
 async def test_two_of_one_name_and_impossible_names_are_refused(production: Directory) -> None:

@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from faststream.nats import NatsBroker
+from nats.errors import Error as NatsError
 
 from services.chassis.intake import finish_taking_in
 
@@ -109,6 +110,12 @@ def periodic(every: float, work: Callable[[], Awaitable[object]]) -> Endless:
         while True:
             try:
                 await work()
+            except (NatsError, TimeoutError) as error:
+                _log.warning(
+                    "periodic work waits for the broker",
+                    work=getattr(work, "__qualname__", repr(work)),
+                    reason=str(error) or type(error).__name__,
+                )
             except Exception:
                 _log.exception("periodic work failed", work=getattr(work, "__qualname__", repr(work)))
             await asyncio.sleep(every)

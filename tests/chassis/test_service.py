@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from faststream.nats import NatsBroker
+from nats.errors import ConnectionClosedError
+from nats.errors import TimeoutError as NatsTimeout
+from structlog.testing import capture_logs
 
 from deploy.embedded import free_port
 from services.chassis.broker import connect
@@ -178,6 +181,25 @@ async def test_periodic_work_goes_on_after_a_failure() -> None:
     async with asyncio.timeout(5):
         await run(None, tasks={"work": periodic(0.01, work)}, stop=stop)
     assert times >= 3
+
+
+@pytest.mark.parametrize("error", [NatsTimeout(), TimeoutError(), ConnectionClosedError()], ids=["nats", "own", "gone"])
+async def test_periodic_work_that_the_broker_does_not_answer_is_no_fault_of_ours(
+    error: Exception,
+) -> None:
+    stop = asyncio.Event()
+
+    async def work() -> None:
+        stop.set()
+        raise error
+
+    with capture_logs() as told:
+        async with asyncio.timeout(5):
+            await run(None, tasks={"work": periodic(3600, work)}, stop=stop)
+    (line,) = (line for line in told if "periodic" in line["event"])
+    assert (line["log_level"], line["event"]) == ("warning", "periodic work waits for the broker")
+    assert "exc_info" not in line
+    assert line["reason"]
 
 
 def test_signals_are_ours_again_after_a_run() -> None:

@@ -7,11 +7,18 @@ import stat
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from cli.endpoints import read
 from deploy.containers import BrokerDoesNotListen, configure, declare
 from deploy.demo.samples import samples
 from deploy.embedded import free_port
+from deploy.production.directory import Directory
+from services.chassis.settings import CommonSettings
+from services.notifications.settings import Settings as NotificationsSettings
+from services.registration.settings import Settings as RegistrationSettings
+from services.reporting.settings import Settings as ReportingSettings
+from tests.workspace.members import ROOT
 
 ENVIRONMENT = {"DEELNAME_PARTNERS": "demo, school", "DEELNAME_PARTNERS_URL": "tls://broker.example:4222"}
 
@@ -21,6 +28,32 @@ def handed(tmp_path: Path) -> Path:
     (tmp_path / "handed" / "clock").mkdir(parents=True)
     configure(tmp_path / "deployment", tmp_path / "handed", ENVIRONMENT)
     return tmp_path / "handed"
+
+
+SETTINGS: dict[str, type[CommonSettings]] = {
+    "registration": RegistrationSettings,
+    "notifications": NotificationsSettings,
+    "reporting": ReportingSettings,
+}
+OF_THE_IMAGE = {"data", "http_host", "http_port", "nats_name", "partners_nats_name"}
+BY_SEED_INSTEAD = {"nats_user", "nats_password", "partners_nats_user", "partners_nats_password"}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_whatever_the_runbook_has_an_operator_set_can_be_set_through_compose(name: str) -> None:
+    """A variable that the file does not pass on changes nothing, and nobody is told."""
+    compose = YAML(typ="safe", pure=True).load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    passed_on = {key for key in compose["services"][name]["environment"] if key.startswith("DEELNAME_")}
+    known = {f"DEELNAME_{field.upper()}" for field in set(SETTINGS[name].model_fields) - OF_THE_IMAGE - BY_SEED_INSTEAD}
+    assert passed_on == known
+
+
+def test_what_a_partner_command_writes_is_what_the_broker_of_compose_reads() -> None:
+    compose = YAML(typ="safe", pure=True).load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    operator = compose["operator"]
+    deployment = Directory(Path(operator["environment"]["DEELNAME_DEPLOYMENT"]))
+    volume = next(each.split(":")[0] for each in operator["volumes"] if each.endswith(f":{deployment.broker}"))
+    assert any(each.split(":")[0] == volume and each.endswith(":ro") for each in compose["nats"]["volumes"])
 
 
 def files(folder: Path) -> set[str]:

@@ -244,3 +244,11 @@ def test_an_image_is_one_that_the_dockerfile_makes(name: str) -> None:
 
 def dockerfile() -> str:
     return (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_the_page_names_settings_that_there_are() -> None:
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    of_the_job = {"DEELNAME_REPLICAS", "DEELNAME_PARTNERS"}
+    known = {f"DEELNAME_{field.upper()}" for settings in SETTINGS.values() for field in settings.model_fields}
+    named = set(re.findall(r"`(DEELNAME_[A-Z_]+)`", page))
+    assert of_the_job < named <= known | of_the_job

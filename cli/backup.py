@@ -18,6 +18,7 @@ import typer
 
 from cli.connection import Connection
 from cli.desk import Desk, command
+from cli.endpoints import held
 from cli.failure import REFUSED, USAGE, Failure
 from contracts.commands import CopyDatabase, CopyDiscarded, DatabaseCopy, DiscardCopy
 from contracts.queries import CopyPiece, CopyQuestion
@@ -283,11 +284,11 @@ def _read(directory: Path) -> dict[str, Any]:
 
 
 def _refuse_running(data: Path) -> None:
-    if (data / "endpoints.json").exists():
+    lock = data / "lock"
+    if held(lock) or ((data / "endpoints.json").exists() and not lock.exists()):
         raise Failure(
-            f"Deelname runs on {data}, or was killed there: {data / 'endpoints.json'} exists.",
-            f"Stop it: 'deelname down --endpoints {data / 'endpoints.json'}'. If that says that nothing runs, remove"
-            " the file.",
+            f"Deelname runs on {data}.",
+            f"Stop it: deelname down --endpoints {data / 'endpoints.json'}",
         )
 
 

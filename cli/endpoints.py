@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -50,6 +51,14 @@ class Endpoints:
     process: int | None = None
     partners: tuple[str, ...] = ()
 
+    @property
+    def abandoned(self) -> bool:
+        """Whether 'deelname up' wrote them and was killed since: it takes them away when it ends by itself."""
+        if self.process is None or self.data is None:
+            return False
+        lock = self.data / "lock"
+        return lock.exists() and not held(lock)
+
     def access(self, identity: str) -> Access:
         """
         How to connect as this identity.
@@ -66,6 +75,18 @@ class Endpoints:
                 f"Choose one of these with --as: {known}.",
                 code=USAGE,
             ) from None
+
+
+def held(lock: Path) -> bool:
+    """Whether somebody runs the system whose directory holds this lock."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def find(chosen: Path | None, identity: str) -> Endpoints:

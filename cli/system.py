@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import time
@@ -13,6 +12,7 @@ import typer
 
 from cli import deployment
 from cli.desk import Desk, command
+from cli.endpoints import held
 from cli.failure import REFUSED, USAGE, Failure
 
 PanelName = "The system on this machine"
@@ -96,12 +96,12 @@ def down(
             code=USAGE,
         )
     lock = endpoints.data / "lock"
-    if not _held(lock):
+    if not held(lock):
         raise Failure(f"Nothing runs on {endpoints.data}.", "", code=REFUSED)
     # Whoever holds the lock wrote the endpoints: the process is still that one, and no stranger's.
     os.kill(endpoints.process, signal.SIGTERM)
     deadline = time.monotonic() + patience
-    while _held(lock):
+    while held(lock):
         if time.monotonic() > deadline:
             raise Failure(
                 f"It has not ended within {patience:g} seconds.", f"Look into {endpoints.data / 'logs'}.", code=REFUSED
@@ -110,18 +110,6 @@ def down(
     if desk.output.as_json:
         desk.output.json({"stopped": str(endpoints.data)})
     desk.output.say("Deelname has ended.", "bold green")
-
-
-def _held(lock: Path) -> bool:
-    """Whether somebody runs the system on this directory."""
-    try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def demo(

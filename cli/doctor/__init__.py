@@ -81,6 +81,16 @@ def examine(
 ) -> Report:
     """Look at everything once."""
     report = Report()
+    if endpoints.abandoned:
+        # What else is wrong follows from it.
+        report.add(
+            "deelname up",
+            "system-not-running",
+            f"the one that wrote {endpoints.origin} was killed, and everything ended with it.",
+            f"Start it again: deelname up --data {endpoints.data}, with the options that it had. Nothing is lost.",
+            "a-service-does-not-answer",
+        )
+        return report
     brokers.examine(report, endpoints, days)
     services.examine(report, endpoints, addresses, free=free, days=days)
     return report

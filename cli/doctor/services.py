@@ -53,6 +53,9 @@ _REASONS: dict[str, tuple[str, str, Section]] = {
 }
 _DIVERGED = ("the stream is at", "facts the stream holds", "the stream has lost", "of the stream is not the fact")
 
+_DAMAGED = ("file is not a database", "database disk image is malformed", "DamagedDatabase")
+"""SQLite's words, and ours for what its check of a whole file finds."""
+
 _ASKED: dict[str, tuple[str, str, BaseModel, type[BaseModel]]] = {
     "registration": ("log", "read", LogQuestion(limit=1), LogPiece),
     "notifications": ("mail", "list", MailsQuestion(limit=1), MailList),
@@ -156,6 +159,17 @@ def _not_answering(report: Report, service: str, address: str, error: str, logs:
             f"it does not start, because the broker was told otherwise: {last.removeprefix('NotAContinuation: ')}",
             "Decide which of the two holds, as the runbook says. Nothing is lost as long as neither is changed.",
             "a-relay-does-not-follow",
+        )
+        return
+    if last and any(words in last for words in _DAMAGED):
+        report.add(
+            service,
+            "database-damaged",
+            f"it does not start, because its database is damaged: {last}.",
+            "Delete it and start the service: it counts everything again."
+            if service == "reporting"
+            else "Restore the newest backup; what came after it is read back from the broker. Keep the damaged file.",
+            "database-lost",
         )
         return
     said = f" The last that its log says is: {last}." if last else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 from pathlib import Path
@@ -79,11 +80,14 @@ def test_what_cannot_be_moved_aside_is_named(tmp_path: Path, monkeypatch: pytest
     assert "Device or resource busy. Do it by hand" in told.said
 
 
-def test_who_restores_under_a_running_system_is_told_how_to_end_it(tmp_path: Path) -> None:
+def test_who_restores_under_a_running_system_is_told_how_to_end_it_and_not_where_it_was_killed(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "endpoints.json").write_text("{}")
     (tmp_path / "manifest.json").write_text('{"format": 1, "services": {}}')
-    told = invoke("restore", tmp_path, "--data", data)
+    with (data / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        told = invoke("restore", tmp_path, "--data", data)
     assert told.code == 1
-    assert f"'deelname down --endpoints {data}/endpoints.json'" in told.said
+    assert f"deelname down --endpoints {data}/endpoints.json" in told.said
+    assert invoke("restore", tmp_path, "--data", data).code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
@@ -33,6 +34,34 @@ def test_a_service_that_says_nothing_is_told_from_one_that_is_not_there(
     found = {finding["part"]: finding for finding in outcome.json["findings"] if finding["wrong"]}
     assert (found["reporting"]["code"], found["notifications"]["code"]) == ("service-silent", "service-not-answering")
     assert "kill it" in found["reporting"]["remedy"]
+
+
+def test_a_system_that_was_killed_is_one_finding_with_how_to_start_it(tmp_path: Path) -> None:
+    endpoints = tmp_path / "endpoints.json"
+    endpoints.write_text(f'{{"nats": {{}}, "data": "{tmp_path}", "process": 1}}')
+    (tmp_path / "lock").write_text("1")
+    outcome = invoke("doctor", "--endpoints", endpoints, "--json")
+    assert outcome.code == 1
+    (finding,) = outcome.json["findings"]
+    assert finding["code"] == "system-not-running"
+    assert f"deelname up --data {tmp_path}" in finding["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("service", "remedy"), [("reporting", "Delete it"), ("registration", "Restore the newest backup")]
+)
+@pytest.mark.parametrize("error", ["file is not a database", "database disk image is malformed"])
+def test_a_database_that_is_damaged_is_said_with_what_cures_it(
+    tmp_path: Path, service: str, remedy: str, error: str
+) -> None:
+    last = {"level": "critical", "exception": [{"exc_type": "DatabaseError", "exc_value": error}]}
+    (tmp_path / f"{service}.log").write_text(json.dumps(last) + "\n")
+    endpoints = tmp_path / "endpoints.json"
+    nobody = f"http://127.0.0.1:{free_ports(1)}"
+    endpoints.write_text(json.dumps({"nats": {}, "logs": str(tmp_path), "http": {service: nobody}}))
+    (finding,) = invoke("doctor", "--endpoints", endpoints, "--json").json["findings"]
+    assert (finding["part"], finding["code"], finding["section"]) == (service, "database-damaged", "database-lost")
+    assert finding["remedy"].startswith(remedy)
 
 
 def test_an_address_of_no_service_is_wrong_usage(deelname: Deelname) -> None:

@@ -16,6 +16,9 @@ USUAL_PLACES = (Path("data/endpoints.json"), Path("demo-data/endpoints.json"))
 """Where ``deelname up`` and ``deelname demo`` leave their endpoints, seen from where they were started."""
 
 
+_SCHEMES = ("nats", "tls", "ws", "wss")
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """
@@ -30,6 +33,11 @@ class Access:
     inbox_prefix: str
     seed: Path | None = None
     authority: Path | None = None
+
+    def __post_init__(self) -> None:
+        # What stands there may hold a password, and is not repeated.
+        if not isinstance(self.inbox_prefix, str) or not all(map(_is_address, str(self.url).split(","))):
+            raise ValueError(f"'{self.identity}' has no address like nats://HOST:PORT or tls://HOST:PORT")
 
     @property
     def address(self) -> str:
@@ -151,12 +159,24 @@ def read(path: Path) -> Endpoints:
     return Endpoints(str(path), accesses, http, mail, logs, data, process, partners)
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _beside(path: Path, named: str | None) -> Path | None:
     """A file that the endpoints name, seen from where they are."""
     return path.parent / named if named else None
 
 
 def _from_url(url: str, identity: str) -> Endpoints:
+    if not all(map(_is_address, url.split(","))):
+        raise Failure(
+            "DEELNAME_NATS_URL is no address of a broker.", "Write it as nats://USER:PASSWORD@HOST:PORT.", code=USAGE
+        )
     user = unquote(urlsplit(url).username or "") or identity
     name = os.environ.get("DEELNAME_NATS_NAME", user)
     seed, authority = os.environ.get("DEELNAME_NATS_NKEY_SEED_FILE"), os.environ.get("DEELNAME_NATS_CA_FILE")

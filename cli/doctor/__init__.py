@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -100,7 +101,7 @@ def _named(given: list[str] | tuple[str, ...]) -> dict[str, str]:
     named = {}
     for each in given:
         service, _, url = each.partition("=")
-        if service not in services.SERVICES or not url.startswith(("http://", "https://")):
+        if service not in services.SERVICES or not _is_address(url):
             raise Failure(
                 f"'{each}' names no service's address.",
                 "Write SERVICE=URL, such as registration=https://deelname.example.org.",
@@ -108,6 +109,14 @@ def _named(given: list[str] | tuple[str, ...]) -> dict[str, str]:
             )
         named[service] = url.rstrip("/")
     return named
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _show(desk: Desk, report: Report) -> None:

@@ -64,8 +64,17 @@ def test_a_database_that_is_damaged_is_said_with_what_cures_it(
     assert finding["remedy"].startswith(remedy)
 
 
-def test_an_address_of_no_service_is_wrong_usage(deelname: Deelname) -> None:
-    outcome = deelname("doctor", "--http", "reception=http://127.0.0.1:1")
+@pytest.mark.parametrize(
+    "address",
+    [
+        "reception=http://127.0.0.1:1",
+        "registration=127.0.0.1:1",
+        "registration=http://a:99999",
+        "registration=http://[a",
+    ],
+)
+def test_an_address_of_no_service_is_wrong_usage(deelname: Deelname, address: str) -> None:
+    outcome = deelname("doctor", "--http", address)
     assert outcome.code == 2
     assert "registration=https://" in outcome.said
 

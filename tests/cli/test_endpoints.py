@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.endpoints import find
+from cli.failure import Failure
 from tests.cli.conftest import Deelname
 from tests.conftest import Broker
 from tests.ports import free_ports
@@ -107,3 +108,23 @@ def test_a_partner_may_not_do_what_staff_do(deelname: Deelname) -> None:
     told = deelname("programme", "list", "--as", "demo")
     assert told.code in {1, 3}
     assert "ask.registration.programme.list" in told.said
+
+
+@pytest.mark.parametrize(
+    "url", ["nats://me:secret@localhost:abc", "localhost:4222", "http://me:secret@localhost:1", ""]
+)
+@pytest.mark.parametrize("words", [("token", "list"), ("doctor",)], ids=" ".join)
+def test_an_address_that_is_none_is_told_without_the_password_in_it(
+    tmp_path: Path, words: tuple[str, ...], url: str
+) -> None:
+    told = invoke(*words, "--endpoints", write(tmp_path / "endpoints.json", url))
+    assert told.code == 2
+    assert "'staff' has no address like nats://HOST:PORT" in told.said
+    assert "secret" not in told.said
+
+
+def test_the_environment_s_address_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEELNAME_NATS_URL", "nats://me:secret@localhost:abc")
+    with pytest.raises(Failure, match="DEELNAME_NATS_URL is no address") as told:
+        find(None, "staff")
+    assert "secret" not in str(told.value)

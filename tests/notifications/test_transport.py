@@ -59,7 +59,9 @@ class Server:
 
     @property
     def _lines(self) -> list[str]:
-        return self._mails.read_text(encoding="ascii").splitlines() if self._mails.exists() else []
+        written = self._mails.read_text(encoding="ascii") if self._mails.exists() else ""
+        # The server may be in the middle of a line.
+        return written[: written.rfind("\n") + 1].splitlines()
 
     @property
     def taken(self) -> list[dict[str, Any]]:

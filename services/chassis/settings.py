@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, TypedDict, TypeVar
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import structlog
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from services.chassis import journal
 from services.chassis.access import Caller, Gate, Proxy
 from services.chassis.guard import Guard
 
@@ -38,6 +41,8 @@ class CommonSettings(BaseSettings):
         env_prefix="DEELNAME_",
         frozen=True,
         extra="ignore",
+        # A complaint about one that is missing would show all others, passwords among them.
+        hide_input_in_errors=True,
         env_ignore_empty=True,
         secrets_dir=SECRETS if SECRETS.is_dir() else None,
     )
@@ -101,3 +106,22 @@ class CommonSettings(BaseSettings):
             nkey_seed_file=self.nats_nkey_seed_file,
             ca_file=self.nats_ca_file,
         )
+
+
+Kind = TypeVar("Kind", bound=CommonSettings)
+
+
+def read(kind: type[Kind], service: str) -> Kind:
+    """The settings; where they cannot work a line of the log says which and why, and the process ends with 1."""
+    try:
+        return kind()
+    except ValidationError as error:
+        faults = [
+            f"{'_'.join(('DEELNAME', *map(str, fault['loc']))).upper()}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+    except SettingsError as error:
+        faults = [str(error)]
+    journal.configure(service=service)
+    structlog.get_logger("chassis.settings").critical(f"the settings cannot work: {'; '.join(faults)}")
+    sys.exit(1)

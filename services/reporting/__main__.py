@@ -1,11 +1,12 @@
 """``python -m services.reporting``: read the settings, run the service."""
 
 from services.chassis import journal, service, tracing
+from services.chassis.settings import read
 from services.reporting.app import NAME, start
 from services.reporting.settings import Settings
 
 if __name__ == "__main__":
-    settings = Settings()
+    settings = read(Settings, NAME)
     journal.configure(settings.log_level, NAME)
     tracing.configure(NAME)
     service.main(lambda: start(settings))

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import logging
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import ValidationError
 
-from services.chassis.settings import CommonSettings
+from services.chassis.settings import CommonSettings, read
 
 
 @pytest.fixture
@@ -54,3 +57,36 @@ def test_what_the_environment_leaves_open_is_read_from_a_file_of_secrets(
     assert CommonSettings(_secrets_dir=tmp_path).nats_password.get_secret_value() == "throw-away"  # type: ignore[union-attr]
     environment.setenv("DEELNAME_NATS_PASSWORD", "")
     assert CommonSettings(_secrets_dir=tmp_path).nats_password.get_secret_value() == "from a file"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "DEELNAME_NATS_URL: Field required"),
+        ({"NATS_URL": "nats://x", "DATA": "/x", "HTTP_PORT": "http"}, "DEELNAME_HTTP_PORT: Input should be a valid"),
+    ],
+    ids=["missing", "wrong"],
+)
+def test_settings_that_cannot_work_are_one_line_of_the_log_without_a_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: dict[str, str], said: str
+) -> None:
+    """An orchestrator collects what is written: what is not a line of JSON there, nobody reads."""
+    for name in ("NATS_URL", "DATA", "HTTP_PORT"):
+        monkeypatch.delenv(f"DEELNAME_{name}", raising=False)
+    for name, value in {"NATS_NAME": "x", "NATS_PASSWORD": "throw-away", **given}.items():
+        monkeypatch.setenv(f"DEELNAME_{name}", value)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        with pytest.raises(SystemExit, match="1"):
+            read(CommonSettings, "registration")
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+    written = capsys.readouterr()
+    line = json.loads(written.out)
+    assert (line["level"], line["service"]) == ("critical", "registration")
+    assert line["event"].startswith("the settings cannot work: ")
+    assert said in line["event"]
+    assert "throw-away" not in written.out + written.err

@@ -18,25 +18,21 @@ from services.chassis.transactions import in_transaction
 
 _log = structlog.get_logger("chassis.database")
 
-Begun = TypeVar("Begun")
 Result = TypeVar("Result")
 
 _CHECKPOINT_BYTES = 64 * 1024 * 1024
 _MOST_ROWS_A_STATEMENT = 256
-PATIENCE = 5000
+_PATIENCE = 5000
 """How many milliseconds the database's thread waits for another process to finish its transaction."""
 _BETWEEN_TRIES = 0.01
-_TOO_LONG = 0.1
-_SECONDS_AWAY = 10.0
 
 
 class Database:
     """
     A SQLite database that belongs to one service.
 
-    All work runs on one thread, in the order in which it was asked for; only what is short may be done on the event
-    loop's while that one has nothing to do (:meth:`in_turns`). What ``transact`` returned from is on disk (write-ahead
-    log with ``synchronous=FULL``).
+    All work runs on one thread, in the order in which it was asked for. What ``transact`` returned from is on disk
+    (write-ahead log with ``synchronous=FULL``).
     """
 
     def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
@@ -44,11 +40,6 @@ class Database:
         self.path = path
         # A crash may have come between a deletion and what empties the log after it.
         self._unforgotten = True
-        # Each is counted up by one thread alone: the event loop's and the database's.
-        self._asked = 0
-        self._done = 0
-        self._waits = True
-        self._away_until = 0.0
 
     @classmethod
     async def open(cls, path: Path, migrations: Path) -> Database:
@@ -69,7 +60,7 @@ class Database:
         """
         scripts = scripts_in(migrations)
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512, check_same_thread=False)
+        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512)
         database = cls(connection, path)
         try:
             await database.run(_configure)
@@ -84,18 +75,7 @@ class Database:
         # aiosqlite's public methods hop to the thread once a statement, which costs ten times as much as a whole batch
         # in one hop (docs/performance.md); its own hop is the only door to the thread.
         raw: sqlite3.Connection = self._connection._conn
-
-        def there() -> Result:
-            try:
-                if not self._waits and not raw.in_transaction:
-                    raw.execute(f"PRAGMA busy_timeout = {PATIENCE:d}")
-                    self._waits = True
-                return function(raw)
-            finally:
-                self._done += 1
-
-        self._asked += 1
-        result: Result = await self._connection._execute(there)  # type: ignore[no-untyped-call]
+        result: Result = await self._connection._execute(function, raw)  # type: ignore[no-untyped-call]
         return result
 
     async def transact(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -105,59 +85,6 @@ class Database:
         Whoever is cancelled while waiting does not know whether the transaction was committed.
         """
         return await self.run(lambda raw: in_transaction(raw, function))
-
-    @property
-    def idle(self) -> bool:
-        """Whether nobody uses the connection, so that :meth:`in_turns` may begin at once."""
-        return self._asked == self._done and monotonic() >= self._away_until
-
-    async def in_turns(
-        self,
-        here: Callable[[sqlite3.Connection], Begun],
-        there: Callable[[sqlite3.Connection, Begun | None], Result],
-    ) -> Result:
-        """
-        Begin a transaction on the event loop's thread and end it on the database's, which alone waits for the disk.
-
-        Two threads that hand the interpreter to each other for every statement take longer than one. So what is short
-        is done where its messages are read, and only the commit elsewhere.
-
-        Args:
-            here: short work that needs nothing but memory and a few pages of the file. Nothing else happens meanwhile,
-                neither on the event loop nor in the database. An error in it undoes it and is raised.
-            there: gets what ``here`` returned, and ends the transaction with ``end_transaction``; or None if it could
-                not begin without waiting, for work under way or for another process, and then does everything.
-        """
-        raw = self._begin_here()
-        begun = None
-        if raw is not None:
-            since = monotonic()
-            try:
-                begun = here(raw)
-            except BaseException:
-                if raw.in_transaction:
-                    raw.execute("ROLLBACK")
-                raise
-            if monotonic() - since > _TOO_LONG:
-                # A disk that is slow to read from, for instance: the event loop must not stand still again and again.
-                self._away_until = monotonic() + _SECONDS_AWAY
-        # Nothing was awaited since BEGIN: whatever else is asked of the thread comes behind the end of this.
-        return await self.run(lambda connection: there(connection, begun))
-
-    def _begin_here(self) -> sqlite3.Connection | None:
-        if not self.idle:
-            return None
-        raw: sqlite3.Connection = self._connection._conn
-        if self._waits:
-            # The event loop waits for no lock. Switched only when the thread has worked: it costs a statement.
-            raw.execute("PRAGMA busy_timeout = 0")
-            self._waits = False
-        try:
-            raw.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error:
-            # Whatever it is, the thread has patience for it, or says what is wrong.
-            return None
-        return raw
 
     async def check_writable(self) -> None:
         """
@@ -195,8 +122,6 @@ class Database:
 
     async def close(self) -> None:
         """Finish what was asked for, then close the file."""
-        # From here on it is never idle.
-        self._asked += 1
         await self._connection.close()
 
 
@@ -240,7 +165,7 @@ def with_rows(
 
 def _use_log(connection: sqlite3.Connection) -> None:
     """Write ahead. While another process opens a new file too, SQLite does not wait, whatever the patience: we do."""
-    until = monotonic() + PATIENCE / 1000
+    until = monotonic() + _PATIENCE / 1000
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -253,7 +178,7 @@ def _use_log(connection: sqlite3.Connection) -> None:
 
 
 def _configure(connection: sqlite3.Connection) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {PATIENCE:d}")
+    connection.execute(f"PRAGMA busy_timeout = {_PATIENCE:d}")
     _use_log(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")

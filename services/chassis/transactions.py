@@ -20,18 +20,6 @@ def in_transaction(connection: sqlite3.Connection, function: Callable[[sqlite3.C
     """Call ``function`` between BEGIN IMMEDIATE and COMMIT; an error in it undoes all that it did."""
     begun = monotonic()
     connection.execute("BEGIN IMMEDIATE")
-    return end_transaction(connection, function, begun)
-
-
-def end_transaction(
-    connection: sqlite3.Connection, function: Callable[[sqlite3.Connection], Result], begun: float
-) -> Result:
-    """
-    Call ``function`` in the transaction that is open, and commit it; an error undoes all that was done in it.
-
-    Args:
-        begun: when it began, by ``time.monotonic``.
-    """
     try:
         result = function(connection)
         connection.execute("COMMIT")

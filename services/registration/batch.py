@@ -25,12 +25,11 @@ from services.registration.domain import ProgrammeState, Registry, evolve, evolv
 from services.registration.store import Answer, accounts
 
 SOURCE = "registration"
-_FEW = 100
 
 
 @dataclass(slots=True)
 class Memory:
-    """The states that have been loaded; only who has the connection touches them."""
+    """The states that have been loaded; only the database's thread touches them."""
 
     programmes: dict[str, ProgrammeState] = field(default_factory=dict)
     registry: Registry | None = None
@@ -39,11 +38,6 @@ class Memory:
     """The last position among the outcomes."""
     versions: dict[str, int] = field(default_factory=dict)
     """How many outcomes each partner has had."""
-
-    def is_ready_for(self, programme: str) -> bool:
-        """Whether a request for a place in this programme needs nothing to be loaded, and no walk along who waits."""
-        state = self.programmes.get(programme)
-        return state is not None and len(state.waiting) <= _FEW and self.registry is not None and self.head is not None
 
     def forget(self) -> None:
         """Drop everything: it no longer is what the database says."""
@@ -96,16 +90,9 @@ class Batch:
         self._moment: tuple[datetime | None, str] = (None, "")
         self._enrolments: list[tuple[str, str, str, str | None]] = []
         self._outcomes: list[Entry] = []
-        self._people_at: dict[str, str | None] = {}
-        self.expect(addresses)
-
-    def expect(self, addresses: Iterable[str]) -> None:
-        """Look up by one question whom work will ask for by address, in the form in which addresses are compared."""
-        # Whom this batch has added is known already.
-        new = dict.fromkeys(address for address in addresses if address not in self._people_at)
-        if new:
-            self._people_at |= new
-            self._people_at.update(store.people_at(self.connection, new))
+        self._people_at: dict[str, str | None] = dict.fromkeys(addresses)
+        if self._people_at:
+            self._people_at.update(store.people_at(connection, self._people_at))
 
     @property
     def settled(self) -> sqlite3.Connection:
@@ -131,13 +118,6 @@ class Batch:
         if self._memory.registry is None:
             self._memory.registry = store.load_registry(self.connection)
         return self._memory.registry
-
-    def make_ready(self) -> None:
-        """Load what each request for a place may need, apart from its programme: see ``Memory.is_ready_for``."""
-        if self._memory.registry is None:
-            self._memory.registry = store.load_registry(self.connection)
-        if self._memory.head is None:
-            self._memory.head = store.LOG.head(self.connection)
 
     def person_at(self, email: str) -> str | None:
         """The person with this address; case and white space do not count."""

@@ -122,7 +122,7 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
         work = enrolments.request(asked, Arrival(clock(), "web", WEB, key, new_id))
         people = [one.person for one in asked.participants]
         same = key_of(WEB, key, asked, "request") if key else None
-        return answers.told_in_public(await writer.perform(work, same, people, asked.programme))
+        return answers.told_in_public(await writer.perform(work, same, people))
 
     return routes
 

@@ -64,7 +64,7 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
         key = key_of(WEB, idempotency_key, body, "request") if idempotency_key else None
         work = enrolments.request(body, Arrival(clock(), "web", WEB, idempotency_key, new_id))
         people = [one.person for one in body.participants]
-        return _response(answers.told_in_public(await writer.perform(work, key, people, body.programme)))
+        return _response(answers.told_in_public(await writer.perform(work, key, people)))
 
     return routes
 

@@ -55,7 +55,7 @@ BROKEN = problem_answer(
 
 Work = Callable[[Batch], Answer]
 """
-A piece of work: it runs while nobody else has the database, and may be run again if the first transaction is undone.
+A piece of work: it runs on the database's thread and may be run again if the first transaction is undone.
 
 What it raises is our fault and is answered with ``BROKEN``; what is wrong with a request, it answers itself.
 """

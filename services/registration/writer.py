@@ -1,11 +1,10 @@
 """
 The one writer of the log: it takes what waits, decides it in memory, commits it together, and only then answers.
 
-A batch is one transaction and one hop to the database's thread, which commits it. The requests at its beginning that
-are short are decided on the event loop's thread before that, for some milliseconds at most; all else on the
-database's. States belong to whoever has the connection. If a commit fails, nothing of the batch has happened: its
-states are thrown away, loaded again when they are needed, and everybody is told to try again. If one piece of work
-fails, the batch is done once more with a savepoint around each: the others must not suffer for it.
+A batch is one hop to the database's thread and one transaction. States live on that thread alone. If a commit fails,
+nothing of the batch has happened: its states are thrown away, loaded again when they are needed, and everybody is told
+to try again. If one piece of work fails, the batch is done once more with a savepoint around each: the others must not
+suffer for it.
 """
 
 from __future__ import annotations
@@ -14,9 +13,6 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import takewhile
-from time import monotonic, thread_time
 from typing import NamedTuple, TypeVar
 
 import structlog
@@ -27,7 +23,7 @@ from services.chassis import metrics, tracing
 from services.chassis.database import Database
 from services.chassis.log import FACTS_APPENDED, VersionConflict
 from services.chassis.storage import in_words
-from services.chassis.transactions import end_transaction, in_transaction
+from services.chassis.transactions import in_transaction
 from services.registration.batch import Batch, Memory
 from services.registration.store import Answer
 from services.registration.work import BROKEN, TRY_AGAIN, Key, Work, once
@@ -37,11 +33,6 @@ LARGEST_BATCH = 512
 MOST_WAITING = 10_000
 """Pieces of work that may wait; whoever comes behind them is told to try again at once rather than in vain, later."""
 
-_MOST_COMPUTED_HERE = 0.01
-_LONGEST_HERE = 0.05
-"""Seconds for which decisions may keep the event loop from everything else, computing and in all (the processor and the
-disk may be busy with others); the rest of a batch goes to the database's thread."""
-_FEW_PEOPLE = 20
 _ATTEMPTS = 3
 _OF_THE_DISK = frozenset(
     {
@@ -73,17 +64,6 @@ class _Waiting(NamedTuple):
     addresses: Sequence[str]
     then: Callable[[Answer], None]
     trace: str | None
-    place_in: str | None
-
-
-@dataclass(slots=True)
-class _Begun:
-    """A batch in its transaction, as far as it came on the event loop's thread."""
-
-    batch: Batch
-    since: float
-    answers: list[Answer] = field(default_factory=list)
-    error: Exception | None = None
 
 
 class Writer:
@@ -103,22 +83,17 @@ class Writer:
         then: Callable[[Answer], None],
         key: Key | None = None,
         people: Iterable[Person] = (),
-        place_in: str | None = None,
     ) -> None:
         """
         Have work done; ``then`` is called with the answer after the commit.
 
-        Args:
-            people: those whom the work will look up by address: a batch looks up all of its people at once.
-            place_in: the programme, if the work is a request for a place: those are many, and each is short.
+        ``people`` are those whom the work will look up by address: a batch looks up all of its people at once.
         """
         addresses = [same_address(person.email) for person in people]
-        self._waiting.append(_Waiting(work, key, addresses, then, tracing.current(), place_in))
+        self._waiting.append(_Waiting(work, key, addresses, then, tracing.current()))
         self._arrived.set()
 
-    async def perform(
-        self, work: Work, key: Key | None = None, people: Iterable[Person] = (), place_in: str | None = None
-    ) -> Answer:
+    async def perform(self, work: Work, key: Key | None = None, people: Iterable[Person] = ()) -> Answer:
         """Have work done and wait for the answer; see :meth:`submit`."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
@@ -126,7 +101,7 @@ class Writer:
             if not answered.done():
                 answered.set_result(answer)
 
-        self.submit(work, then, key, people, place_in)
+        self.submit(work, then, key, people)
         return await answered
 
     async def read(self, question: Callable[[Batch], Found]) -> Found:
@@ -160,52 +135,14 @@ class Writer:
         await self.perform(lambda _batch: Answer(204, b""))
 
     async def _work_off(self, taken: Sequence[_Waiting]) -> tuple[list[Answer], Batch | None]:
-        if self._database.idle and (short := list(takewhile(self._is_short, taken))):
-            return await self._database.in_turns(
-                lambda connection: self._begin(connection, short, len(taken)),
-                lambda connection, begun: self._commit(connection, taken, begun),
-            )
         return await self._database.run(lambda connection: self._commit(connection, taken))
 
-    def _is_short(self, waiting: _Waiting) -> bool:
-        return (
-            waiting.place_in is not None
-            and len(waiting.addresses) <= _FEW_PEOPLE
-            and self._memory.is_ready_for(waiting.place_in)
-        )
-
-    def _begin(self, connection: sqlite3.Connection, short: Sequence[_Waiting], number: int) -> _Begun:
-        """On the event loop's thread: as many of a batch as may be done there."""
-        begun = _Begun(Batch(connection, self._memory), monotonic())
-        computed = thread_time() + _MOST_COMPUTED_HERE
-        until = begun.since + _LONGEST_HERE
-        try:
-            begun.batch.expect(address for waiting in short for address in waiting.addresses)
-            for waiting in short:
-                begun.answers.append(_traced(begun.batch, waiting))
-                if thread_time() > computed or monotonic() > until:
-                    break
-            if len(begun.answers) == number:
-                begun.batch.write()
-        except Exception as error:
-            # What is to be done about it may take its time.
-            begun.error = error
-        except BaseException:
-            self._memory.forget()
-            raise
-        return begun
-
-    def _commit(
-        self, connection: sqlite3.Connection, taken: Sequence[_Waiting], begun: _Begun | None = None
-    ) -> tuple[list[Answer], Batch | None]:
+    def _commit(self, connection: sqlite3.Connection, taken: Sequence[_Waiting]) -> tuple[list[Answer], Batch | None]:
         """On the database's thread: the answers to all of a batch, whatever happens, and the batch if it came true."""
         careful = False
         for _ in range(_ATTEMPTS):
             try:
-                if begun is None:
-                    return self._transact(connection, taken, careful)
-                ongoing, begun = begun, None
-                return _finish(connection, taken, ongoing)
+                return self._transact(connection, taken, careful)
             except Exception as error:
                 self._memory.forget()
                 if isinstance(error, VersionConflict):
@@ -231,25 +168,9 @@ class Writer:
             else:
                 answers = [_traced(batch, waiting) for waiting in taken]
             batch.write()
-            if not careful and any(waiting.place_in for waiting in taken):
-                batch.make_ready()
             return answers, batch
 
         return in_transaction(connection, decide_all)
-
-
-def _finish(connection: sqlite3.Connection, taken: Sequence[_Waiting], begun: _Begun) -> tuple[list[Answer], Batch]:
-    def decide_rest(_raw: sqlite3.Connection) -> None:
-        if begun.error is not None:
-            raise begun.error
-        left = taken[len(begun.answers) :]
-        if left:
-            begun.batch.expect(address for waiting in left for address in waiting.addresses)
-            begun.answers += [_traced(begun.batch, waiting) for waiting in left]
-            begun.batch.write()
-
-    end_transaction(connection, decide_rest, begun.since)
-    return begun.answers, begun.batch
 
 
 def _tell(waiting: _Waiting, answer: Answer) -> None:

@@ -3,19 +3,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
-from typing import TypeVar
 
 import pytest
 
 from services.chassis.database import Database
 from services.chassis.migrating import BrokenMigrations, DatabaseTooNew
-from services.chassis.transactions import end_transaction, in_transaction
-
-Result = TypeVar("Result")
 
 
 def _tables(raw: sqlite3.Connection) -> set[str]:
@@ -203,148 +196,3 @@ async def test_without_a_copy_nothing_is_migrated(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="exists"):
         await Database.open(tmp_path / "db.db", newer)
     await _open_and_close(tmp_path / "db.db", older)
-
-
-class TestInTurns:
-    """Short work is done on the event loop's thread, and its commit on the database's."""
-
-    async def test_only_the_commit_is_left_to_the_other_thread(self, database: Database) -> None:
-        seen: list[bool] = []
-
-        def here(raw: sqlite3.Connection) -> float:
-            seen.append(_on_the_event_loop())
-            raw.execute("INSERT INTO effects (position) VALUES (1)")
-            return monotonic()
-
-        def there(raw: sqlite3.Connection, begun: float | None) -> None:
-            assert begun is not None
-            end_transaction(raw, lambda _raw: seen.append(_on_the_event_loop()), begun)
-
-        await database.in_turns(here, there)
-        assert seen == [True, False]
-        with contextlib.closing(sqlite3.connect(database.path)) as other:
-            assert other.execute("SELECT position FROM effects").fetchall() == [(1,)]
-
-    async def test_what_was_asked_for_before_comes_first(self, database: Database) -> None:
-        held = threading.Event()
-        seen: list[str] = []
-
-        def slow(_raw: sqlite3.Connection) -> None:
-            held.wait(10)
-            seen.append("before")
-
-        before = asyncio.create_task(database.run(slow))
-        await asyncio.sleep(0)
-        short = asyncio.create_task(_in_turns(database, lambda _raw: seen.append(f"here: {_on_the_event_loop()}")))
-        await asyncio.sleep(0)
-        assert not database.idle
-        assert seen == []
-        held.set()
-        await asyncio.gather(before, short)
-        assert seen == ["before", "here: False"]
-        await _in_turns(database, lambda _raw: seen.append(f"here: {_on_the_event_loop()}"))
-        assert seen[-1] == "here: True"
-
-    async def test_what_is_asked_for_meanwhile_sees_it_whole(self, database: Database) -> None:
-        counts = "SELECT count(*) FROM effects"
-
-        async def add() -> None:
-            for _ in range(20):
-                await _in_turns(
-                    database, lambda raw: [raw.execute("INSERT INTO effects (position) VALUES (1)") for _ in range(2)]
-                )
-
-        async def look() -> set[int]:
-            return {await database.run(lambda raw: raw.execute(counts).fetchone()[0] % 2) for _ in range(20)}
-
-        _, *odd = await asyncio.gather(add(), look(), look())
-        assert odd == [{0}, {0}]
-
-    async def test_the_event_loop_waits_for_no_other_process(self, database: Database) -> None:
-        """It is the loop itself that ends the other's transaction: if it waited, nobody would."""
-        with contextlib.closing(sqlite3.connect(database.path, isolation_level=None)) as other:
-            for _ in range(2):
-                other.execute("BEGIN IMMEDIATE")
-                short = asyncio.create_task(_in_turns(database, _effect))
-                await asyncio.sleep(0)
-                assert not database.idle
-                other.execute("ROLLBACK")
-                assert await short is False
-                assert await _in_turns(database, _effect) is True
-
-    async def test_an_error_undoes_what_was_done_and_is_raised(self, database: Database) -> None:
-        def fail_half_way(raw: sqlite3.Connection) -> None:
-            _effect(raw)
-            raise RuntimeError("half way")
-
-        with pytest.raises(RuntimeError, match="half way"):
-            await _in_turns(database, fail_half_way)
-        assert await database.run(lambda raw: raw.execute("SELECT count(*) FROM effects").fetchone()) == (0,)
-        assert await _in_turns(database, _effect) is True
-
-    async def test_a_commit_that_fails_undoes_it_too(self, database: Database) -> None:
-        await database.run(lambda raw: raw.execute("CREATE TABLE a (id PRIMARY KEY)"))
-        later = "CREATE TABLE b (id REFERENCES a DEFERRABLE INITIALLY DEFERRED)"
-        await database.run(lambda raw: raw.execute(later))
-
-        def breaks(raw: sqlite3.Connection) -> None:
-            _effect(raw)
-            raw.execute("INSERT INTO b VALUES (1)")
-
-        with pytest.raises(sqlite3.IntegrityError):
-            await _in_turns(database, breaks)
-        assert await database.run(lambda raw: raw.execute("SELECT count(*) FROM effects").fetchone()) == (0,)
-        assert await _in_turns(database, _effect) is True
-
-    async def test_who_is_cancelled_meanwhile_leaves_a_whole_transaction(self, database: Database) -> None:
-        short = asyncio.create_task(_in_turns(database, _effect))
-        await asyncio.sleep(0)
-        short.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await short
-        assert await database.run(lambda raw: raw.execute("SELECT count(*) FROM effects").fetchone()) == (1,)
-        assert await _in_turns(database, _effect) is True
-
-    async def test_after_something_that_took_too_long_the_event_loop_is_spared(
-        self, database: Database, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("services.chassis.database._TOO_LONG", -1.0)
-        assert await _in_turns(database, _effect) is True
-        assert await _in_turns(database, _effect) is False
-        monkeypatch.setattr("services.chassis.database.monotonic", lambda: monotonic() + 60)
-        assert await _in_turns(database, _effect) is True
-
-    async def test_nothing_begins_behind_the_end(self, database_path: Path, migrations: Path) -> None:
-        database = await Database.open(database_path, migrations)
-        short = asyncio.create_task(_in_turns(database, _effect))
-        await asyncio.sleep(0)
-        closing = asyncio.create_task(database.close())
-        await asyncio.sleep(0)
-        assert not database.idle
-        await asyncio.gather(short, closing)
-        assert not database.idle
-        with pytest.raises(ValueError, match=r"closed|no active"):
-            await _in_turns(database, _effect)
-        with contextlib.closing(sqlite3.connect(database_path)) as other:
-            assert other.execute("SELECT count(*) FROM effects").fetchone() == (1,)
-
-
-async def _in_turns(database: Database, function: Callable[[sqlite3.Connection], Result]) -> Result:
-    """One function in one transaction: its commit on the database's thread, itself on the event loop's if it may."""
-
-    def end(raw: sqlite3.Connection, begun: tuple[float, Result] | None) -> Result:
-        if begun is None:
-            return in_transaction(raw, function)
-        since, result = begun
-        return end_transaction(raw, lambda _raw: result, since)
-
-    return await database.in_turns(lambda raw: (monotonic(), function(raw)), end)
-
-
-def _on_the_event_loop() -> bool:
-    return threading.current_thread() is threading.main_thread()
-
-
-def _effect(raw: sqlite3.Connection) -> bool:
-    raw.execute("INSERT INTO effects (position) VALUES (1)")
-    return _on_the_event_loop()

@@ -44,9 +44,9 @@ class Desk:
     writer: Writer
     now: datetime = NOW
 
-    async def ask(self, work: Work, key: Key | None = None, place_in: str | None = None) -> tuple[int, dict[str, Any]]:
+    async def ask(self, work: Work, key: Key | None = None) -> tuple[int, dict[str, Any]]:
         """The status and the body of the answer."""
-        return told(await asyncio.wait_for(self.writer.perform(work, key, place_in=place_in), WRITER_TIMEOUT))
+        return told(await asyncio.wait_for(self.writer.perform(work, key), WRITER_TIMEOUT))
 
     def arrival(self, source: str = "staff", request: str | None = None) -> Arrival:
         channel = {"staff": "staff", "web": "web"}.get(source, "intake")
@@ -72,7 +72,7 @@ class Desk:
         """Ask for a place for people with these addresses."""
         body = asking(*who, **more)
         key = Key(source, id, digest(body)) if id else None
-        return await self.ask(enrolments.request(body, self.arrival(source, id)), key, body.programme)
+        return await self.ask(enrolments.request(body, self.arrival(source, id)), key)
 
     async def withdraw(self, enrolment: str, source: str = "staff") -> tuple[int, dict[str, Any]]:
         return await self.ask(enrolments.withdraw(c.WithdrawEnrolment(enrolment=enrolment), self.arrival(source)))

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
 import sqlite3
-import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from contracts.commands import WithdrawEnrolment
-from contracts.enrolment import Person
-from services.chassis import database
-from services.registration import batch, store, writer
+from services.registration import store, writer
 from services.registration.batch import Batch
 from services.registration.handlers import enrolments
 from services.registration.store import Answer
@@ -36,12 +27,12 @@ def a_request(desk: Desk, email: str) -> Work:
 
 
 async def together(
-    desk: Desk, works: list[Work], keys: list[Key | None] | None = None, place_in: str | None = "ontmoeting"
+    desk: Desk, works: list[Work], keys: list[Key | None] | None = None
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Have pieces of work done in one batch, as requests for a place: submitted before the writer takes the first."""
+    """Have pieces of work done in one batch: submitted before the writer can take the first."""
     keys = keys or [None] * len(works)
-    asked = [desk.writer.perform(work, key, place_in=place_in) for work, key in zip(works, keys, strict=True)]
-    return [told(answer) for answer in await asyncio.gather(*asked)]
+    answers = await asyncio.gather(*(desk.writer.perform(work, key) for work, key in zip(works, keys, strict=True)))
+    return [told(answer) for answer in answers]
 
 
 def poison(_batch: Batch) -> Answer:
@@ -223,11 +214,10 @@ class TestStorageThatFails:
         await self._all_well(desk, address)
 
     async def test_because_somebody_holds_it_costs_one_wait_and_not_one_a_request(
-        self, desk: Desk, address: Address, database_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, desk: Desk, address: Address, database_path: Path
     ) -> None:
         await desk.open()
-        await desk.request(address())
-        monkeypatch.setattr(database, "PATIENCE", 200)
+        await desk.database.run(lambda raw: raw.execute("PRAGMA busy_timeout = 200"))
         other = sqlite3.connect(database_path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         begun = asyncio.get_running_loop().time()
@@ -236,161 +226,6 @@ class TestStorageThatFails:
         other.execute("ROLLBACK")
         other.close()
         await self._all_well(desk, address)
-
-
-class Threads:
-    """Notes where work is done."""
-
-    def __init__(self) -> None:
-        self.seen: list[bool] = []
-
-    def noting(self, work: Work) -> Work:
-        def noted(batch: Batch) -> Answer:
-            self.seen.append(threading.current_thread() is threading.main_thread())
-            return work(batch)
-
-        return noted
-
-
-class TestWhere:
-    """Short work is done on the event loop's thread, if it needs nothing that may take long."""
-
-    async def test_a_request_is_decided_on_the_event_loop_once_its_programme_is_in_memory(
-        self, database_path: Path, address: Address
-    ) -> None:
-        threads = Threads()
-        async with desk_at(database_path) as desk:
-            await desk.open(capacity=1000)
-            await together(desk, [threads.noting(a_request(desk, address())) for _ in range(3)])
-        async with desk_at(database_path) as desk:
-            for _ in range(2):
-                await together(desk, [threads.noting(a_request(desk, address())) for _ in range(3)])
-            await whole(desk)
-        assert threads.seen == [True] * 3 + [False] * 3 + [True] * 3
-
-    async def test_what_stands_behind_something_longer_is_decided_after_it_in_the_same_transaction(
-        self, desk: Desk, address: Address
-    ) -> None:
-        await desk.open(capacity=2)
-        await desk.request(address())
-        _, second = await desk.request(address())
-        threads, said = Threads(), list[str]()
-        await desk.database.run(lambda raw: raw.set_trace_callback(said.append))
-        place_for, withdraws = (
-            [threads.noting(a_request(desk, address())) for _ in range(3)],
-            threads.noting(enrolments.withdraw(WithdrawEnrolment(enrolment=second["enrolment"]), desk.arrival())),
-        )
-        answers = await asyncio.gather(
-            desk.writer.perform(place_for[0], place_in="ontmoeting"),
-            desk.writer.perform(withdraws),
-            *(desk.writer.perform(work, place_in="ontmoeting") for work in place_for[1:]),
-        )
-        await desk.database.run(lambda raw: raw.set_trace_callback(None))
-        assert [answer.status for answer in answers] == [409, 200, 200, 409]
-        assert threads.seen == [True, False, False, False]
-        assert said.count("COMMIT") == 1
-        await whole(desk)
-
-    async def test_a_batch_that_holds_the_event_loop_up_goes_on_elsewhere_in_its_transaction(
-        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        await desk.open(capacity=5)
-        monkeypatch.setattr(writer, "_MOST_COMPUTED_HERE", 0.0)
-        threads, said = Threads(), list[str]()
-        await desk.database.run(lambda raw: raw.set_trace_callback(said.append))
-        # One person twice: the second piece of work must see what the first did, on another thread.
-        asked = [
-            desk.writer.perform(
-                threads.noting(a_request(desk, email)), None, [Person(name="Noor", email=email)], "ontmoeting"
-            )
-            for email in ("a@x.example", "a@x.example", "b@x.example", "c@x.example")
-        ]
-        answers = await asyncio.gather(*asked)
-        await desk.database.run(lambda raw: raw.set_trace_callback(None))
-        assert [answer.status for answer in answers] == [200, 409, 200, 200]
-        assert threads.seen == [True, False, False, False]
-        assert said.count("COMMIT") == 1
-        await whole(desk)
-
-    async def test_a_request_for_many_people_or_behind_many_who_wait_is_no_short_work(
-        self, desk: Desk, address: Address, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        await desk.open(capacity=1, waiting_list=IN_ORDER)
-        threads = Threads()
-        people = [Person(name="Noor", email=address()) for _ in range(30)]
-        await desk.writer.perform(threads.noting(a_request(desk, address())), None, people, "ontmoeting")
-        monkeypatch.setattr(batch, "_FEW", 1)
-        for _ in range(3):
-            await together(desk, [threads.noting(a_request(desk, address()))])
-        # With one who waits it was short still.
-        assert threads.seen == [False, True, True, False]
-
-    async def test_who_is_cancelled_during_a_commit_leaves_memory_as_the_database_is(
-        self, desk: Desk, address: Address
-    ) -> None:
-        await desk.open()
-        other = Writer(desk.database)
-        at_work = asyncio.create_task(other.run())
-        await other.perform(a_request(desk, address()))
-        began = asyncio.Event()
-
-        def begins(batch: Batch) -> Answer:
-            began.set()
-            return a_request(desk, address())(batch)
-
-        other.submit(begins, lambda _answer: None, place_in="ontmoeting")
-        await began.wait()
-        at_work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await at_work
-        async with working(other):
-            seen = await other.read(lambda batch: batch.programme("ontmoeting"))
-        assert seen == await desk.stored()
-        assert seen.confirmed == 2
-
-
-@given(
-    batches=st.lists(st.lists(st.sampled_from("rrrrrwpd"), min_size=1, max_size=8), min_size=1, max_size=5),
-    computed=st.sampled_from([0.0, 10.0]),
-)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_wherever_it_is_decided_the_answers_are_the_same(batches: list[list[str]], computed: float) -> None:
-    """Requests, withdrawals, poison and doubled people, mixed: decided on both threads, and on the database's alone."""
-
-    async def answers(path: Path, *, short: bool) -> list[int]:
-        statuses: list[int] = []
-        async with desk_at(path) as desk:
-            await desk.open(capacity=4, waiting_list=IN_ORDER)
-            made: list[str] = []
-            numbers = itertools.count()
-
-            def piece(kind: str) -> tuple[Work, str | None]:
-                match kind:
-                    case "w" if made:
-                        command = WithdrawEnrolment(enrolment=made.pop(0))
-                        return enrolments.withdraw(command, desk.arrival()), None
-                    case "p":
-                        return poison, "ontmoeting"
-                    case "d":
-                        return a_request(desk, "doubled@x.example"), "ontmoeting"
-                    case _:
-                        return a_request(desk, f"p{next(numbers)}@x.example"), "ontmoeting"
-
-            for kinds in batches:
-                pieces = [piece(kind) for kind in kinds]
-                asked = [desk.writer.perform(work, place_in=place if short else None) for work, place in pieces]
-                for status, answer in map(told, await asyncio.gather(*asked)):
-                    statuses.append(status)
-                    if answer.get("facts") and "withdrawn" not in str(answer["facts"]):
-                        made.append(answer["enrolment"])
-            await whole(desk)
-        return statuses
-
-    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer, "_MOST_COMPUTED_HERE", computed)
-        here = asyncio.run(answers(Path(directory) / "here.db", short=True))
-        there = asyncio.run(answers(Path(directory) / "there.db", short=False))
-    assert here == there
 
 
 class TestIds:

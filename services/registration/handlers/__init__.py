@@ -155,11 +155,8 @@ class Handlers:
             body = call.parse(model)
             work = done_by(call.caller, body, make(body, self._clock()))
             same = key_of(_source(call.caller), body.id, body, model.__name__) if body.id else None
-            if isinstance(body, RequestEnrolment):
-                people = [asking.person for asking in body.participants]
-                self._writer.submit(work, answering(call), same, people, body.programme)
-            else:
-                self._writer.submit(work, answering(call), same)
+            people = [asking.person for asking in body.participants] if isinstance(body, RequestEnrolment) else []
+            self._writer.submit(work, answering(call), same, people)
 
         return handle
 

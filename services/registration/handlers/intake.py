@@ -115,8 +115,7 @@ class Intake:
                 _answer(batch, read, delivery, BROKEN, now)
             return Answer(_ANSWERED_BEFORE, b"")
 
-        place_in = read.programme if isinstance(read.data, EnrolmentRequest) else None
-        answer = await self._writer.perform(answered, people=_people(read.data), place_in=place_in)
+        answer = await self._writer.perform(answered, people=_people(read.data))
         outcome = _verdict(answer)
         if answer == BROKEN and delivery.attempt >= MOST_ATTEMPTS:
             answer = await self._writer.perform(given_up)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -121,7 +122,9 @@ def read(kind: type[Kind], service: str) -> Kind:
             for fault in error.errors(include_url=False, include_input=False, include_context=False)
         ]
     except SettingsError as error:
-        faults = [str(error)]
+        # pydantic-settings says which only in its sentence.
+        field = re.search(r'field "(\w+)"', str(error))
+        faults = [f"DEELNAME_{field[1].upper()}: this is to be JSON" if field else str(error)]
     journal.configure(service=service)
     structlog.get_logger("chassis.settings").critical(f"the settings cannot work: {'; '.join(faults)}")
     sys.exit(1)

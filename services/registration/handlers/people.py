@@ -30,8 +30,10 @@ def find(batch: Batch, person: str | None, email: str | None) -> store.Contact |
         )
     id_ = person or batch.person_at(on_the_envelope(email or ""))
     known = store.contact(batch.settled, id_) if id_ else None
+    if known is not None or person is not None:
+        return known or not_found("person", person or "")
     # The address is not repeated: problem details are logged.
-    return known or not_found("person", person or "with this address")
+    return not_found("person", "").model_copy(update={"detail": "There is no person with this address."})
 
 
 def correct(body: CorrectPerson, now: datetime) -> Work:

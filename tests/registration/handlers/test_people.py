@@ -66,3 +66,8 @@ async def test_an_erased_person_leaves_a_waiting_group_that_goes_on(desk: Desk) 
     group = (await desk.state()).enrolments[waiting["enrolment"]]
     assert group.status == "waiting"
     assert group.units == 1
+
+
+async def test_who_is_not_known_is_said_in_a_sentence_without_the_address(desk: Desk) -> None:
+    status, problem = await desk.erase("nobody@x.example")
+    assert (status, problem["detail"]) == (404, "There is no person with this address.")

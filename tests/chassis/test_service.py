@@ -27,6 +27,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+import structlog
 from pydantic import BaseModel
 
 from services.chassis.broker import faststream_broker
@@ -46,7 +47,12 @@ async def start() -> None:
     database = await Database.open(Path(directory) / "service.db", migrations)
     broker = faststream_broker(url, "service")
     held = []
-    serve(broker, [Route("do.test.thing.request", BaseModel, None, held.append, "Ask.")])
+
+    def take(call):
+        held.append(call)
+        structlog.get_logger("test").info("request taken")
+
+    serve(broker, [Route("do.test.thing.request", BaseModel, None, take, "Ask.")])
 
     async def fail() -> None:
         await asyncio.sleep(0 if mode == "fail" else 3600)
@@ -103,7 +109,9 @@ async def test_a_service_stops_in_order_and_answers_what_it_took(
     await until(lambda: asyncio.to_thread(_ready, port), within=40)
     connection = await connect(broker.url, "client")
     request = asyncio.create_task(connection.request("do.test.thing.request", b"{}", timeout=10))
-    await connection.flush()
+    # A request that comes later finds nobody, and rightly so.
+    output = tmp_path / "service" / "output"
+    await until(lambda: "request taken" in output.read_text())
     process.send_signal(signal_)
     assert (await request).data == b"done"
     lines = await _lines(process, tmp_path / "service")

@@ -14,10 +14,8 @@ from deploy.containers import BrokerDoesNotListen, configure, declare
 from deploy.demo.samples import samples
 from deploy.embedded import free_port
 from deploy.production.directory import Directory
-from services.chassis.settings import CommonSettings
-from services.notifications.settings import Settings as NotificationsSettings
-from services.registration.settings import Settings as RegistrationSettings
-from services.reporting.settings import Settings as ReportingSettings
+from services.chassis import tracing
+from tests.deploy.test_kubernetes import SETTINGS
 from tests.workspace.members import ROOT
 
 ENVIRONMENT = {"DEELNAME_PARTNERS": "demo, school", "DEELNAME_PARTNERS_URL": "tls://broker.example:4222"}
@@ -30,11 +28,6 @@ def handed(tmp_path: Path) -> Path:
     return tmp_path / "handed"
 
 
-SETTINGS: dict[str, type[CommonSettings]] = {
-    "registration": RegistrationSettings,
-    "notifications": NotificationsSettings,
-    "reporting": ReportingSettings,
-}
 OF_THE_IMAGE = {"data", "http_host", "http_port", "nats_name", "partners_nats_name"}
 BY_SEED_INSTEAD = {"nats_user", "nats_password", "partners_nats_user", "partners_nats_password"}
 
@@ -43,7 +36,7 @@ BY_SEED_INSTEAD = {"nats_user", "nats_password", "partners_nats_user", "partners
 def test_whatever_the_runbook_has_an_operator_set_can_be_set_through_compose(name: str) -> None:
     """A variable that the file does not pass on changes nothing, and nobody is told."""
     compose = YAML(typ="safe", pure=True).load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
-    passed_on = {key for key in compose["services"][name]["environment"] if key.startswith("DEELNAME_")}
+    passed_on = set(compose["services"][name]["environment"]) - set(tracing.SWITCHES)
     known = {f"DEELNAME_{field.upper()}" for field in set(SETTINGS[name].model_fields) - OF_THE_IMAGE - BY_SEED_INSTEAD}
     assert passed_on == known
 

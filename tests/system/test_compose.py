@@ -24,7 +24,6 @@ from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 from cli.encryption import trusting
-from tests.deploy.test_kubernetes import SETTINGS
 from tests.machine import leave_out
 from tests.ports import free_ports
 from tests.system.world import Json, Partner, Staff, Web, enrolment, person, programme, session, until
@@ -353,11 +352,3 @@ def test_production_is_the_same_file_without_what_develops() -> None:
     assert not any(clocks.values())
     running = run(*program, "config", "--services", environment=production).split()
     assert {"nats", *SERVICES} <= set(running)
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_what_compose_tells_a_service_is_a_setting_of_it(name: str) -> None:
-    """A misspelt one would be ignored, and the service would run on what it has by itself."""
-    settings = YAML(typ="safe", pure=True).load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
-    told = {key.removeprefix("DEELNAME_").lower() for key in settings["services"][name]["environment"]}
-    assert told <= set(SETTINGS[name].model_fields)

@@ -225,8 +225,10 @@ class _Broker(NatsBroker):
                 await connection.close()
 
     async def start(self) -> None:
-        """See ``NatsBroker.start``."""
+        """See ``NatsBroker.start``; the broker knows of every subscription then, so that who asks is heard."""
         await super().start()
+        if self._connection is not None:
+            await _is_there(self._connection)
         for subscriber in self.subscribers:
             guard(subscriber)
 

@@ -52,7 +52,7 @@ async def test_a_reader_that_is_too_far_behind_is_named_with_what_to_do(
     try:
         async with asyncio.timeout(30):
             await publish_batch(connection, [(f"log.test.{number}", b"{}", {}) for number in range(20)])
-            while "behind" not in (words := (await found()).get("reader-not-following", "")):  # noqa: ASYNC110 - it is asked over HTTP
+            while "is 20 facts behind" not in (words := (await found()).get("reader-not-following", "")):  # noqa: ASYNC110 - it is asked over HTTP
                 await asyncio.sleep(0.05)
             assert words.startswith(
                 f"reporting: it does not keep up with the stream {STREAM}: is 20 facts behind, more than 5"

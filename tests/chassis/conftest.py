@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
@@ -20,6 +22,17 @@ from services.chassis.reader import POSITIONS_SCHEMA
 STREAM = "LOG_TEST"
 
 _EFFECTS = "CREATE TABLE effects (number INTEGER PRIMARY KEY AUTOINCREMENT, position INTEGER NOT NULL);\n"
+
+
+@pytest.fixture
+def own_journal() -> Iterator[None]:
+    """A test that configures the log of its process leaves the others theirs."""
+    root, before = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**before)
 
 
 @pytest.fixture

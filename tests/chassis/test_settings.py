@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from pydantic import ValidationError
 
 from services.chassis.settings import CommonSettings, read
@@ -61,19 +57,7 @@ def test_what_the_environment_leaves_open_is_read_from_a_file_of_secrets(
     assert CommonSettings(_secrets_dir=tmp_path).nats_password.get_secret_value() == "from a file"  # type: ignore[union-attr]
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """What a process that ends says of itself is not to change how the tests log."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    try:
-        yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-        structlog.reset_defaults()
-
-
+@pytest.mark.usefixtures("own_journal")
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -90,7 +74,7 @@ def test_settings_that_cannot_work_are_one_line_of_the_log_without_a_password(
         monkeypatch.delenv(f"DEELNAME_{name}", raising=False)
     for name, value in {"NATS_NAME": "x", "NATS_PASSWORD": "throw-away", **given}.items():
         monkeypatch.setenv(f"DEELNAME_{name}", value)
-    with quiet(), pytest.raises(SystemExit, match="1"):
+    with pytest.raises(SystemExit, match="1"):
         read(CommonSettings, "registration")
     written = capsys.readouterr()
     line = json.loads(written.out)
@@ -100,6 +84,7 @@ def test_settings_that_cannot_work_are_one_line_of_the_log_without_a_password(
     assert "throw-away" not in written.out + written.err
 
 
+@pytest.mark.usefixtures("own_journal")
 def test_a_setting_that_is_to_be_json_is_named_as_it_was_set(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +92,6 @@ def test_a_setting_that_is_to_be_json_is_named_as_it_was_set(
         domains: dict[str, int]
 
     monkeypatch.setenv("DEELNAME_DOMAINS", "outlook.com: 30")
-    with quiet(), pytest.raises(SystemExit, match="1"):
+    with pytest.raises(SystemExit, match="1"):
         read(Settings, "notifications")
     assert "DEELNAME_DOMAINS: this is to be JSON" in json.loads(capsys.readouterr().out)["event"]

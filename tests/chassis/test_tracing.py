@@ -101,16 +101,12 @@ def test_an_error_is_not_quoted_in_a_span(exported: InMemorySpanExporter) -> Non
     assert (span.events, span.status.description) == ((), None)
 
 
-@pytest.mark.usefixtures("exported")
+@pytest.mark.usefixtures("exported", "own_journal")
 def test_a_line_in_the_journal_names_the_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    before = structlog.get_config()
-    try:
-        journal.configure("info", "registration")
-        with tracing.span("outer", "server", parent=CALLER):
-            structlog.get_logger("traced").warning("within")
-        structlog.get_logger("traced").warning("outside")
-    finally:
-        structlog.configure(**before)
+    journal.configure("info", "registration")
+    with tracing.span("outer", "server", parent=CALLER):
+        structlog.get_logger("traced").warning("within")
+    structlog.get_logger("traced").warning("outside")
     within, outside = map(json.loads, capsys.readouterr().out.splitlines())
     assert within["trace_id"] == TRACE
     assert len(within["span_id"]) == 16

@@ -41,6 +41,7 @@ class Dialogue(asyncio.Protocol):
         self._replies: list[Reply] = []
         self._wanted = 0
         self._answered: asyncio.Future[None] | None = None
+        self._gone = asyncio.Event()
 
     @property
     def is_open(self) -> bool:
@@ -67,9 +68,16 @@ class Dialogue(asyncio.Protocol):
         return self._replies
 
     async def leave(self) -> None:
-        """Say goodbye and close."""
-        await self.ask(b"QUIT\r\n", seconds=_FAREWELL)
-        self.close()
+        """Say goodbye, close, and see the connection end: with TLS the server has a say in that."""
+        try:
+            await self.ask(b"QUIT\r\n", seconds=_FAREWELL)
+        finally:
+            self.close()
+        try:
+            async with asyncio.timeout(_FAREWELL):
+                await self._gone.wait()
+        except TimeoutError:
+            self._transport.abort()
 
     def close(self) -> None:
         """Close without a word."""
@@ -101,6 +109,7 @@ class Dialogue(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See ``asyncio.Protocol``."""
+        self._gone.set()
         self._end("" if exc is None or isinstance(exc, ConnectionError) else str(exc))
 
     def _give_up(self, seconds: float) -> None:

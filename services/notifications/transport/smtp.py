@@ -171,7 +171,7 @@ class Smtp:
         if client.is_ehlo_or_helo_needed:
             try:
                 await client.ehlo()
-            except SMTPException:
+            except BaseException:
                 client.close()
                 raise
         transport = client.transport

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -36,7 +36,9 @@ class Access:
 
     def __post_init__(self) -> None:
         # What stands there may hold a password, and is not repeated.
-        if not isinstance(self.inbox_prefix, str) or not all(map(_is_address, str(self.url).split(","))):
+        if not isinstance(self.inbox_prefix, str) or not all(
+            is_address(each, _SCHEMES) for each in str(self.url).split(",")
+        ):
             raise ValueError(f"'{self.identity}' has no address like nats://HOST:PORT or tls://HOST:PORT")
 
     @property
@@ -159,10 +161,11 @@ def read(path: Path) -> Endpoints:
     return Endpoints(str(path), accesses, http, mail, logs, data, process, partners)
 
 
-def _is_address(url: str) -> bool:
+def is_address(url: str, schemes: Collection[str]) -> bool:
+    """Whether it has one of these schemes, a host, and a port that is one where it names any."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 
@@ -173,7 +176,7 @@ def _beside(path: Path, named: str | None) -> Path | None:
 
 
 def _from_url(url: str, identity: str) -> Endpoints:
-    if not all(map(_is_address, url.split(","))):
+    if not all(is_address(each, _SCHEMES) for each in url.split(",")):
         raise Failure(
             "DEELNAME_NATS_URL is no address of a broker.", "Write it as nats://USER:PASSWORD@HOST:PORT.", code=USAGE
         )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
 from cli.desk import Desk, command
 from cli.doctor import brokers, services
 from cli.doctor.findings import RUNBOOK, Finding, Report
-from cli.endpoints import Endpoints
+from cli.endpoints import Endpoints, is_address
 from cli.failure import REFUSED, USAGE, Failure
 
 __all__ = ["RUNBOOK", "Finding", "Report", "examine", "register"]
@@ -101,7 +100,7 @@ def _named(given: list[str] | tuple[str, ...]) -> dict[str, str]:
     named = {}
     for each in given:
         service, _, url = each.partition("=")
-        if service not in services.SERVICES or not _is_address(url):
+        if service not in services.SERVICES or not is_address(url, ("http", "https")):
             raise Failure(
                 f"'{each}' names no service's address.",
                 "Write SERVICE=URL, such as registration=https://deelname.example.org.",
@@ -109,14 +108,6 @@ def _named(given: list[str] | tuple[str, ...]) -> dict[str, str]:
             )
         named[service] = url.rstrip("/")
     return named
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _show(desk: Desk, report: Report) -> None:

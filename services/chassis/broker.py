@@ -21,6 +21,7 @@ from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 
+from services.chassis.cancelling import cancel
 from services.chassis.encryption import NotEncrypted, abandon, distrust, trusting
 from services.chassis.publishing import Outbox
 
@@ -358,9 +359,7 @@ async def _within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
             return await task
         raise NatsTimeout
     finally:
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=_BETWEEN_CANCELLATIONS)
+        await cancel([task], _BETWEEN_CANCELLATIONS)
 
 
 class ConnectionLost(NatsError):  # noqa: N818

@@ -13,7 +13,7 @@ import aiosqlite
 import structlog
 
 from services.chassis.migrating import migrate, scripts_in
-from services.chassis.storage import in_words
+from services.chassis.storage import in_words, primary_code
 from services.chassis.transactions import in_transaction
 
 _log = structlog.get_logger("chassis.database")
@@ -170,7 +170,7 @@ def _use_log(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
+            if primary_code(error) != sqlite3.SQLITE_BUSY or monotonic() > until:
                 raise
             sleep(_BETWEEN_TRIES)
         else:

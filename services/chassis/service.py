@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from faststream.nats import NatsBroker
 from nats.errors import Error as NatsError
 
+from services.chassis.cancelling import cancel
 from services.chassis.intake import finish_taking_in
 
 _log = structlog.get_logger("chassis.service")
@@ -89,7 +90,7 @@ async def run(
                 await _finish(brokers, before_stop)
                 if serving is not None:
                     await serving
-            await _cancel(running)
+            await cancel(running, _BETWEEN_CANCELLATIONS)
     finally:
         for each in _SIGNALS:
             loop.remove_signal_handler(each)
@@ -161,7 +162,7 @@ async def until_told(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
     await asyncio.wait({task, telling}, return_when=asyncio.FIRST_COMPLETED)
     if told.is_set() and not task.done():
         _log.info("service stops before it has started")
-        await _cancel([task])
+        await cancel([task], _BETWEEN_CANCELLATIONS)
         await asyncio.gather(task, return_exceptions=True)
         _log.info("service stopped")
         return
@@ -185,7 +186,7 @@ async def _started(brokers: Sequence[NatsBroker], stop: asyncio.Event) -> bool:
         _log.info("service stops before it has started")
         return False
     finally:
-        await _cancel([starting, stopping])
+        await cancel([starting, stopping], _BETWEEN_CANCELLATIONS)
 
 
 async def _finish(brokers: Sequence[NatsBroker], before_stop: Sequence[Callable[[], Awaitable[object]]]) -> None:
@@ -212,7 +213,7 @@ async def _finish(brokers: Sequence[NatsBroker], before_stop: Sequence[Callable[
             else:
                 _log.warning("not waiting any longer for what is under way", part=name, seconds=FINISHED_WITHIN)
         finally:
-            await _cancel([task])
+            await cancel([task], _BETWEEN_CANCELLATIONS)
 
 
 async def _endless(name: str, task: Endless) -> None:
@@ -222,20 +223,6 @@ async def _endless(name: str, task: Endless) -> None:
         _log.critical("task failed", task=name, exc_info=True)
         raise
     raise TaskEnded(f"the task {name} ended, it should run for ever")
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """
-    Cancel until they have ended.
-
-    Once is not enough: ``asyncio.wait_for``, which nats-py's requests wait with, loses a cancellation that comes
-    together with the answer (bpo-37658), and work that is repeated for ever then goes on.
-    """
-    left = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=_BETWEEN_CANCELLATIONS)
 
 
 async def _stopped(broker: NatsBroker) -> None:

@@ -12,8 +12,11 @@ _IN_WORDS = {
 }
 
 
+def primary_code(error: BaseException) -> int:
+    """SQLite's primary result code, the lowest byte of what it says (https://sqlite.org/rescode.html); 0 of others."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
 def in_words(error: BaseException) -> str:
     """What is wrong; of what has no words here, what SQLite says."""
-    # The lowest byte is the primary code (https://sqlite.org/rescode.html).
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    return _IN_WORDS.get(code) or str(error) or type(error).__name__
+    return _IN_WORDS.get(primary_code(error)) or str(error) or type(error).__name__

@@ -22,7 +22,7 @@ from contracts.enrolment import Person
 from services.chassis import metrics, tracing
 from services.chassis.database import Database
 from services.chassis.log import FACTS_APPENDED, VersionConflict
-from services.chassis.storage import in_words
+from services.chassis.storage import in_words, primary_code
 from services.chassis.transactions import in_transaction
 from services.registration.batch import Batch, Memory
 from services.registration.store import Answer
@@ -148,7 +148,7 @@ class Writer:
                 if isinstance(error, VersionConflict):
                     # Somebody else wrote to the log since it was loaded; decided anew, it may go well.
                     _log.warning("the log was changed by another hand", requests=len(taken), error=str(error))
-                elif careful or _is_of_the_disk(error):
+                elif careful or primary_code(error) in _OF_THE_DISK:
                     _log.error("a batch could not be stored", requests=len(taken), error=in_words(error))
                     break
                 else:
@@ -192,12 +192,7 @@ def _alone(batch: Batch, waiting: _Waiting) -> Answer:
         with batch.all_or_nothing():
             return _traced(batch, waiting)
     except Exception as error:
-        if isinstance(error, VersionConflict) or _is_of_the_disk(error):
+        if isinstance(error, VersionConflict) or primary_code(error) in _OF_THE_DISK:
             raise
         _log.exception("a request failed")
         return BROKEN
-
-
-def _is_of_the_disk(error: Exception) -> bool:
-    # The lowest byte is the primary code (https://sqlite.org/rescode.html).
-    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _OF_THE_DISK

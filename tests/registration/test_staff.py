@@ -142,6 +142,26 @@ def test_an_organiser_can_take_no_programme_over_and_publish_none_for_others(des
     assert publish("nieuw", "probiblio") == 403
 
 
+def test_only_an_admin_makes_another_organisation_an_organiser_or_takes_that_from_one(desk: Desk) -> None:
+    def publish(who: str, *organisers: str, id_: str = "samen") -> tuple[int, Any]:
+        definition = programme().model_copy(update={"id": id_, "organisers": organisers})
+        body = {"programme": definition.model_dump(mode="json", exclude_none=True)}
+        return desk.call(who, "do/programme/publish", body)
+
+    status, problem = publish("organiser", "bibliotheek-zeist", "probiblio")
+    assert (status, problem["status"], problem["type"]) == (403, 403, "urn:deelname:problem:not-your-organisers")
+    assert "add probiblio. Ask an admin" in problem["detail"]
+    assert desk.facts("samen") == [], "nothing of it has happened"
+    assert publish("organiser", "bibliotheek-zeist")[0] == 200
+    assert publish("organiser", "bibliotheek-zeist", "probiblio")[0] == 403
+    assert publish("admin", "bibliotheek-zeist", "probiblio")[0] == 200
+    assert publish("organiser", "probiblio", "bibliotheek-zeist")[0] == 200, "who was there stays"
+    status, problem = publish("organiser", "bibliotheek-zeist")
+    assert status == 403
+    assert "remove probiblio. Ask an admin" in problem["detail"]
+    assert problem["detail"].endswith("as they are: probiblio.")
+
+
 def test_the_answer_that_another_got_under_an_id_is_not_given_to_an_organiser(desk: Desk) -> None:
     desk.publish("sleutels", "probiblio")
     body = wish("sleutels", "noor@x.example") | {"id": "one-1"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from pydantic import BaseModel
@@ -39,9 +39,38 @@ def not_theirs(batch: Batch, caller: Caller | None, body: BaseModel, source: str
         return None
     if not caller.may("organiser"):
         return _NOT_THEIRS
-    if all(caller.organisations & set(organisers) for organisers in _organisers(batch, body, source)):
+    if not all(caller.organisations & set(organisers) for organisers in _organisers(batch, body, source)):
+        return _NOT_THEIRS
+    if isinstance(body, PublishProgramme):
+        definition = batch.programme(body.programme.id).definition
+        before = definition.organisers if definition else ()
+        return not_theirs_to_change(caller.organisations, before, body.programme.organisers)
+    return None
+
+
+def not_theirs_to_change(own: Collection[str], before: Collection[str], after: Collection[str]) -> Problem | None:
+    """
+    Why an organiser of the organisations ``own`` may not change a programme's organisers so; None where they may.
+
+    Whoever is among them may publish the programme, and it carries their name: an organiser makes nobody else one, and
+    takes that from nobody else.
+    """
+    added = sorted({*after} - {*before} - {*own})
+    removed = sorted({*before} - {*after} - {*own})
+    if not added and not removed:
         return None
-    return _NOT_THEIRS
+    asked = " and ".join(
+        f"{verb} {', '.join(organisations)}"
+        for verb, organisations in (("add", added), ("remove", removed))
+        if organisations
+    )
+    return Problem(
+        type=problem_type("not-your-organisers"),
+        title="Other organisations are not yours to add or remove as organisers",
+        status=403,
+        detail=f"This would {asked}. Ask an admin to do that, or publish with the other organisers as they are:"
+        f" {', '.join(sorted({*before} - {*own})) or 'none'}.",
+    )
 
 
 def _organisers(batch: Batch, body: BaseModel, source: str) -> Iterable[tuple[str, ...]]:

@@ -85,6 +85,10 @@ class PromoteEnrolment(EnrolmentCommand):
     """Give who waits a place by hand, also behind the freeze; never more than the capacity."""
 
 
+class ConfirmEnrolment(EnrolmentCommand):
+    """Vouch for everybody who has yet to confirm an enrolment: they come in as if they had."""
+
+
 class AddParticipant(EnrolmentCommand):
     """Add somebody to an enrolment."""
 
@@ -238,11 +242,17 @@ class EnrolmentResult(Message):
 class EnrolmentReceipt(Message):
     """
     What the public is told of a request: that it has come in, and what becomes of it if none of these people takes part
-    already. Whether somebody does is nobody else's business; what became of it comes by mail, to those who are named.
+    already and all confirm it. Whether somebody does, or need not confirm, is nobody else's business; what comes next
+    is said by mail, to those who are named.
     """
 
     programme: Slug
     expected: Literal["confirmed", "waiting"]
+    try_again: AwareDatetime | None = Field(
+        default=None,
+        description="So many requests wait to be confirmed that this one may have been left out: who gets no mail sends"
+        " it again then.",
+    )
     place: int | None = Field(default=None, description="The place in the waiting list to expect, from 1.")
     missing: tuple[MissingSeat, ...] = Field(default=(), description="The seats of the team that are empty.")
 

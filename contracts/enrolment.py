@@ -9,7 +9,13 @@ from pydantic import Field
 
 from contracts.base import EmailAddress, Identity, Language, Line, Message, Slug
 
-EnrolmentStatus = Literal["confirmed", "waiting", "withdrawn", "refused"]
+EnrolmentStatus = Literal["pending", "confirmed", "waiting", "withdrawn", "refused", "lapsed"]
+"""
+How an enrolment stands. ``pending``: those whom it names have yet to confirm it; ``lapsed``: they did not in time.
+"""
+
+Channel = Literal["intake", "staff", "web"]
+"""By which door a request came: a partner's stream, the staff's commands, or the pages and API that are everybody's."""
 
 
 class Person(Message):
@@ -46,6 +52,9 @@ class Participant(Message):
     person: Identity
     seat: Slug | None = None
     role: Slug | None = None
+    language: Language | None = Field(
+        default=None, description="The language of this request's mails, where it is not the person's own."
+    )
 
 
 class Reason(Message):
@@ -70,7 +79,16 @@ class Enrolled(Message):
     organisation: Slug | None = None
     units: Annotated[int, Field(ge=1)]
     participants: tuple[Participant, ...]
-    channel: Literal["intake", "staff", "web"] = "staff"
+    channel: Channel = "staff"
     source: Identity = Field(description="The partner, or the tool, that asked.")
     missing: tuple[MissingSeat, ...] = ()
     complete_by: datetime | None = Field(default=None, description="When an incomplete team must be complete (UTC).")
+    unconfirmed: tuple[Identity, ...] = Field(
+        default=(),
+        description="Those named by a stranger, from whose address nobody has ever confirmed anything: mails to them"
+        " greet nobody by name and repeat nothing that was typed.",
+    )
+    present: tuple[Identity, ...] = Field(
+        default=(),
+        description="Those whom the request named although they take part already: they, and nobody else, are told so.",
+    )

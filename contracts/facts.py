@@ -39,6 +39,12 @@ StatusCode = Annotated[str, StringConstraints(pattern=r"^[245]\.[0-9]{1,3}\.[0-9
 InvitationAnswer = Literal["accepted", "tentative", "declined"]
 """What a calendar can answer to an invitation (the PARTSTAT of RFC 5545 §3.2.12)."""
 
+PendingCause = Literal["address-unknown", "always"]
+"""Why somebody has to confirm: nobody ever did from that address, or the programme wants it of everybody."""
+
+LapseCause = Literal["expired", "withdrawn"]
+"""Why somebody who did not confirm will not come: the time was up, or the enrolment or the programme was withdrawn."""
+
 Model = TypeVar("Model", bound=type[Message])
 
 
@@ -160,6 +166,44 @@ class SessionCancelled(Message):
 
 
 # Enrolments ----------------------------------------------------------------------------------------------------------
+
+
+@_fact("enrolment.pending.v1")
+class EnrolmentPending(Enrolled):
+    """
+    A request of the public waits until whom it names has confirmed it from the mailbox.
+
+    ``participants`` are those who have yet to confirm, ``asked`` those of them who get the mail that asks: one for each
+    mailbox. ``held`` units are kept free for them until ``confirm_by``, none where others must not be kept out by
+    people who may not exist. Who confirms comes in by a fact of its own: confirmed, waiting, refused or added.
+    """
+
+    held: Annotated[int, Field(ge=0)]
+    cause: PendingCause
+    confirm_by: AwareDatetime
+    asked: tuple[Identity, ...]
+
+
+@_fact("enrolment.lapsed.v1")
+class EnrolmentLapsed(Message):
+    """
+    Some who had yet to confirm an enrolment will not come, and the units that were held for them are free again.
+
+    It names nobody: strangers may have typed anybody's address.
+    """
+
+    enrolment: Identity
+    people: Annotated[int, Field(ge=1)]
+    units: Annotated[int, Field(ge=0)]
+    cause: LapseCause
+
+
+@_fact("participant.confirmed.v1")
+class ParticipantConfirmed(Message):
+    """Whoever reads a person's mailbox has confirmed an enrolment that named the person: the address is known now."""
+
+    enrolment: Identity
+    person: Identity
 
 
 @_fact("enrolment.confirmed.v1")
@@ -420,6 +464,9 @@ RegistrationFact: TypeAlias = (
     | SessionMoved
     | SessionDescribed
     | SessionCancelled
+    | EnrolmentPending
+    | EnrolmentLapsed
+    | ParticipantConfirmed
     | EnrolmentConfirmed
     | EnrolmentWaitlisted
     | EnrolmentRefused

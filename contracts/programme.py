@@ -152,6 +152,27 @@ class PriceRule(Message):
     amount: Annotated[Decimal, Field(ge=0, max_digits=8, decimal_places=2)]
 
 
+class Confirmation(Message):
+    """
+    Which requests of the public wait until whom they name has confirmed them, for how long, and what they may hold.
+
+    Partners and staff vouch for their people. The shares are of the capacity, in percent, and never less than a unit.
+    """
+
+    needed: Literal["always", "unknown", "never"] = Field(
+        default="unknown", description="'unknown': of those from whose address nobody ever confirmed anything."
+    )
+    within_hours: Annotated[int, Field(ge=1, le=336)] = Field(
+        default=48, description="How long a place is held; a quarter of it where places are scarce."
+    )
+    held_percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=25, description="What all who have yet to confirm may hold together."
+    )
+    source_percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=10, description="What one source on the network may hold by requests of one hour."
+    )
+
+
 class EnrolmentRules(Message):
     """
     When, by whom and how many.
@@ -168,6 +189,7 @@ class EnrolmentRules(Message):
     maximum_per_organisation: Annotated[int, Field(ge=1)] | None = None
     eligible: Eligibility = Eligibility()
     prices: tuple[PriceRule, ...] = ()
+    confirmation: Confirmation = Confirmation()
     keep_people_days: Annotated[int, Field(ge=1, le=3650)] | None = Field(
         default=None,
         description="Days after the programme's end for which it is known who took part; None: as registration is set.",

@@ -32,6 +32,7 @@ COMMANDS: Final[tuple[type[Message], ...]] = (
     commands.PublishTheme,
     commands.RegisterOrganisations,
     commands.RequestEnrolment,
+    commands.ConfirmEnrolment,
     commands.WithdrawEnrolment,
     commands.PromoteEnrolment,
     commands.AddParticipant,

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 
 from contracts.access import Role
 from contracts.base import EmailAddress, Identity, Line, Message, Slug, Title
-from contracts.enrolment import EnrolmentStatus, MissingSeat, Person, Reason
+from contracts.enrolment import Channel, EnrolmentStatus, MissingSeat, Person, Reason
 from contracts.organisation import Organisation
 from contracts.programme import Programme, ProgrammeKind
 from contracts.theme import Theme
@@ -36,6 +36,7 @@ class ProgrammeStanding(Message):
     open: bool = Field(description="Whether a request that comes now would be in time.")
     capacity: int | None = None
     confirmed: int
+    held: int = Field(default=0, description="Units that are kept free for requests that have yet to be confirmed.")
     waiting: int
     version: int
 
@@ -85,6 +86,7 @@ class ParticipantView(Message):
     seat: Slug | None = None
     role: Slug | None = None
     contact: Person | None = None
+    unconfirmed: bool = Field(default=False, description="Whether the person has yet to confirm, and is not in yet.")
 
 
 class Happening(Message):
@@ -108,7 +110,10 @@ class EnrolmentView(Message):
     participants: tuple[ParticipantView, ...]
     missing: tuple[MissingSeat, ...] = ()
     complete_by: datetime | None = None
+    channel: Channel = "staff"
     source: str
+    confirm_by: datetime | None = Field(default=None, description="Until when somebody has yet to confirm.")
+    held: int = Field(default=0, description="Units that are kept free until then.")
     price: Decimal | None = Field(default=None, description="In euro for all units; none where there are no prices.")
     reasons: tuple[Reason, ...] = Field(default=(), description="Why it stands so: refusals, promotion, pass-over.")
     history: tuple[Happening, ...] = ()

@@ -162,6 +162,7 @@ def _request(state: ProgrammeState, definition: Programme, command: RequestEnrol
     missing = rules.missing_seats(definition.team, command.participants)
     asked["missing"] = missing
     asked["complete_by"] = rules.complete_by(definition.team, missing, command.now)
+    asked["unconfirmed"] = asked["present"] = ()
     price = rules.price_of(definition.enrolment, command.organisation, units)
     at_once, passed_over = waiting.may_come_in_at_once(state, units)
     if at_once:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
 from contracts.base import Text
-from contracts.enrolment import Participant, Reason
+from contracts.enrolment import Channel, Participant, Reason
 from contracts.facts import RegistrationFact
 from contracts.organisation import Organisation
 from contracts.programme import Programme
@@ -31,19 +32,56 @@ class WithdrawProgramme:
     now: datetime
 
 
+class Stranger(NamedTuple):
+    """
+    What is known of a request that anybody may have sent, and of those whom it names.
+
+    Attributes:
+        enrolments: an id for the enrolment of each participant, should they come in one by one.
+        unknown: the people from whose address nobody has ever confirmed anything.
+        mailboxes: the mailbox of each person, by any name that is the same for the same mailbox.
+        mails_left: how many mails that ask for a confirmation may still go to each mailbox.
+        source_held: units that requests from the same source have come to hold in this programme within the last hour.
+        source_free: when the oldest of these requests is an hour ago.
+    """
+
+    enrolments: tuple[str, ...]
+    unknown: frozenset[str]
+    mailboxes: Mapping[str, str]
+    mails_left: Mapping[str, int]
+    source_held: int = 0
+    source_free: datetime | None = None
+
+
 class RequestEnrolment(NamedTuple):
     """
     Ask for a place. ``enrolment`` is the new enrolment's id.
 
     ``organisation`` is the registry's entry; None with an ``organisation_id`` means that the registry has none.
+    ``stranger`` where nobody vouches for the people: on the public channel.
     """
 
     enrolment: str
     organisation_id: str | None
     organisation: Organisation | None
     participants: tuple[Participant, ...]
-    channel: Literal["intake", "staff", "web"]
+    channel: Channel
     source: str
+    now: datetime
+    stranger: Stranger | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmEnrolment:
+    """
+    Let people in who have yet to confirm: those of them who did, or with None all, because the staff vouch for them.
+
+    ``organisation`` is the registry's entry for the enrolment's organisation.
+    """
+
+    enrolment: str
+    persons: frozenset[str] | None
+    organisation: Organisation | None
     now: datetime
 
 
@@ -112,6 +150,7 @@ Command: TypeAlias = (
     PublishProgramme
     | WithdrawProgramme
     | RequestEnrolment
+    | ConfirmEnrolment
     | WithdrawEnrolment
     | PromoteEnrolment
     | AddParticipant

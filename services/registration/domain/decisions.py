@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 from contracts.enrolment import Participant, Reason
 from contracts.facts import (
     EnrolmentCompleted,
-    EnrolmentConfirmed,
     EnrolmentIncomplete,
     EnrolmentPromoted,
     EnrolmentRefused,
-    EnrolmentWaitlisted,
     EnrolmentWithdrawn,
     ParticipantAdded,
     ParticipantChanged,
@@ -25,11 +23,13 @@ from contracts.facts import (
     RegistrationFact,
 )
 from contracts.programme import Programme
-from services.registration.domain import reasons, rules, waiting
+from services.registration.domain import confirming, reasons, rules, waiting
+from services.registration.domain.arriving import asked_for, come_in
 from services.registration.domain.commands import (
     AddParticipant,
     ChangeParticipant,
     Command,
+    ConfirmEnrolment,
     Decision,
     LetDeadlinesPass,
     PromoteEnrolment,
@@ -55,7 +55,7 @@ def decide(state: ProgrammeState, command: Command) -> Decision:
         return Rejected("not-found", (reasons.no_such_programme(state.id),))
     match command:
         case WithdrawProgramme():
-            return () if state.withdrawn else (ProgrammeWithdrawn(reason=command.reason),)
+            return () if state.withdrawn else (*_given_up(state), ProgrammeWithdrawn(reason=command.reason))
         case RequestEnrolment():
             return _request(state, definition, command)
         case LetDeadlinesPass():
@@ -64,8 +64,20 @@ def decide(state: ProgrammeState, command: Command) -> Decision:
             return _about_enrolment(state, definition, command)
 
 
+def _given_up(state: ProgrammeState) -> tuple[RegistrationFact, ...]:
+    """That nobody who has yet to confirm will come."""
+    awaiting = sorted((state.enrolments[id_] for id_ in set(state.awaited.values())), key=lambda one: one.number)
+    return tuple(confirming.lapsed(one, "withdrawn") for one in awaiting)
+
+
 _AboutEnrolment = (
-    WithdrawEnrolment | PromoteEnrolment | AddParticipant | ChangeParticipant | ReplaceParticipant | WithdrawParticipant
+    ConfirmEnrolment
+    | WithdrawEnrolment
+    | PromoteEnrolment
+    | AddParticipant
+    | ChangeParticipant
+    | ReplaceParticipant
+    | WithdrawParticipant
 )
 
 
@@ -73,8 +85,13 @@ def _about_enrolment(state: ProgrammeState, definition: Programme, command: _Abo
     enrolment = state.enrolments.get(command.enrolment)
     if enrolment is None:
         return Rejected("not-found", (reasons.no_such_enrolment(),))
-    if isinstance(command, WithdrawEnrolment) and enrolment.status == "withdrawn":
-        return ()
+    if isinstance(command, ConfirmEnrolment):
+        return _confirm(state, definition, enrolment, command)
+    if isinstance(command, WithdrawEnrolment):
+        if enrolment.status in ("withdrawn", "lapsed"):
+            return ()
+        if enrolment.status == "pending":
+            return _with_promotions(state, [confirming.lapsed(enrolment, "withdrawn")], command.now, reasons.unit_free)
     if not enrolment.active:
         return Rejected("rejected", (reasons.not_active(),))
     if state.withdrawn and not isinstance(command, WithdrawEnrolment | WithdrawParticipant):
@@ -147,27 +164,23 @@ def _measured(
 
 
 def _request(state: ProgrammeState, definition: Programme, command: RequestEnrolment) -> Decision:
-    units = rules.units_of(definition, command.participants)
-    asked: dict[str, Any] = {
-        "enrolment": command.enrolment,
-        "organisation": command.organisation_id,
-        "units": units,
-        "participants": command.participants,
-        "channel": command.channel,
-        "source": command.source,
-    }
+    if command.stranger is not None:
+        return confirming.requested(state, definition, command, command.stranger)
+    asked = asked_for(command.enrolment, command.organisation_id, command.participants, command.channel, command.source)
     broken = rules.broken_by_request(state, definition, command)
     if broken:
-        return (EnrolmentRefused(**asked, reasons=tuple(broken)),)
-    missing = rules.missing_seats(definition.team, command.participants)
-    asked["missing"] = missing
-    asked["complete_by"] = rules.complete_by(definition.team, missing, command.now)
-    asked["unconfirmed"] = asked["present"] = ()
-    price = rules.price_of(definition.enrolment, command.organisation, units)
-    at_once, passed_over = waiting.may_come_in_at_once(state, units)
-    if at_once:
-        return (*passed_over, EnrolmentConfirmed.made(**asked, price=price))
-    return (EnrolmentWaitlisted.made(**asked, place=len(state.waiting) + 1, price=price),)
+        units = rules.units_of(definition, command.participants)
+        return (EnrolmentRefused(**asked | {"units": units}, reasons=tuple(broken)),)
+    return come_in(state, definition, asked, command.organisation, command.now)
+
+
+def _confirm(state: ProgrammeState, definition: Programme, enrolment: Enrolment, command: ConfirmEnrolment) -> Decision:
+    decision = confirming.confirmed(state, definition, enrolment, command)
+    if isinstance(decision, Rejected) or not decision:
+        return decision
+    after = _after(state, decision).enrolments[enrolment.id]
+    measured = _measured(definition, enrolment, after.participants, command.now) if enrolment.active else ()
+    return _with_promotions(state, (*decision, *measured), command.now, reasons.unit_free)
 
 
 def _withdraw(state: ProgrammeState, enrolment: Enrolment, reason: Reason, now: datetime) -> Decision:
@@ -273,10 +286,14 @@ def _let_deadlines_pass(state: ProgrammeState, now: datetime) -> Decision:
         (deadline, state.enrolments[id_].number, id_) for id_, deadline in state.deadlines.items() if deadline <= now
     )
     facts: list[RegistrationFact] = []
-    for deadline, _number, id_ in late:
+    for _deadline, _number, id_ in late:
         enrolment = state.enrolments[id_]
-        before = "confirmed" if enrolment.status == "confirmed" else "waiting"
-        facts.append(EnrolmentWithdrawn(enrolment=id_, before=before, reason=reasons.deadline_passed(deadline)))
+        if enrolment.confirm_by is not None and enrolment.confirm_by <= now:
+            facts.append(confirming.lapsed(enrolment, "expired"))
+        if enrolment.active and enrolment.complete_by is not None and enrolment.complete_by <= now:
+            before = "confirmed" if enrolment.status == "confirmed" else "waiting"
+            reason = reasons.deadline_passed(enrolment.complete_by)
+            facts.append(EnrolmentWithdrawn(enrolment=id_, before=before, reason=reason))
     if not facts:
         return ()
     return _with_promotions(state, facts, now, reasons.unit_free)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
 
 from rpds import HashTrieMap
 
 from contracts.base import Message
-from contracts.enrolment import Enrolled, Participant
+from contracts.enrolment import Enrolled, EnrolmentStatus, Participant
 from contracts.facts import (
     EnrolmentCompleted,
     EnrolmentConfirmed,
     EnrolmentIncomplete,
+    EnrolmentLapsed,
     EnrolmentPassedOver,
+    EnrolmentPending,
     EnrolmentPromoted,
     EnrolmentRefused,
     EnrolmentWaitlisted,
@@ -50,8 +52,14 @@ def evolve(state: ProgrammeState, fact: Message) -> ProgrammeState:
     state = state._replace(version=version)
     match fact:
         case EnrolmentRefused():
-            refused = _made(version, fact, "refused")._replace(reasons=fact.reasons)
-            return state._replace(enrolments=state.enrolments.insert(refused.id, refused))
+            state = _given_up(state, state.enrolments.get(fact.enrolment))
+            return _changed(state, _made(version, fact, "refused")._replace(reasons=fact.reasons))
+        case EnrolmentPending():
+            return _pending(state, fact)
+        case EnrolmentLapsed():
+            before = state.enrolments[fact.enrolment]
+            status = "lapsed" if before.status == "pending" else before.status
+            return _changed(_given_up(state, before), _without_awaited(before)._replace(status=status))
         case EnrolmentPromoted():
             return _promoted(state, fact)
         case EnrolmentPassedOver():
@@ -88,7 +96,7 @@ def _others(state: ProgrammeState, session: str) -> tuple[Session, ...]:
     return tuple(one for one in state.cancelled if one.id != session)
 
 
-def _made(number: int, fact: Enrolled, status: Literal["confirmed", "waiting", "refused"]) -> Enrolment:
+def _made(number: int, fact: Enrolled, status: EnrolmentStatus) -> Enrolment:
     return Enrolment(
         fact.enrolment,
         number,
@@ -104,11 +112,50 @@ def _made(number: int, fact: Enrolled, status: Literal["confirmed", "waiting", "
     )
 
 
-def _came_in(
-    state: ProgrammeState, version: int, fact: Enrolled, status: Literal["confirmed", "waiting"]
-) -> ProgrammeState:
+def _pending(state: ProgrammeState, fact: EnrolmentPending) -> ProgrammeState:
+    awaited = state.awaited
+    for participant in fact.participants:
+        awaited = awaited.insert(participant.person, fact.enrolment)
+    enrolment = _made(state.version, fact, "pending")._replace(
+        participants=(), awaited=fact.participants, held=fact.held, confirm_by=fact.confirm_by
+    )
+    return _changed(state._replace(awaited=awaited, held=state.held + fact.held), enrolment)
+
+
+def _given_up(state: ProgrammeState, enrolment: Enrolment | None) -> ProgrammeState:
+    """Nobody of an enrolment is awaited any more, and nothing is held for it."""
+    if enrolment is None or not enrolment.awaited:
+        return state
+    return state._replace(awaited=_no_longer(state, enrolment), held=state.held - enrolment.held)
+
+
+def _no_longer(
+    state: ProgrammeState, enrolment: Enrolment, persons: Iterable[str] | None = None
+) -> HashTrieMap[str, str]:
+    """Who is awaited without these people of an enrolment, or without all of it."""
+    awaited = state.awaited
+    for person in [one.person for one in enrolment.awaited] if persons is None else persons:
+        # Somebody may be awaited in a later enrolment as well, once an earlier one has lapsed.
+        if awaited.get(person) == enrolment.id:
+            awaited = awaited.remove(person)
+    return awaited
+
+
+def _without_awaited(enrolment: Enrolment) -> Enrolment:
+    return enrolment._replace(awaited=(), held=0, confirm_by=None)
+
+
+def _came_in(state: ProgrammeState, version: int, fact: Enrolled, status: EnrolmentStatus) -> ProgrammeState:
     # What happens most is one copy of the state, not one for each thing that changes in it.
     enrolment = _made(version, fact, status)
+    awaited, held = state.awaited, state.held
+    before = state.enrolments.get(enrolment.id)
+    if before is not None and before.awaited:
+        # What was held is theirs now; of a team others may still be awaited.
+        came = {one.person for one in enrolment.participants}
+        rest = tuple(one for one in before.awaited if one.person not in came)
+        enrolment = enrolment._replace(awaited=rest, confirm_by=before.confirm_by if rest else None)
+        awaited, held = _no_longer(state, before, came), held - before.held
     persons = state.persons
     for participant in enrolment.participants:
         persons = persons.insert(participant.person, enrolment.id)
@@ -127,6 +174,8 @@ def _came_in(
         state.waiting if confirmed else state.waiting.insert(enrolment.number, enrolment.id),
         _counted(state.organisations, enrolment.organisation, enrolment.units),
         _deadlines(state, enrolment),
+        awaited,
+        held,
     )
 
 
@@ -143,8 +192,8 @@ def _withdrawn(state: ProgrammeState, fact: EnrolmentWithdrawn) -> ProgrammeStat
     persons = state.persons
     for participant in before.participants:
         persons = persons.discard(participant.person)
-    withdrawn = before._replace(status="withdrawn", complete_by=None, reasons=(fact.reason,))
-    return _changed(state, withdrawn)._replace(
+    withdrawn = _without_awaited(before)._replace(status="withdrawn", complete_by=None, reasons=(fact.reason,))
+    return _changed(_given_up(state, before), withdrawn)._replace(
         persons=persons,
         waiting=state.waiting.discard(before.number),
         confirmed=state.confirmed - (before.units if before.status == "confirmed" else 0),
@@ -175,8 +224,13 @@ def _with_participants(
     price = before.price
     if isinstance(fact, ParticipantAdded | ParticipantWithdrawn) and fact.price is not None:
         price = fact.price
-    enrolment = before._replace(participants=tuple(people.values()), units=units, price=price)
+    rest = tuple(one for one in before.awaited if one.person not in people)
+    confirm_by = before.confirm_by if rest else None
+    enrolment = before._replace(
+        participants=tuple(people.values()), units=units, price=price, awaited=rest, confirm_by=confirm_by
+    )
     persons = _moved(state.persons, before.participants, enrolment)
+    state = state._replace(awaited=_no_longer(state, before, people)) if before.awaited else state
     return _changed(state, enrolment)._replace(
         persons=persons,
         confirmed=state.confirmed + (units - before.units if before.status == "confirmed" else 0),
@@ -200,8 +254,10 @@ def _changed(state: ProgrammeState, enrolment: Enrolment) -> ProgrammeState:
 
 
 def _deadlines(state: ProgrammeState, enrolment: Enrolment) -> HashTrieMap[str, datetime]:
-    if enrolment.active and enrolment.complete_by is not None and not state.withdrawn:
-        return state.deadlines.insert(enrolment.id, enrolment.complete_by)
+    completes = enrolment.complete_by if enrolment.active else None
+    moments = [moment for moment in (completes, enrolment.confirm_by) if moment is not None]
+    if moments and not state.withdrawn:
+        return state.deadlines.insert(enrolment.id, min(moments))
     if enrolment.id in state.deadlines:
         return state.deadlines.remove(enrolment.id)
     return state.deadlines

@@ -21,15 +21,27 @@ def broken_by_request(state: ProgrammeState, definition: Programme, command: Req
     people = command.participants
     units = units_of(definition, people)
     return [
+        *_broken_by_crowd(definition, command),
         *broken_by_time(state, rules, command.now),
         *_broken_by_organisation(rules.eligible, command),
         *broken_by_roles(rules.eligible, people),
-        *_broken_by_persons(state, people),
+        # Of a stranger's request, whoever takes part already is told so, and nobody else.
+        *(_broken_by_repetition(people) if command.stranger else _broken_by_persons(state, people)),
         *broken_by_seats(definition.team, people),
         *_broken_by_missing_seats(definition.team, people),
         *broken_by_maximum(state, rules, command.organisation_id, units),
         *_broken_by_capacity(state, rules, units),
     ]
+
+
+MOST_IN_PUBLIC = 10
+"""People whom a request on the public channel may name, where a team has no more seats."""
+
+
+def _broken_by_crowd(definition: Programme, command: RequestEnrolment) -> list[Reason]:
+    seats = sum(seat.count for seat in definition.team.seats) if definition.team else 0
+    most = max(MOST_IN_PUBLIC, seats)
+    return [reasons.crowd(most)] if command.stranger and len(command.participants) > most else []
 
 
 def units_of(definition: Programme, people: Sequence[Participant]) -> int:
@@ -95,12 +107,13 @@ def broken_by_roles(eligible: Eligibility, people: Sequence[Participant]) -> lis
     return [reasons.role_not_eligible(role or None, eligible.roles) for role in wrong]
 
 
+def _broken_by_repetition(people: Sequence[Participant]) -> list[Reason]:
+    return [reasons.named_twice()] if len({one.person for one in people}) != len(people) else []
+
+
 def _broken_by_persons(state: ProgrammeState, people: Sequence[Participant]) -> list[Reason]:
-    broken = []
-    persons = {participant.person for participant in people}
-    if len(persons) != len(people):
-        broken.append(reasons.named_twice())
-    for person in persons:
+    broken = _broken_by_repetition(people)
+    for person in {participant.person for participant in people}:
         if person in state.persons:
             broken.append(reasons.already_enrolled())
             break
@@ -179,12 +192,23 @@ def broken_by_maximum(
     return [reasons.organisation_maximum(rules.maximum_per_organisation, taken)]
 
 
+def broken_by_coming_in(
+    state: ProgrammeState, definition: Programme, organisation: str | None, units: int, *, held: int
+) -> list[Reason]:
+    """What speaks against who waited to confirm; ``held`` units, which ``state`` counts as free, are kept for them."""
+    broken = broken_by_maximum(state, definition.enrolment, organisation, units)
+    return broken if units <= held else [*broken, *_broken_by_capacity(state, definition.enrolment, units)]
+
+
 def _broken_by_capacity(state: ProgrammeState, rules: EnrolmentRules, units: int) -> list[Reason]:
     if rules.capacity is None:
         return []
     if units > rules.capacity:
         return [reasons.larger_than_capacity(units, rules.capacity)]
     if rules.waiting_list is None and not state.fits(units):
+        ends = [one.confirm_by for id_ in state.awaited.values() if (one := state.enrolments[id_]).confirm_by]
+        if state.confirmed + units <= rules.capacity and ends:
+            return [reasons.full_for_now(min(ends))]
         return [reasons.full(rules.capacity)]
     if rules.waiting_list is None and not waiting.may_come_in_at_once(state, units)[0]:
         return [reasons.reserved()]

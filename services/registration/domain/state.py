@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from rpds import HashTrieMap
 
 from contracts.base import Text
-from contracts.enrolment import EnrolmentStatus, MissingSeat, Participant, Reason
+from contracts.enrolment import Channel, EnrolmentStatus, MissingSeat, Participant, Reason
 from contracts.programme import Programme, Session, instant
 
 
@@ -28,13 +28,19 @@ class Enrolment(NamedTuple):
     organisation: str | None
     units: int
     participants: tuple[Participant, ...]
-    channel: Literal["intake", "staff", "web"]
+    channel: Channel
     source: str
     missing: tuple[MissingSeat, ...] = ()
     complete_by: datetime | None = None
     price: Decimal | None = None
     reasons: tuple[Reason, ...] = ()
     """Why it stands so: the failed rules of a refusal, or the last promotion or pass-over."""
+    awaited: tuple[Participant, ...] = ()
+    """Those who have yet to confirm: they are not in yet."""
+    held: int = 0
+    """Units that are kept free for them."""
+    confirm_by: datetime | None = None
+    """Until when."""
 
     @property
     def active(self) -> bool:
@@ -71,14 +77,18 @@ class ProgrammeState(NamedTuple):
     organisations: HashTrieMap[str, int] = HashTrieMap()
     """Units in active enrolments by organisation."""
     deadlines: HashTrieMap[str, datetime] = HashTrieMap()
-    """Active enrolments of incomplete teams that must be complete by a moment."""
+    """Enrolments in which something must have happened by a moment: a team be complete, somebody have confirmed."""
+    awaited: HashTrieMap[str, str] = HashTrieMap()
+    """Who has yet to confirm, and in which enrolment."""
+    held: int = 0
+    """Units that are kept free for them."""
 
     @property
     def free(self) -> int | None:
-        """Units that are left; None without a limit."""
+        """Units that are neither given out nor held; None without a limit."""
         if self.definition is None or self.definition.enrolment.capacity is None:
             return None
-        return max(0, self.definition.enrolment.capacity - self.confirmed)
+        return max(0, self.definition.enrolment.capacity - self.confirmed - self.held)
 
     def fits(self, units: int) -> bool:
         """Whether so many units are free."""
@@ -94,6 +104,10 @@ class ProgrammeState(NamedTuple):
         if entry is None or entry.status != "waiting":
             return None
         return sum(1 for number in self.waiting if number <= entry.number)
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether its last session has ended."""
+        return self.over_since is not None and self.over_since <= now
 
     @property
     def over_since(self) -> datetime | None:

@@ -125,6 +125,44 @@ def full(capacity: int) -> Reason:
     )
 
 
+def full_for_now(until: datetime) -> Reason:
+    """Units may come free: they are held for people who have yet to confirm."""
+    nl, en = moment(until)
+    return Reason(
+        rule="full-for-now",
+        nl=f"Nu zijn alle plaatsen bezet of gereserveerd. Misschien komt er een vrij: probeer het na {nl} nog eens.",
+        en=f"At the moment all places are taken or reserved. One may come free: try again after {en}.",
+    )
+
+
+def crowd(most: int) -> Reason:
+    """More people than anybody may name without an account."""
+    return Reason(
+        rule="too-many-people",
+        nl=f"Je kunt hier hoogstens {most} mensen tegelijk aanmelden. Stuur de anderen in een volgende aanmelding.",
+        en=f"You can enrol at most {most} people at once here. Send the others in another request.",
+    )
+
+
+def nobody_awaited() -> Reason:
+    """Nobody in the enrolment has anything to confirm."""
+    return Reason(
+        rule="nobody-awaited",
+        nl="In deze aanmelding is er niets meer om te bevestigen.",
+        en="There is nothing left to confirm in this enrolment.",
+    )
+
+
+def confirmed_too_late(until: datetime) -> Reason:
+    """The time in which somebody could confirm is up."""
+    nl, en = moment(until)
+    return Reason(
+        rule="confirmed-too-late",
+        nl=f"Bevestigen kon tot {nl}. Meld je opnieuw aan als je nog mee wilt doen.",
+        en=f"This could be confirmed until {en}. Enrol again if you still want to take part.",
+    )
+
+
 def reserved() -> Reason:
     """Units are free, but those who wait come first and the waiting list takes nobody any more."""
     return Reason(

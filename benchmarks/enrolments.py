@@ -142,7 +142,7 @@ async def _load(  # noqa: PLR0917  # the six things that a measurement is made o
     async def ask() -> None:
         while (begun := time.perf_counter()) < end:
             who = next(people)
-            person = {"name": f"Person {who}", "email": f"person-{who}@bench.example"}
+            person = {"name": "Noor de Wit", "email": f"person-{who}@bench.example"}
             body = json.dumps({"programme": "bench", "organisation": "bench", "participants": [{"person": person}]})
             reply = await connection.request(subject, body.encode(), timeout=30)
             if reply.headers:

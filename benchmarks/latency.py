@@ -96,7 +96,7 @@ async def _system(directory: Path, transport: str, sink: _Sink, enrolments: int,
         started = time.perf_counter()
         for number in range(enrolments):
             await asyncio.sleep(max(0.0, started + number / pace - time.perf_counter()))
-            person = {"name": f"Person {number}", "email": f"{number}@bench.example"}
+            person = {"name": "Noor de Wit", "email": f"{number}@bench.example"}
             begun.append(time.perf_counter())
             await _ask(
                 connection,

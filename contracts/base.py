@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from contracts import names
+from contracts.characters import JOINERS, refuse_invisible, trimmed, unfit_character
 
 
 class Message(BaseModel):
@@ -53,19 +55,35 @@ _set_extra = BaseModel.__dict__["__pydantic_extra__"].__set__
 _set_private = BaseModel.__dict__["__pydantic_private__"].__set__
 
 
-def _printable(text: str) -> str:
-    """Refuse control and format characters: a line break in a name is how headers are forged."""
-    if text.isprintable():
-        return text
-    for character in text:
-        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
-            raise ValueError("must not contain control characters or line breaks")
+_LONGEST_TEXT = 10_000
+
+
+def _line(text: object) -> object:
+    """One line whose every character can be seen: a line break in a name is how headers are forged."""
+    return _seen(text, "")
+
+
+def _paragraphs(text: object) -> object:
+    """Allow line breaks and nothing else that a reader can't see."""
+    return _seen(text, "\n")
+
+
+def _address(text: object) -> object:
+    """Address books put marks of direction around addresses, and web pages invisible spaces."""
+    text = _seen(text, "")
+    if isinstance(text, str) and not text.isascii():
+        for number, character in enumerate(text, 1):
+            if character in JOINERS:
+                raise unfit_character(character, number)
     return text
 
 
-def _paragraphs(text: str) -> str:
-    """Allow line breaks and nothing else that a reader can't see."""
-    _printable(text.replace("\n", " "))
+def _seen(text: object, besides: str) -> object:
+    # What is no text, or too long for any, is refused by what follows.
+    if not isinstance(text, str) or len(text) > 2 * _LONGEST_TEXT:
+        return text
+    text = trimmed(text)
+    refuse_invisible(text, besides)
     return text
 
 
@@ -87,13 +105,27 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
 Slug = Annotated[str, StringConstraints(pattern=_SLUG, max_length=64), Field(examples=["gezinsaanpak-2023"])]
 """An id that people choose and read: lower-case letters, digits and single hyphens. It fits into a subject's word."""
 
-Line = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
-]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), BeforeValidator(_line)]
 """One line of text that people read: no line breaks, no control characters."""
 
+Name = Annotated[
+    str,
+    AfterValidator(names.name),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": names.LONGEST,
+            "description": f"A person's name: at most {names.LONGEST} characters and {names.MOST_WORDS} words,"
+            " on one line, without @, the address of a website, or digits in a row.",
+            "examples": ["dr.ir. A. de Vries"],
+        }
+    ),
+]
+"""What a person is called; see ``contracts.names``."""
+
 Prose = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000), AfterValidator(_paragraphs)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=_LONGEST_TEXT), BeforeValidator(_paragraphs)
 ]
 """Text of one or more paragraphs, parted by empty lines."""
 
@@ -106,7 +138,7 @@ Identity = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern
 EmailAddress = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=3, max_length=254, pattern=_ADDRESS),
-    AfterValidator(_printable),
+    BeforeValidator(_address),
 ]
 """An address to which mail can go (the addr-spec of RFC 5322 §3.4.1 without quoted local parts)."""
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, model_validator
 
 from contracts.access import Role
-from contracts.base import EmailAddress, Identity, Language, Line, Message, Slug, Text
+from contracts.base import EmailAddress, Identity, Language, Line, Message, Name, Slug, Text
 from contracts.enrolment import EnrolmentRequest, EnrolmentStatus, MissingSeat, ParticipantRequest, Person
 from contracts.organisation import Organisation
 from contracts.programme import Programme
@@ -117,7 +117,7 @@ class CorrectPerson(Command):
 
     person: Identity | None = None
     email: EmailAddress | None = None
-    name: Line | None = None
+    name: Name | None = None
     new_email: EmailAddress | None = None
     language: Language | None = None
 

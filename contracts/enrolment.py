@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.base import EmailAddress, Identity, Language, Line, Message, Slug
+from contracts.base import EmailAddress, Identity, Language, Line, Message, Name, Slug
 
 EnrolmentStatus = Literal["pending", "confirmed", "waiting", "withdrawn", "refused", "lapsed"]
 """
@@ -18,12 +18,23 @@ Channel = Literal["intake", "staff", "web"]
 """By which door a request came: a partner's stream, the staff's commands, or the pages and API that are everybody's."""
 
 
-class Person(Message):
-    """Who someone is, as far as a mail needs it. Personal data: never in a log."""
+class KnownPerson(Message):
+    """
+    Who someone is, as far as a mail needs it. Personal data: never in a log.
 
-    name: Line
-    email: EmailAddress
+    Name and address were judged when they came in: rules that came later do not make them unreadable.
+    """
+
+    name: str
+    email: str
     language: Language = "nl"
+
+
+class Person(KnownPerson):
+    """Who someone is, as somebody says it."""
+
+    name: Name
+    email: EmailAddress
 
 
 class ParticipantRequest(Message):

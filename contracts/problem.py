@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError
 
 from contracts.base import PATTERNS, Message
+from contracts.characters import Unfit
 
 Details = TypeVar("Details", bound=Mapping[str, Any])
 
@@ -68,7 +69,11 @@ def invalid(error: ValidationError, what: str = "request") -> Problem:
         status=422,
         detail=f"{len(details)} field(s) are wrong; 'errors' says which and why.",
         errors=tuple(
-            Fault(field=".".join(str(part) for part in item["loc"])[:_LONGEST_FIELD] or None, detail=complaint(item))
+            Fault(
+                field=".".join(str(part) for part in item["loc"])[:_LONGEST_FIELD] or None,
+                detail=complaint(item),
+                detail_nl=unfit.dutch if (unfit := unfit_of(item)) else None,
+            )
             for item in details[:MOST_FAULTS]
         ),
     )
@@ -94,7 +99,13 @@ def complaint(item: Mapping[str, Any]) -> str:
             return "must be a JSON object"
         case _:
             message = str(item["msg"]).removeprefix("Value error, ")
-            return message[:1].lower() + message[1:]
+            return message[:1].lower() + message[1:].removesuffix(".")
+
+
+def unfit_of(item: Mapping[str, Any]) -> Unfit | None:
+    """Why text was not taken, in both languages, where that is what pydantic found wrong (one of its ``errors()``)."""
+    error = (item.get("ctx") or {}).get("error")
+    return error if isinstance(error, Unfit) else None
 
 
 def without_echoes(details: Iterable[Details]) -> list[Details]:

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 
 from contracts.access import Role
 from contracts.base import EmailAddress, Identity, Line, Message, Slug, Title
-from contracts.enrolment import Channel, EnrolmentStatus, MissingSeat, Person, Reason
+from contracts.enrolment import Channel, EnrolmentStatus, KnownPerson, MissingSeat, Reason
 from contracts.organisation import Organisation
 from contracts.programme import Programme, ProgrammeKind
 from contracts.theme import Theme
@@ -85,8 +85,8 @@ class ParticipantView(Message):
     person: Identity
     seat: Slug | None = None
     role: Slug | None = None
-    contact: Person | None = None
     unconfirmed: bool = Field(default=False, description="Whether the person has yet to confirm, and is not in yet.")
+    contact: KnownPerson | None = None
 
 
 class Happening(Message):
@@ -137,7 +137,7 @@ class PersonExport(Message):
     """Everything that registration keeps about a person (GDPR art. 15)."""
 
     person: Identity
-    contact: Person
+    contact: KnownPerson
     since: datetime
     enrolments: tuple[EnrolmentView, ...]
     diets: dict[str, str] = Field(default={}, description="What the person does not eat, by programme.")
@@ -154,7 +154,7 @@ class ExpiringPerson(Message):
     """Somebody who will be erased, unless they enrol again; ``programmes`` are all that they appear in."""
 
     person: Identity
-    contact: Person | None = None
+    contact: KnownPerson | None = None
     until: datetime
     programmes: tuple[Slug, ...]
 

@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from pydantic import ValidationError
 
-from contracts.enrolment import Person
+from contracts.enrolment import KnownPerson
 from contracts.problem import Problem, ProblemError, problem_type
 from contracts.subjects import CONTACTS
 from services.chassis.broker import while_connected
@@ -38,7 +38,7 @@ class Absence(Enum):
     """
 
 
-Contact = Person | Absence
+Contact = KnownPerson | Absence
 
 
 class ContactsUnavailable(Exception):  # noqa: N818
@@ -133,7 +133,7 @@ def _contact(headers: Mapping[str, str], body: bytes) -> Contact:
     if headers.get("KV-Operation") in {"DEL", "PURGE"}:
         return Absence.ERASED
     try:
-        return Person.model_validate_json(body)
+        return KnownPerson.model_validate_json(body)
     except ValidationError:
         # One entry that cannot be read must not stop everybody's mail; the error would repeat what it holds.
         return Absence.UNKNOWN

@@ -10,7 +10,7 @@ import structlog
 
 from contracts.base import same_address
 from contracts.commands import RetriedMail, RetryMail
-from contracts.enrolment import Person
+from contracts.enrolment import KnownPerson
 from contracts.facts import PersonCorrected, PersonErased, parse
 from contracts.problem import Problem, ProblemError, not_found, problem_type
 from contracts.queries import (
@@ -212,9 +212,9 @@ class Desk:
             return foretold(mail, told.get(appointment.uid, NOTHING), now)
         return with_told(mail, told, now)
 
-    async def _person(self, id_: str) -> Person:
+    async def _person(self, id_: str) -> KnownPerson:
         contact = await for_staff(self._contacts, id_)
-        if not isinstance(contact, Person):
+        if not isinstance(contact, KnownPerson):
             raise ProblemError(
                 Problem(
                     type=problem_type("gone"),

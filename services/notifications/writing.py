@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from contracts.base import Text, Title
-from contracts.enrolment import MissingSeat, Participant, Person
+from contracts.enrolment import KnownPerson, MissingSeat, Participant
 from contracts.programme import Contact, Occasion, Session, instant
 from services.chassis.state import State
 from services.notifications import letters
@@ -40,7 +40,7 @@ class Writer:
         self._sessions: dict[tuple[object, ...], letters.Session] = {}
         self._coming: dict[tuple[str, str | None, Language], tuple[letters.Session, ...]] = {}
 
-    def letter(self, mail: Planned, person: Person, language: Language | None = None) -> Letter:
+    def letter(self, mail: Planned, person: KnownPerson, language: Language | None = None) -> Letter:
         """
         What the mail says to its recipient, in the person's own language if none is given.
 
@@ -70,7 +70,7 @@ class Writer:
             price=_price(course, enrolment),
         )
 
-    def _notice(self, course: Course, person: Person, language: Language) -> Letter:
+    def _notice(self, course: Course, person: KnownPerson, language: Language) -> Letter:
         """To whom can pick up the telephone, and not to the person: nothing arrives there."""
         definition = course.definition
         contact = next(

@@ -5,14 +5,14 @@ What pieces of work see and do inside the transaction that they share: the state
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
 from contracts.base import Message, same_address
-from contracts.enrolment import Person
+from contracts.enrolment import KnownPerson
 from contracts.envelope import schema_name
 from contracts.facts import NAMES, NO_PROGRAMME, RegistrationFact
 from contracts.subjects import fact_subject
@@ -77,7 +77,7 @@ class Batch:
         self.entries: list[Entry] = []
         self.types: list[str] = []
         """The types of those entries."""
-        self.newcomers: dict[str, Person] = {}
+        self.newcomers: dict[str, KnownPerson] = {}
         self.trace: str | None = None
         """The ``traceparent`` of the request that is being decided."""
         self.forgets = False
@@ -129,7 +129,7 @@ class Batch:
             self._people_at[address] = store.people_at(self.settled, [address]).get(address)
         return self._people_at[address]
 
-    def add_people(self, people: dict[str, Person], now: datetime) -> None:
+    def add_people(self, people: Mapping[str, KnownPerson], now: datetime) -> None:
         """Remember newcomers."""
         since = self._written(now)
         for person, who in people.items():
@@ -138,7 +138,7 @@ class Batch:
             self.newcomers[person] = who
             self._people_at[row.address] = person
 
-    def correct_person(self, person: str, who: Person) -> None:
+    def correct_person(self, person: str, who: KnownPerson) -> None:
         """Remember somebody differently."""
         store.correct_person(self.settled, person, who)
         self.forgets = True

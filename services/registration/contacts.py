@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 from nats.aio.client import Client
 
-from contracts.enrolment import Person
+from contracts.enrolment import KnownPerson
 from contracts.subjects import CONTACTS
 from services.chassis.broker import while_connected
 from services.chassis.database import Database
@@ -49,7 +49,7 @@ class Contacts:
         self._connection = connection
         self._database = database
         self._copied: set[str] = set()
-        self._newcomers: dict[str, Person] = {}
+        self._newcomers: dict[str, KnownPerson] = {}
         self._behind = 0
         # Whom an erasure is about to purge must not be put back by somebody who read the table before.
         self._one_at_a_time = asyncio.Lock()
@@ -97,7 +97,7 @@ class Contacts:
                 await self._put(people)
                 after = max(people)
 
-    def know(self, newcomers: Mapping[str, Person]) -> None:
+    def know(self, newcomers: Mapping[str, KnownPerson]) -> None:
         """Take note of people who were just committed, so that they need not be read from the database."""
         if len(self._newcomers) < _REMEMBERED:
             self._newcomers.update(newcomers)
@@ -138,7 +138,7 @@ class Contacts:
                     wanted[person] = None
         return list(wanted)
 
-    async def _put(self, people: dict[str, Person]) -> None:
+    async def _put(self, people: dict[str, KnownPerson]) -> None:
         messages: list[tuple[str, bytes, dict[str, str]]] = [
             (key_subject(person), who.to_json(), {}) for person, who in people.items()
         ]

@@ -9,10 +9,11 @@ from urllib.parse import parse_qsl
 
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.base import EmailAddress, Identity, Language, Line, Slug
+from contracts.base import EmailAddress, Identity, Language, Line, Name, Slug
+from contracts.characters import Unfit
 from contracts.enrolment import EnrolmentRequest, ParticipantRequest, Person
 from contracts.organisation import Organisation
-from contracts.problem import Problem
+from contracts.problem import Problem, unfit_of
 from contracts.programme import Eligibility, Programme, Seat
 
 MOST_FIELDS: Final = 5000
@@ -22,6 +23,7 @@ MOST_PEOPLE: Final = 100
 KEY: Final = "key"
 
 _LINE: TypeAdapter[str] = TypeAdapter(Line)
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 _ADDRESS: TypeAdapter[str] = TypeAdapter(EmailAddress)
 _LANGUAGE: TypeAdapter[Language] = TypeAdapter(Language)
 _SLUG: TypeAdapter[str] = TypeAdapter(Slug)
@@ -32,10 +34,14 @@ class Unreadable(ValueError):  # noqa: N818 - it reads as what happened
     """What was sent is no form."""
 
 
-class Faulty(ValueError):  # noqa: N818 - likewise
-    """What was filled in can't be a request; ``faults`` are names of words by names of fields, in the form's order."""
+Fault = str | Unfit
+"""What is wrong with a field: the name of the words for it, or what the text in it says itself."""
 
-    def __init__(self, faults: Mapping[str, str]) -> None:
+
+class Faulty(ValueError):  # noqa: N818 - likewise
+    """What was filled in can't be a request; ``faults`` are by names of fields, in the form's order."""
+
+    def __init__(self, faults: Mapping[str, Fault]) -> None:
         super().__init__(", ".join(faults))
         self.faults = faults
 
@@ -140,7 +146,7 @@ def request_of(form: Form) -> EnrolmentRequest:
     Raises:
         Faulty: something is missing or can't be what it should be.
     """
-    faults: dict[str, str] = {}
+    faults: dict[str, Fault] = {}
     organisation = form.typed.get("organisation", "")
     if organisation or not form.without_organisation:
         _check(_SLUG, organisation, "organisation", "fault_organisation", faults)
@@ -166,7 +172,7 @@ def request_of(form: Form) -> EnrolmentRequest:
     )
 
 
-def addresses_at_fault(form: Form, problem: Problem) -> dict[str, str]:
+def addresses_at_fault(form: Form, problem: Problem) -> dict[str, Fault]:
     """The fields whose addresses ``problem`` names: mail can't go to them."""
     taken = [place for place in form.places if _is_taken(place, form.typed)]
     at_fault = {fault.field for fault in problem.errors}
@@ -182,9 +188,9 @@ def _is_taken(place: Place, typed: Mapping[str, str]) -> bool:
     return place.seat is None or any(typed.get(f"{place.prefix}{name}") for name in ("name", "email"))
 
 
-def _check_place(place: Place, typed: Mapping[str, str], faults: dict[str, str]) -> None:
+def _check_place(place: Place, typed: Mapping[str, str], faults: dict[str, Fault]) -> None:
     checks: list[tuple[str, TypeAdapter[str] | TypeAdapter[Language]]] = [
-        ("name", _LINE),
+        ("name", _NAME),
         ("email", _ADDRESS),
         ("language", _LANGUAGE),
     ]
@@ -195,13 +201,16 @@ def _check_place(place: Place, typed: Mapping[str, str], faults: dict[str, str])
 
 
 def _check(
-    adapter: TypeAdapter[str] | TypeAdapter[Language], value: str, name: str, fault: str, faults: dict[str, str]
+    adapter: TypeAdapter[str] | TypeAdapter[Language], value: str, name: str, fault: str, faults: dict[str, Fault]
 ) -> None:
-    if not _fits(adapter, value):
-        faults[name] = fault
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        unfit = unfit_of(error.errors(include_url=False, include_input=False)[0])
+        faults[name] = unfit if unfit and value else fault
 
 
-def _fits(adapter: TypeAdapter[str] | TypeAdapter[Language], value: str) -> bool:
+def _fits(adapter: TypeAdapter[str], value: str) -> bool:
     try:
         adapter.validate_python(value)
     except ValidationError:

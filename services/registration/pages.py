@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from contracts.base import Language
+from contracts.characters import Unfit
 from contracts.commands import EnrolmentReceipt
 from contracts.enrolment import EnrolmentRequest
 from contracts.problem import Problem, ProblemError, problem_type
@@ -23,7 +24,7 @@ from services.chassis.pages import Lang, Pages
 from services.chassis.web import BodyTooLarge
 from services.registration import form as forms
 from services.registration.domain.offering import Offer
-from services.registration.form import Faulty, Form, Unreadable, form_of, request_of
+from services.registration.form import Fault, Faulty, Form, Unreadable, form_of, request_of
 from services.registration.handlers import answers, enrolments, key_of, queries
 from services.registration.handlers.enrolments import Arrival
 from services.registration.sentences import Sentences
@@ -149,7 +150,7 @@ class _Pages(Pages):
         seen: _Seen,
         *,
         problem: Problem | None = None,
-        faults: Mapping[str, str] | None = None,
+        faults: Mapping[str, Fault] | None = None,
         receipt: EnrolmentReceipt | None = None,
     ) -> Response:
         """
@@ -172,7 +173,7 @@ class _Pages(Pages):
             form=seen.form,
             typed=seen.form.typed,
             key=(None if decided else seen.form.key) or secrets.token_hex(16),
-            faults=faults or {},
+            faults={name: _said(fault, lang) for name, fault in (faults or {}).items()},
             reasons=_reasons(problem, lang),
             receipt=receipt,
         )
@@ -184,6 +185,12 @@ class _Pages(Pages):
         return self.render(
             "problem.html", request, lang, status, at, heading=heading, text=words[f"{what}_text"], back=at
         )
+
+
+def _said(fault: Fault, lang: Language) -> str:
+    if isinstance(fault, Unfit):
+        return fault.dutch if lang == "nl" else fault.english
+    return WORDS[lang][fault]
 
 
 def _reasons(problem: Problem | None, lang: Language) -> list[str]:

@@ -19,7 +19,7 @@ from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
 from contracts.commands import EnrolmentResult
-from contracts.enrolment import Person
+from contracts.enrolment import KnownPerson
 from contracts.facts import (
     NO_PROGRAMME,
     EnrolmentConfirmed,
@@ -93,9 +93,9 @@ async def take_back_outcomes(connection: Client, database: Database, *, restored
     return len(told)
 
 
-async def _contacts(connection: Client, people: Sequence[str]) -> dict[str, Person | None]:
+async def _contacts(connection: Client, people: Sequence[str]) -> dict[str, KnownPerson | None]:
     """Who they are, None for whom the bucket does not know (any more)."""
-    found: dict[str, Person | None] = {}
+    found: dict[str, KnownPerson | None] = {}
     for start in range(0, len(people), AT_ONCE):
         asked = people[start : start + AT_ONCE]
         known = await read_all(connection, asked, _contact, "contacts are read back slowly")
@@ -103,16 +103,16 @@ async def _contacts(connection: Client, people: Sequence[str]) -> dict[str, Pers
     return found
 
 
-async def _contact(jetstream: JetStreamContext, person: str) -> Person | None:
+async def _contact(jetstream: JetStreamContext, person: str) -> KnownPerson | None:
     try:
         raw = await jetstream.get_msg(f"KV_{CONTACTS}", subject=key_subject(person), direct=True)
-        return Person.model_validate_json(raw.data or b"")
+        return KnownPerson.model_validate_json(raw.data or b"")
     except (NotFoundError, ValidationError):
         # A purge has no content.
         return None
 
 
-def _take_back(raw: sqlite3.Connection, entries: Sequence[Entry], contacts: Mapping[str, Person | None]) -> int:
+def _take_back(raw: sqlite3.Connection, entries: Sequence[Entry], contacts: Mapping[str, KnownPerson | None]) -> int:
     """Append the facts, and have every table follow from them; how many people stay unknown."""
     store.LOG.append(raw, entries)
     since: dict[str, datetime] = {}
@@ -142,7 +142,7 @@ def _take_back(raw: sqlite3.Connection, entries: Sequence[Entry], contacts: Mapp
 
 
 def _take_back_people(
-    raw: sqlite3.Connection, contacts: Mapping[str, Person | None], since: Mapping[str, datetime]
+    raw: sqlite3.Connection, contacts: Mapping[str, KnownPerson | None], since: Mapping[str, datetime]
 ) -> int:
     before = {person: known.since for person in contacts if (known := store.contact(raw, person)) is not None}
     rows = [

@@ -122,7 +122,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "back": "Terug naar het programma",
         # What is wrong with what was filled in.
         "faults": "Er klopt iets niet",
-        "fault_name": "Vul een naam in, op één regel van hoogstens 200 tekens.",
+        "fault_name": "Vul een naam in.",
         "fault_email": "Vul een e-mailadres in waar mail naartoe kan, zoals naam@voorbeeld.nl.",
         "fault_language": "Kies een taal.",
         "fault_diet": "Vul hoogstens 200 tekens in, op één regel.",
@@ -263,7 +263,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "send_waiting": "Join the waiting list",
         "back": "Back to the programme",
         "faults": "Something is not right",
-        "fault_name": "Fill in a name, on one line of at most 200 characters.",
+        "fault_name": "Fill in a name.",
         "fault_email": "Fill in an e-mail address that mail can go to, such as name@example.org.",
         "fault_language": "Choose a language.",
         "fault_diet": "Fill in at most 200 characters, on one line.",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.base import EmailAddress, Identity, Line, Link, Prose, Slug, same_address
+from contracts.characters import JOINERS
 
 LINE: TypeAdapter[str] = TypeAdapter(Line)
 PROSE: TypeAdapter[str] = TypeAdapter(Prose)
@@ -16,7 +17,7 @@ IDENTITY: TypeAdapter[str] = TypeAdapter(Identity)
 ADDRESS: TypeAdapter[str] = TypeAdapter(EmailAddress)
 LINK: TypeAdapter[str] = TypeAdapter(Link)
 
-UNSEEN = st.characters(categories=["Cc", "Cf", "Zl", "Zp"])
+UNSEEN = st.characters(categories=["Cc", "Cf", "Zl", "Zp"], exclude_characters=JOINERS)
 
 
 @pytest.mark.parametrize("text", ["Noor de Wit", "Zoë Đặng", "O’Brien – Smit", "北京", "x" * 200])
@@ -24,7 +25,11 @@ def test_a_line_may_be_in_any_script(text: str) -> None:
     assert LINE.validate_python(text) == text
 
 
-@given(UNSEEN, st.text(alphabet="ab", min_size=1), st.text(alphabet="ab", min_size=1))
+@given(
+    UNSEEN.filter(lambda each: each not in JOINERS),
+    st.text(alphabet="ab", min_size=1),
+    st.text(alphabet="ab", min_size=1),
+)
 def test_a_line_has_no_character_that_nobody_sees(unseen: str, before: str, after: str) -> None:
     with pytest.raises(ValidationError):
         LINE.validate_python(before + unseen + after)
@@ -38,6 +43,25 @@ def test_a_line_is_one_line_of_a_bounded_length(text: str) -> None:
 
 def test_a_line_loses_the_spaces_around_it() -> None:
     assert LINE.validate_python("  Noor de Wit\n") == "Noor de Wit"
+
+
+def test_joiners_stand_where_letters_need_them_and_marks_at_the_edges_go() -> None:
+    assert LINE.validate_python("\ufeffکتاب‌خانه \u200f") == "کتاب‌خانه"
+    with pytest.raises(ValidationError, match="ZERO WIDTH SPACE, U\\+200B"):
+        LINE.validate_python("Noor\u200bWit")
+
+
+@pytest.mark.parametrize("around", ["\u202a{}\u202c", "{}\u200b", "\ufeff{}\u00a0", "\u200e{}\u00ad"])
+def test_an_address_loses_what_address_books_put_around_it(around: str) -> None:
+    assert ADDRESS.validate_python(around.format("noor@v.example")) == "noor@v.example"
+
+
+@pytest.mark.parametrize(
+    "text", ["no\u200bor@v.example", "noor\u200d@v.example", "\u200b@v.example", "noor@v\u202e.example"]
+)
+def test_an_address_has_nothing_inside_that_nobody_sees(text: str) -> None:
+    with pytest.raises(ValidationError):
+        ADDRESS.validate_python(text)
 
 
 def test_prose_has_paragraphs_and_nothing_else_that_nobody_sees() -> None:

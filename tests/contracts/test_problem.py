@@ -38,7 +38,7 @@ def test_what_is_wrong_is_said_in_words_for_who_wrote_it() -> None:
     )
     assert {fault.field: fault.detail for fault in problem.errors} == {
         "programme": "may have lower-case letters, digits and single hyphens between them, as in 'gezinsaanpak-2023'",
-        "participants.0.person.name": "must not be empty",
+        "participants.0.person.name": "a name must not be empty",
         "participants.0.person.email": "must be an e-mail address, as in 'noor@bibliotheek.example'",
         "participants.1": "must be a JSON object",
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.enrolment import Person
+from contracts.enrolment import KnownPerson
 from services.chassis.database import Database
 from services.chassis.log import Entry
 from services.notifications import store
@@ -45,7 +45,7 @@ class AddressBook:
     """Contacts without a broker, for what is about something else; everybody is in it who was not erased."""
 
     absent: dict[str, Absence] = field(default_factory=dict)
-    known: dict[str, Person] = field(default_factory=dict)
+    known: dict[str, KnownPerson] = field(default_factory=dict)
     unavailable: bool = False
     asked: int = 0
 
@@ -56,8 +56,8 @@ class AddressBook:
         return {each: self.absent.get(each) or self.known.get(each) or someone(each) for each in people}
 
 
-def someone(person: str) -> Person:
-    return Person(name=f"{person.title()} de Wit", email=f"{person}@bibliotheek.example")
+def someone(person: str) -> KnownPerson:
+    return KnownPerson(name=f"{person.title()} de Wit", email=f"{person}@bibliotheek.example")
 
 
 @dataclass

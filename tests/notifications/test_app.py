@@ -21,7 +21,7 @@ from nats.aio.client import Client
 
 from contracts import facts, subjects
 from contracts.base import Message
-from contracts.enrolment import Person
+from contracts.enrolment import KnownPerson
 from deploy.broker import RunningBroker, start_broker_async
 from deploy.embedded import free_port
 from services.chassis.broker import connect
@@ -55,7 +55,7 @@ class System:
             self.published += 1
 
     async def knows(self, person: str, email: str | None = None) -> None:
-        who = Person(name=f"{person.title()} de Wit", email=email or f"{person}@bibliotheek.example")
+        who = KnownPerson(name=f"{person.title()} de Wit", email=email or f"{person}@bibliotheek.example")
         await self.registration.request(f"$KV.{subjects.CONTACTS}.{person}", who.model_dump_json().encode(), timeout=5)
 
     def start(self, transport: str | None = None) -> Popen[bytes]:

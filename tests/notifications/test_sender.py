@@ -22,7 +22,7 @@ import pytest
 
 from contracts import facts
 from contracts.commands import RetryMail
-from contracts.enrolment import Person
+from contracts.enrolment import KnownPerson
 from contracts.queries import MailPreviewQuestion, MailsQuestion, MailView
 from services.chassis.log import Entry
 from services.notifications import store
@@ -160,7 +160,7 @@ async def mails(notifications: Service, **conditions: Any) -> list[MailView]:
 
 
 def lives_at(notifications: Service, person: str, email: str) -> None:
-    notifications.contacts.known[person] = Person(name="Noor de Wit", email=email)
+    notifications.contacts.known[person] = KnownPerson(name="Noor de Wit", email=email)
 
 
 async def test_a_whole_life_reaches_the_mail_server_in_order(notifications: Service, mail_server: MailServer) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 
 from contracts import facts
-from contracts.enrolment import Participant, Person
+from contracts.enrolment import KnownPerson, Participant
 from contracts.programme import Occasion, Online
 from services.notifications import letters
 from services.notifications.letters import Letter
 from services.notifications.writing import Writer
 from tests.notifications.lives import TEAM, Life, confirmed, promoted, session, waitlisted
 
-NOOR = Person(name="Noor de Wit", email="noor@bibliotheek-zeist.example")
+NOOR = KnownPerson(name="Noor de Wit", email="noor@bibliotheek-zeist.example")
 
 
 def last_letter(life: Life, person: str) -> Letter:

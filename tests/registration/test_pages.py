@@ -407,14 +407,32 @@ def test_what_is_wrong_stands_beside_the_field_and_what_was_typed_stays_harmless
     shape = page.shape
     assert shape.fields["name"]["value"] == name
     assert shape.fields["email"]["value"] == "geen adres"
-    assert [f'"#{field}"' in page.source for field in ("organisation", "email", "language", "role")] == [True] * 4
-    for field in ("organisation", "email", "language", "role"):
+    for field in ("organisation", "name", "email", "language", "role"):
+        assert f'"#{field}"' in page.source
         assert shape.fields[field]["aria-invalid"] == "true"
         assert f"{field}-fault" in (shape.fields[field]["aria-describedby"] or "")
-    assert "aria-invalid" not in shape.fields["name"]
     assert page.text.count(WORDS["nl"]["fault_email"]) == 2
     _judge(page, "nl")
     assert site.standing("fout") == []
+
+
+@pytest.mark.parametrize(
+    ("language", "typed", "said"),
+    [
+        ("nl", "win op evil.example", "Dit lijkt op een webadres. Laat het weg, of zet een spatie na de punt."),
+        ("en", "win on evil.example", "This looks like the address of a website."),
+        ("nl", "Noor\u200bde Wit", "Teken 5 kan hier niet staan: ZERO WIDTH SPACE, U+200B. Haal het weg."),
+        ("en", "Noor 06 1234", "A name has no digits in a row."),
+        ("nl", "", WORDS["nl"]["fault_name"]),
+    ],
+)
+def test_what_is_no_name_is_told_in_the_language_of_the_page(site: Site, language: str, typed: str, said: str) -> None:
+    site.open("naam", **PERSONS)
+    page = site.send(f"/programmes/naam/enrolments?lang={language}", PERSON | {"name": typed})
+    assert page.status == 422
+    assert page.text.count(said) == 2, "in the summary and beside the field"
+    assert "aria-invalid" not in page.shape.fields["email"]
+    assert site.standing("naam") == []
 
 
 @pytest.mark.parametrize("address", ["noor@localhost", "noor@-x.example", "noor@x..example"])

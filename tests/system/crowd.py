@@ -139,7 +139,7 @@ class Crowd:
             id_of_programme = self._random.choice(PROGRAMMES)
             asked = enrolment(
                 id_of_programme,
-                person(f"Person {id_}", address),
+                person("Noor de Wit", address),
                 organisation_id=f"bieb-{self._number % 5}" if self._number % 3 else None,
             )
             starts = 0 if self._pace else self._world.system.broker.server.starts

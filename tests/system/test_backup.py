@@ -29,7 +29,7 @@ async def crowd(world: World) -> AsyncIterator[None]:
         number = 0
         while not stop.is_set():
             number += 1
-            asked = enrolment(ID, person(f"Person {number}", f"{way}-{number}@crowd.example"))
+            asked = enrolment(ID, person("Noor de Wit", f"{way}-{number}@crowd.example"))
             if way == "staff":
                 await world.staff.do("do.registration.enrolment.request", asked)
             elif way == "web":

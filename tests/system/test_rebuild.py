@@ -29,7 +29,7 @@ async def counted(world: World) -> AsyncIterator[World]:
 
 
 async def enrol(world: World, number: int) -> None:
-    asked = enrolment(ID, person(f"Person {number}", f"person-{number}@people.example"), organisation_id="bieb")
+    asked = enrolment(ID, person("Noor de Wit", f"person-{number}@people.example"), organisation_id="bieb")
     await world.staff.do("do.registration.enrolment.request", asked)
 
 

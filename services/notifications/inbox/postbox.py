@@ -17,7 +17,7 @@ from contracts.commands import (
     Suppressed,
     SuppressionCommand,
 )
-from contracts.enrolment import Person
+from contracts.enrolment import KnownPerson
 from contracts.problem import Problem, ProblemError, not_found, problem_type
 from contracts.queries import (
     Everything,
@@ -186,7 +186,7 @@ class Postbox:
 
     async def _address(self, person: str) -> str:
         contact = await for_staff(self._contacts, person)
-        if not isinstance(contact, Person):
+        if not isinstance(contact, KnownPerson):
             raise ProblemError(not_found("person", person))
         return contact.email
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import structlog
 
-from contracts.enrolment import Person
+from contracts.enrolment import KnownPerson
 from services.chassis import metrics, tracing
 from services.chassis.clock import Clock
 from services.chassis.database import Database
@@ -297,7 +297,7 @@ class Sender:
                 verdicts.add(Outcome(due.ordinal, "failed", answer), failed(due, "refused"))
         return ready
 
-    def _bytes(self, writer: Writer, due: Due, person: Person, now: datetime) -> Written:
+    def _bytes(self, writer: Writer, due: Due, person: KnownPerson, now: datetime) -> Written:
         if due.raw is not None and due.message_id is not None and due.recipient is not None:
             return Written(
                 due.ordinal, due.message_id, due.recipient, due.raw, due.mail.purpose, due.mail.detail.appointment

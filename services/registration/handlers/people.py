@@ -45,7 +45,7 @@ def correct(body: CorrectPerson, now: datetime) -> Work:
     """
     email = body.new_email
     if email is not None:
-        email = checked(Person(name="-", email=email), "new_email").email
+        email = checked(Person(name="Nobody", email=email), "new_email").email
 
     def work(batch: Batch) -> Answer:
         known = find(batch, body.person, body.email)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, cast
 
 from contracts.base import Language, same_address
-from contracts.enrolment import Person
+from contracts.enrolment import KnownPerson
 from contracts.facts import NO_PROGRAMME, Fact, parse
 from services.chassis.database import insert_rows
 from services.chassis.log import SqliteLog
@@ -25,7 +25,7 @@ class Contact(NamedTuple):
     """A row of the people table."""
 
     person: str
-    contact: Person
+    contact: KnownPerson
     since: datetime
 
 
@@ -137,12 +137,11 @@ def contact(connection: sqlite3.Connection, person: str) -> Contact | None:
     if row is None:
         return None
     name, email, language, since = row
-    # What the table holds was checked when it came in; an address that later rules refuse must stay readable.
-    known = Person.model_construct(name=name, email=email, language=cast("Language", language))
+    known = KnownPerson.made(name=name, email=email, language=cast("Language", language))
     return Contact(person, known, datetime.fromisoformat(since))
 
 
-def contacts(connection: sqlite3.Connection, persons: Iterable[str]) -> dict[str, Person]:
+def contacts(connection: sqlite3.Connection, persons: Iterable[str]) -> dict[str, KnownPerson]:
     """Who these persons are, for those who are somebody still."""
     found = {person: contact(connection, person) for person in persons}
     return {person: row.contact for person, row in found.items() if row is not None}
@@ -154,13 +153,13 @@ def number_of_people(connection: sqlite3.Connection) -> int:
     return int(number)
 
 
-def people_behind(connection: sqlite3.Connection, person: str, limit: int) -> dict[str, Person]:
+def people_behind(connection: sqlite3.Connection, person: str, limit: int) -> dict[str, KnownPerson]:
     """The next people by id."""
     rows = connection.execute("SELECT person FROM people WHERE person > ? ORDER BY person LIMIT ?", (person, limit))
     return contacts(connection, [id_ for (id_,) in rows.fetchall()])
 
 
-def person_row(person: str, who: Person, since: str) -> PersonRow:
+def person_row(person: str, who: KnownPerson, since: str) -> PersonRow:
     """Somebody new; ``since`` is a moment as messages have it."""
     return PersonRow(person, same_address(who.email), who.name, who.email, who.language, since.replace("Z", "+00:00"))
 
@@ -179,7 +178,7 @@ def replace_people(connection: sqlite3.Connection, people: Iterable[str], rows: 
     ).rowcount
 
 
-def correct_person(connection: sqlite3.Connection, person: str, who: Person) -> None:
+def correct_person(connection: sqlite3.Connection, person: str, who: KnownPerson) -> None:
     """
     Remember somebody differently.
 

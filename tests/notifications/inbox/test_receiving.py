@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.commands import AddSuppression, LiftSuppression, ReceivedMail, ReceiveMail
-from contracts.enrolment import Person
+from contracts.enrolment import KnownPerson
 from contracts.facts import PersonCorrected, PersonErased
 from contracts.problem import ProblemError
 from contracts.queries import PersonQuestion, ReceivedMailQuestion
@@ -257,7 +257,7 @@ async def test_a_corrected_address_is_mailed_again_and_what_came_back_can_be_sen
 
 
 def somebody_at(email: str) -> Any:
-    return Person(name="Noor de Wit", email=email)
+    return KnownPerson(name="Noor de Wit", email=email)
 
 
 async def test_staff_suppress_and_lift_by_person_and_by_address(notifications: Service, tmp_path: Path) -> None:

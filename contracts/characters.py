@@ -1,0 +1,90 @@
+"""Which characters text may be made of, and how those are shown that nobody would see."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+JOINERS: Final = "\u200c\u200d"
+"""What parts or joins letters (Persian, Hindi, emoji) and is needed inside words: ZWNJ and ZWJ."""
+
+_BLANK: Final = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+"""Letters, marks and symbols by their category that are drawn as nothing, or as a space."""
+_INVISIBLE: Final = frozenset(
+    _BLANK
+    + JOINERS
+    + "\u00ad\u061c\u180e\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
+    + "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufeff\ufff9\ufffa\ufffb"
+)
+_WHITE: Final = (
+    " \t\n\r\v\f\x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+_EDGES: Final = _WHITE + "".join(sorted(_INVISIBLE))
+_NEVER: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_CONTROLS: Final = {
+    "\x00": "NULL",
+    "\t": "TAB",
+    "\n": "LINE BREAK",
+    "\r": "CARRIAGE RETURN",
+    "\x1b": "ESCAPE",
+    "\x7f": "DELETE",
+    "\x85": "NEXT LINE",
+    "\xa0": "NO-BREAK SPACE",
+}
+"""What Unicode has no name for."""
+
+
+class Unfit(ValueError):  # noqa: N818 - it reads as what the text is
+    """Text that cannot be taken; it says why, and what to do, in both languages, without repeating the text."""
+
+    def __init__(self, english: str, dutch: str) -> None:
+        super().__init__(english)
+        self.english = english
+        self.dutch = dutch
+
+
+def trimmed(text: str) -> str:
+    """
+    Without white space and invisible characters at the edges.
+
+    Address books, web pages and spreadsheets put them there (byte order marks, zero-width spaces, marks of direction),
+    and nobody who pastes them can see it.
+    """
+    return text.strip(_EDGES)
+
+
+def refuse_invisible(text: str, besides: str = "") -> None:
+    """
+    See to it that a reader can see all that stands there, and nothing forges a header or turns the order of letters.
+
+    Args:
+        besides: control characters that are allowed.
+
+    Raises:
+        Unfit: it has control characters, line breaks, or characters that draw nothing or turn the direction.
+    """
+    if text.isprintable() and text.isascii():
+        return
+    for number, character in enumerate(text, 1):
+        if character in JOINERS or character in besides:
+            continue
+        if character in _INVISIBLE or unicodedata.category(character) in _NEVER:
+            raise unfit_character(character, number)
+
+
+def unfit_character(character: str, number: int) -> Unfit:
+    """That this character, the ``number``-th from 1, cannot stand there."""
+    shown = (
+        f"{character} ({named(character)})" if character.isprintable() and character not in _BLANK else named(character)
+    )
+    return Unfit(
+        f"Character {number} cannot stand here: {shown}. Remove it.",
+        f"Teken {number} kan hier niet staan: {shown}. Haal het weg.",
+    )
+
+
+def named(character: str) -> str:
+    """A character by its name and number in Unicode."""
+    name = _CONTROLS.get(character) or unicodedata.name(character, "a character without a name")
+    return f"{name}, U+{ord(character):04X}"

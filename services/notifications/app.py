@@ -29,12 +29,10 @@ from services.chassis.clock import Clock, clock_from
 from services.chassis.commands import Route, serve
 from services.chassis.database import Database
 from services.chassis.health import Health
-from services.chassis.metrics import together
 from services.chassis.reader import Reader
 from services.chassis.reading_back import as_facts, beyond, last_number
 from services.chassis.relay import Relay
 from services.chassis.specification import Channel, specification
-from services.chassis.stores import SECONDS_BETWEEN_LOOKS, Stores
 from services.notifications import store
 from services.notifications.contacts import Contacts
 from services.notifications.handlers import Archivist, Desk, Planner
@@ -230,12 +228,11 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             capped = sender.capped_for_long
             return f"more than an hour over the cap of mails: {', '.join(capped[:_MOST_NAMED])}" if capped else ""
 
-        stores = Stores(connection)
         health = Health(
             database,
             relays={OWN_STREAM: relay},
             readers={store.FACTS: reader},
-            checks={"broker": stores.trouble, "transport": transport_trouble, "caps": lasting_caps},
+            checks={"transport": transport_trouble, "caps": lasting_caps},
             clock=clock,
         )
         serve(broker, (*routes(desk, postbox), *copies.routes(NAME, kept)), queue=NAME)
@@ -244,7 +241,6 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             "reader": reader.run,
             "sender": sender.run,
             "relay": relay.run,
-            "stores": service.periodic(SECONDS_BETWEEN_LOOKS, stores.look),
             "forget": service.periodic(_FORGET_EVERY, database.forget),
             "archivist": service.periodic(_TIDY_EVERY, archivist.tidy),
         }
@@ -252,7 +248,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         if listens is not None:
             tasks["inbox"] = Lmtp(*listens, takes=inbox.takes, receive=inbox.receive).run
         await service.run(
-            application(health, settings.guard(), together(stores.measure, measure(database, sender, clock))),
+            application(health, settings.guard(), measure(database, sender, clock)),
             host=settings.http_host,
             port=settings.http_port,
             brokers=(broker,),

@@ -15,6 +15,8 @@ from contracts.commands import EnrolmentResult
 from contracts.enrolment import Participant
 from contracts.facts import (
     EnrolmentConfirmed,
+    EnrolmentLapsed,
+    EnrolmentPending,
     EnrolmentPromoted,
     EnrolmentRefused,
     EnrolmentWaitlisted,
@@ -49,13 +51,21 @@ class Model:
 
     active: dict[str, Unit] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    held: dict[str, int] = field(default_factory=dict)
+    awaited: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def confirmed(self) -> int:
         return sum(one.units for one in self.active.values() if not one.waits)
 
     def apply(self, fact: RegistrationFact) -> None:
+        if getattr(fact, "enrolment", None) in self.awaited:
+            self._about_awaited(fact)
         match fact:
+            case EnrolmentPending():
+                assert fact.enrolment not in self.active | self.awaited
+                self.held[fact.enrolment] = fact.held
+                self.awaited[fact.enrolment] = {one.person for one in fact.participants}
             case EnrolmentConfirmed() | EnrolmentWaitlisted():
                 assert fact.enrolment not in self.active
                 persons = {one.person for one in fact.participants}
@@ -71,6 +81,22 @@ class Model:
                 self.gone.add(fact.enrolment)
             case _:
                 self._about_people(fact)
+
+    def _about_awaited(self, fact: Any) -> None:
+        awaited = self.awaited[fact.enrolment]
+        match fact:
+            case EnrolmentConfirmed() | EnrolmentWaitlisted():
+                awaited -= {one.person for one in fact.participants}
+                self.held[fact.enrolment] = 0
+            case EnrolmentLapsed():
+                assert (fact.people, fact.units) == (len(awaited), self.held[fact.enrolment])
+                awaited.clear()
+            case EnrolmentRefused() | EnrolmentWithdrawn():
+                awaited.clear()
+            case _ if hasattr(fact, "participant"):
+                awaited.discard(fact.participant.person)
+        if not awaited:
+            del self.awaited[fact.enrolment], self.held[fact.enrolment]
 
     def _about_people(self, fact: Any) -> None:
         one = self.active.get(getattr(fact, "enrolment", ""))
@@ -125,6 +151,7 @@ class Life(RuleBasedStateMachine):
             return
         batch = Batch(None, Memory(head=len(self.facts)))  # type: ignore[arg-type]  # nothing is stored
         for fact in decision:
+            assert not isinstance(fact, EnrolmentPending) or self.may_be_held(fact)
             self.order_is_respected(fact, by_staff=isinstance(command, asked.PromoteEnrolment))
             self.state = evolve(self.state, fact)
             self.model.apply(fact)
@@ -143,10 +170,13 @@ class Life(RuleBasedStateMachine):
         """Nobody gets a place before one who waits, came earlier and would fit; in order, before anyone who could."""
         if not isinstance(fact, EnrolmentConfirmed | EnrolmentPromoted) or by_staff:
             return
+        if self.model.held.get(fact.enrolment):
+            # It was kept for them when nobody waited.
+            return
         definition = self.state.definition
         assert definition is not None
         capacity = definition.enrolment.capacity
-        free = None if capacity is None else capacity - self.model.confirmed
+        free = None if capacity is None else capacity - self.model.confirmed - sum(self.model.held.values())
         waiting_list = definition.enrolment.waiting_list
         in_order = waiting_list is None or waiting_list.policy == "in-order"
         if isinstance(fact, EnrolmentPromoted):
@@ -159,6 +189,18 @@ class Life(RuleBasedStateMachine):
                 assert free is not None
                 assert not in_order
                 assert one.units > free
+
+    def may_be_held(self, fact: EnrolmentPending) -> bool:
+        """Strangers hold no more than their share, and nothing that somebody waits for."""
+        definition = self.state.definition
+        assert definition is not None
+        capacity = definition.enrolment.capacity
+        if not fact.held or capacity is None:
+            return fact.held in (0, 1)
+        held = sum(self.model.held.values())
+        share = max(1, capacity * definition.enrolment.confirmation.held_percent // 100)
+        waits = any(one.waits for one in self.model.active.values())
+        return not waits and held < share and self.model.confirmed + held < capacity
 
     # What people do ---------------------------------------------------------------------------------------------------
 
@@ -180,6 +222,36 @@ class Life(RuleBasedStateMachine):
     def strangers_request(self, sizes: list[int]) -> None:
         for size in sizes:
             self.request([f"stranger-{self.number}-{number}" for number in range(size)])
+
+    @rule(
+        persons=st.lists(st.sampled_from(PERSONS), min_size=1, max_size=3),
+        known=st.sets(st.sampled_from(PERSONS)),
+        left=st.integers(0, 3),
+    )
+    def stranger_requests(self, persons: list[str], known: set[str], left: int) -> None:
+        self.number += 1
+        ids = tuple(f"e{self.number}-{number}" for number in range(len(persons)))
+        mailboxes = {person: person[:8] for person in persons}
+        stranger = asked.Stranger(
+            ids, frozenset(persons) - known, mailboxes, dict.fromkeys(mailboxes.values(), left), 0, self.now
+        )
+        command = asked.RequestEnrolment(
+            f"e{self.number}", None, None, self.seated(persons), "web", "web", self.now, stranger
+        )
+        self.do(command)
+
+    @rule(data=st.data(), vouched=st.booleans())
+    def confirm(self, data: st.DataObject, vouched: bool) -> None:
+        if not self.model.awaited:
+            return
+        enrolment = data.draw(st.sampled_from(sorted(self.model.awaited)))
+        persons = data.draw(st.sets(st.sampled_from(sorted(self.model.awaited[enrolment])), min_size=1))
+        self.do(asked.ConfirmEnrolment(enrolment, None if vouched else frozenset(persons), None, self.now))
+
+    @rule(data=st.data())
+    def give_up(self, data: st.DataObject) -> None:
+        if self.model.awaited:
+            self.do(asked.WithdrawEnrolment(data.draw(st.sampled_from(sorted(self.model.awaited))), self.now))
 
     @precondition(lambda self: self.number)
     @rule(data=st.data(), person=st.sampled_from(PERSONS), what=st.sampled_from(["add", "replace", "leave", "seat"]))
@@ -259,6 +331,16 @@ class Life(RuleBasedStateMachine):
         everybody = [person for one in self.model.active.values() for person in one.persons]
         assert len(everybody) == len(set(everybody))
         assert set(everybody) == set(self.state.persons)
+
+    @invariant()
+    def who_is_awaited_is_known(self) -> None:
+        assert self.state.held == sum(self.model.held.values())
+        stands = {one.id: one for one in self.state.enrolments.values() if one.awaited}
+        assert {id_: {who.person for who in one.awaited} for id_, one in stands.items()} == self.model.awaited
+        assert {id_: one.held for id_, one in stands.items()} == self.model.held
+        assert set(self.state.awaited) == {person for one in self.model.awaited.values() for person in one}
+        assert all(self.state.enrolments[id_].confirm_by for id_ in self.model.awaited)
+        assert stands.keys() <= set(self.state.deadlines)
 
     @invariant()
     def versions_have_no_gaps(self) -> None:

@@ -40,6 +40,7 @@ from contracts.subjects import command, fact_subject, log_stream
 from deploy.broker import RunningBroker, start_broker
 from deploy.embedded import free_port
 from deploy.identities import REGISTRATION_INTAKE
+from deploy.links import keep_link_keys
 from services.chassis.broker import connect
 from services.chassis.database import Database, insert_rows
 from services.chassis.identity import new_id
@@ -170,6 +171,7 @@ def _registration(broker: RunningBroker, directory: Path, profile: Path | None) 
         "PARTNERS_NATS_URL": broker.address,
         "PARTNERS_NATS_USER": REGISTRATION_INTAKE,
         "PARTNERS_NATS_PASSWORD": broker.passwords[REGISTRATION_INTAKE],
+        "LINK_KEYS": str(keep_link_keys(directory / "links.keys")),
         "LOG_LEVEL": "warning",
     }
     environment = os.environ | {f"DEELNAME_{name}": value for name, value in settings.items()}

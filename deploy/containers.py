@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from deploy import topology
 from deploy.demo import runner
 from deploy.identities import REGISTRATION_INTAKE, SERVICES, TOPOLOGY, TOPOLOGY_PARTNERS
+from deploy.links import LINKED
 from deploy.production.directory import STAFF, Directory
 
 BROKER = "tls://nats:4222"
@@ -76,6 +77,8 @@ def configure(deployment: Path, handed: Path, environment: Mapping[str, str]) ->
     _copy(directory.broker.iterdir(), handed / "broker")
     for name, seeds in _SEEDS.items():
         _copy((directory.authority, *map(directory.seed, seeds)), handed / name)
+    for name in LINKED:
+        _copy((directory.link_keys(name),), handed / name)
     _introduce_demo(directory, handed / "demo")
     if environment.get("DEELNAME_NOW") and not (handed / "clock" / "now").exists():
         runner.Clock(handed / "clock" / "now").set(runner.beginning())

@@ -10,6 +10,7 @@ from typing import Any
 
 from deploy.broker import RunningBroker
 from deploy.identities import REGISTRATION_INTAKE
+from deploy.links import LINKED
 
 _OFFSETS = {"registration": 2, "notifications": 3, "reporting": 4}
 
@@ -73,6 +74,11 @@ class Layout:
         return self.data / "mail"
 
     @property
+    def link_keys(self) -> Path:
+        """The keys of personal links, for the services that have them."""
+        return self.data / "links.keys"
+
+    @property
     def clock(self) -> Path:
         """The instant from which the services' clocks run on, when they do not show the real time."""
         return self.data / "now"
@@ -116,6 +122,8 @@ def environment(
     }
     if clock is not None:
         settings["NOW"] = str(clock)
+    if service in LINKED:
+        settings["LINK_KEYS"] = str(layout.link_keys)
     if service == "registration":
         settings |= {
             "PARTNERS_NATS_URL": broker.address,

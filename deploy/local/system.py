@@ -32,6 +32,7 @@ from contracts.problem import ProblemError
 from deploy.broker import RunningBroker, ServerKind, prepare_broker, write_secretly
 from deploy.embedded import BrokerDidNotStart, EmbeddedBroker
 from deploy.identities import SERVICES
+from deploy.links import keep_link_keys
 from deploy.local.processes import Backoff, Child
 from deploy.local.settings import Layout, Ports, endpoints, environment
 from deploy.local.tokens import local_tokens
@@ -153,6 +154,7 @@ class LocalSystem:
         try:
             self._take_directory()
             self._check_ports()
+            keep_link_keys(self.layout.link_keys)
             await self._start_broker()
             clock = self._clock_file()
             self._children = [self._child(service, clock) for service in self._services]

@@ -11,6 +11,7 @@ Everything that the broker and its clients need, written into one directory.
 ``broker/routes.conf``        how several servers find and know one another               the servers'
 ``broker/ca.pem``             the authority, by which they do                             no secret
 ``secrets/NAME.nk``           the nkey seed of each identity                              NAME's
+``secrets/NAME.links``        the keys of personal links, the same for the two            NAME's
 ``secrets/ca.pem``            the authority, for every client                             no secret
 ``environment/NAME.env``      the settings of each service, and of ``topology``           no secret
 ``endpoints.json``            for ``deelname --endpoints``: staff and monitor             no secret
@@ -55,6 +56,7 @@ from deploy.identities import (
     TOPOLOGY,
     TOPOLOGY_PARTNERS,
 )
+from deploy.links import LINKED, names_of, new_link_keys, rotated
 from deploy.production.certificates import make_certificates
 from deploy.production.deployment import Deployment, Node, NotADeployment, explain
 from deploy.production.keys import make_seed, public_key_of
@@ -89,6 +91,10 @@ class Directory:
     def seed(self, name: str) -> Path:
         """The seed of an identity of the system."""
         return self.path / "secrets" / f"{name}.nk"
+
+    def link_keys(self, service: str) -> Path:
+        """A service's own copy of the keys of personal links."""
+        return self.path / "secrets" / _link_keys(service)
 
     def partner(self, name: str) -> Path:
         """What a partner is handed."""
@@ -165,11 +171,38 @@ class Directory:
         for name, settings in _environments(self, deployment).items():
             text = "".join(f"DEELNAME_{key}={value}\n" for key, value in settings.items())
             _write(self.path / "environment" / f"{name}.env", text)
+        self._hand_link_keys(self._link_keys() or new_link_keys())
         _write_json(self.path / "endpoints.json", self._endpoints(deployment, (STAFF, MONITOR), "secrets/"))
         for name in deployment.partners:
             self._hand_over(name, deployment)
         _write_json(self.description, deployment.model_dump(mode="json"))
         return deployment
+
+    def rotate_links(self) -> tuple[str, ...]:
+        """
+        Put a new key of personal links on top of the one that is there. Returns the names of both, the new one first.
+
+        Raises:
+            NotADeployment: there is none.
+            NoLinkKeys: there are no keys to rotate.
+            OSError: a file cannot be read or written.
+        """
+        with self.locked():
+            text = rotated(self._link_keys() or "")
+            self._hand_link_keys(text)
+            return names_of(text)
+
+    def _link_keys(self) -> str | None:
+        """What the services have; None where neither has any here."""
+        files = (self.link_keys(service) for service in LINKED)
+        return next((file.read_text(encoding="utf-8") for file in files if file.exists()), None)
+
+    def _hand_link_keys(self, text: str) -> None:
+        """A copy for each, because a file has one owner."""
+        for service in LINKED:
+            file = self.link_keys(service)
+            if not file.exists() or file.read_text(encoding="utf-8") != text:
+                write_secretly(file, text)
 
     def _with_keys(self, deployment: Deployment) -> Deployment:
         """Every identity has a key: that of its seed if it is here, else the one that is known, else a new one."""
@@ -250,6 +283,10 @@ class Directory:
         }
 
 
+def _link_keys(service: str) -> str:
+    return f"{service}.links"
+
+
 def _urls(nodes: Iterable[Node], encrypted: bool) -> str:
     return ",".join(f"{'tls' if encrypted else 'nats'}://{node.host}:{node.port}" for node in nodes)
 
@@ -284,6 +321,8 @@ def _environments(directory: Directory, deployment: Deployment) -> dict[str, dic
         }
 
     environments = {name: settings(name) | {"NATS_NAME": name} for name in SERVICES}
+    for name in LINKED:
+        environments[name] |= {"LINK_KEYS": str(seen / _link_keys(name))}
     environments["registration"] |= settings(REGISTRATION_INTAKE, "PARTNERS_")
     environments[TOPOLOGY] = (
         settings(TOPOLOGY)

@@ -12,7 +12,7 @@ import hmac
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -21,15 +21,22 @@ from typing import Final, Literal, NamedTuple
 Purpose = Literal["confirm"]
 
 LONGEST: Final = 400
-"""Characters of what a link carries; whatever is longer is none of ours and is not looked at."""
+"""Characters of what stands for a link; whatever is longer is none of ours and is not looked at."""
 
 SHORTEST_KEY: Final = 32
 """Octets of a key: as many as the digest has (RFC 2104 §3)."""
 
+LARGEST_FILE: Final = 16 * 1024
+"""Octets of a file of keys."""
+
 _PURPOSES: Final[Mapping[str, Purpose]] = {"c": "confirm"}
 _LETTERS: Final = {purpose: letter for letter, purpose in _PURPOSES.items()}
+_BETWEEN: Final = "|"
 _FORM: Final = re.compile(r"([a-z0-9]{1,16})\.([A-Za-z0-9_-]{1,300})\.([A-Za-z0-9_-]{43})")
-_KEY_LINE: Final = re.compile(r"([a-z0-9]{1,16}) ([A-Za-z0-9_-]{43,200})")
+_KEY_LINE: Final = re.compile(r"([a-z0-9]{1,16}) ([A-Za-z0-9_-]{43,200})={0,2}")
+_REMEDY: Final = (
+    "'deelname broker configure DIR' makes such a file for registration and notifications, which need the same keys"
+)
 
 
 class NoLink(ValueError):  # noqa: N818 - it reads as what happened
@@ -54,7 +61,7 @@ class Link(NamedTuple):
 class LinkKeys:
     """The keys by their names: the first makes links, all of them are believed."""
 
-    keys: Mapping[str, bytes]
+    keys: Mapping[str, bytes] = field(repr=False)
 
     @classmethod
     def read(cls, path: Path) -> LinkKeys:
@@ -64,32 +71,44 @@ class LinkKeys:
         Raises:
             UnusableKeys: there are none, or a line is no key.
         """
-        try:
-            lines = path.read_text("ascii").splitlines()
-        except (OSError, ValueError) as error:
-            raise UnusableKeys(f"{path} cannot be read: {type(error).__name__}") from None
         keys: dict[str, bytes] = {}
-        for number, line in enumerate(lines, start=1):
-            if not line.strip() or line.startswith("#"):
+        for number, line in enumerate(_lines(path), start=1):
+            if not line or line.startswith("#"):
                 continue
-            found = _KEY_LINE.fullmatch(line.strip())
-            secret = _decoded(found[2]) if found else b""
-            if found is None or len(secret) < SHORTEST_KEY or found[1] in keys:
+            found = _KEY_LINE.fullmatch(line)
+            secret = _secret(found[2]) if found else b""
+            if found is None or len(secret) < SHORTEST_KEY:
                 raise UnusableKeys(
-                    f"{path}, line {number} is no key: write a name of its own and 32 octets in base64url"
+                    f"line {number} of {path} is no key, which is a name, a space and at least {SHORTEST_KEY} octets in"
+                    f" base64url: {_REMEDY}"
                 )
+            if found[1] in keys:
+                raise UnusableKeys(f"line {number} of {path} has the name of a key before it: give each its own")
             keys[found[1]] = secret
         if not keys:
-            raise UnusableKeys(f"{path} holds no key")
+            raise UnusableKeys(f"{path} holds no key: {_REMEDY}")
         return cls(keys)
 
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        """By a key's name, newest first, by what one sees that two services have the same; it gives no key away."""
+        return {name: _digest(key, "fingerprint", name).hex()[:8] for name, key in self.keys.items()}
+
     def made(self, link: Link) -> str:
-        """What stands for a link in an address: letters, digits and ``-``, ``_``, ``.`` alone (RFC 3986 §2.3)."""
+        """
+        What stands for a link in an address: letters, digits and ``-``, ``_``, ``.`` alone (RFC 3986 §2.3).
+
+        Raises:
+            ValueError: the ids are none that the contracts allow, and nothing that is made of them could be opened.
+        """
         name, key = next(iter(self.keys.items()))
-        moments = f"{int(link.issued.timestamp())}|{int(link.expires.timestamp())}"
-        said = f"{_LETTERS[link.purpose]}|{link.person}|{link.programme}|{moments}"
-        payload = _encoded(said.encode())
-        return f"{name}.{payload}.{_encoded(_seal(key, name, payload))}"
+        moments = (str(int(moment.timestamp())) for moment in (link.issued, link.expires))
+        said = (_LETTERS[link.purpose], link.person, link.programme, *moments)
+        payload = _encoded(_BETWEEN.join(said).encode())
+        text = f"{name}.{payload}.{_seal(key, name, payload)}"
+        if any(_BETWEEN in part for part in said) or not _FORM.fullmatch(text):
+            raise ValueError("no link can be made of ids that are longer than 64 characters or hold '|'")
+        return text
 
     def opened(self, text: str) -> Link:
         """
@@ -103,19 +122,50 @@ class LinkKeys:
         if found is None or key is None:
             raise NoLink
         name, payload, seal = found.groups()
-        if not hmac.compare_digest(_encoded(_seal(key, name, payload)), seal):
+        # The texts are compared and not the octets: of the texts that decode to one seal a single one is ours.
+        if not hmac.compare_digest(_seal(key, name, payload), seal):
             raise NoLink
-        letter, person, programme, issued, expires = _decoded(payload).decode().split("|")
-        return Link(_PURPOSES[letter], person, programme, _moment(issued), _moment(expires))
+        try:
+            letter, person, programme, issued, expires = _decoded(payload).decode().split(_BETWEEN)
+            return Link(_PURPOSES[letter], person, programme, _moment(issued), _moment(expires))
+        except (ValueError, LookupError, ArithmeticError, OSError):
+            # A release with other purposes or another form has the key as well.
+            raise NoLink from None
 
     def digest(self, purpose: str, text: str) -> str:
         """A digest that nobody without the key can compute, to recognise what must not be stored as it is."""
         key = next(iter(self.keys.values()))
-        return hmac.new(key, f"{purpose}\n{text}".encode(), sha256).hexdigest()
+        return _digest(key, "digest", f"{purpose}\n{text}").hex()
 
 
-def _seal(key: bytes, name: str, payload: str) -> bytes:
-    return hmac.new(key, f"link\n{name}.{payload}".encode(), sha256).digest()
+def _lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            octets = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise UnusableKeys(f"{path} cannot be read ({error.strerror}): {_REMEDY}") from None
+    if len(octets) > LARGEST_FILE:
+        raise UnusableKeys(f"{path} is too large to be a file of keys: {_REMEDY}")
+    try:
+        return [line.strip() for line in octets.decode("utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise UnusableKeys(f"{path} is no text: {_REMEDY}") from None
+
+
+def _secret(text: str) -> bytes:
+    try:
+        return _decoded(text)
+    except ValueError:
+        return b""
+
+
+def _digest(key: bytes, use: str, text: str) -> bytes:
+    """What is digested for one use is never taken for what was digested for another."""
+    return hmac.new(key, f"{use}\0{text}".encode(), sha256).digest()
+
+
+def _seal(key: bytes, name: str, payload: str) -> str:
+    return _encoded(_digest(key, "link", f"{name}.{payload}"))
 
 
 def _moment(seconds: str) -> datetime:

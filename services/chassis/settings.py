@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Annotated, Literal, TypedDict, TypeVar
 
 import structlog
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from services.chassis import journal
 from services.chassis.access import Caller, Gate, Proxy
 from services.chassis.guard import Guard
+from services.chassis.links import LinkKeys
 
 SECRETS = Path("/run/secrets")
 
@@ -107,6 +108,30 @@ class CommonSettings(BaseSettings):
             nkey_seed_file=self.nats_nkey_seed_file,
             ca_file=self.nats_ca_file,
         )
+
+
+class LinkSettings(CommonSettings):
+    """Of a service that makes personal links or opens them."""
+
+    link_keys: Annotated[
+        Path, Field(description="The file of the keys of personal links: the same for registration and notifications.")
+    ]
+
+    @field_validator("link_keys")
+    @classmethod
+    def _holds_keys(cls, value: Path) -> Path:
+        LinkKeys.read(value)
+        return value
+
+    @property
+    def links(self) -> LinkKeys:
+        """
+        The keys, as the file has them now.
+
+        Raises:
+            UnusableKeys: it has changed since it was looked at, for the worse.
+        """
+        return LinkKeys.read(self.link_keys)
 
 
 Kind = TypeVar("Kind", bound=CommonSettings)

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.chassis.settings import CommonSettings
+from services.chassis.settings import LinkSettings
 from services.notifications.hygiene import UnusableAddress, mailbox
 from services.notifications.inbox.lmtp import parse_inbox
 from services.notifications.letters import Address
@@ -33,7 +33,7 @@ def sender_address(text: str) -> Address:
     return Address(name.strip().strip('"') or "Deelname", address)
 
 
-class Settings(CommonSettings):
+class Settings(LinkSettings):
     """How mails leave, and in whose name."""
 
     # A transport that cannot be read is complained about; the complaint must not repeat the password in it.

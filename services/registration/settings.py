@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from services.chassis.settings import CommonSettings, Login
+from services.chassis.settings import LinkSettings, Login
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-class Settings(CommonSettings):
+class Settings(LinkSettings):
     """Registration also stands in the partners' account, in which it takes in requests and gives outcomes."""
 
     nats_name: str = "registration"

@@ -54,12 +54,17 @@ def files(folder: Path) -> set[str]:
 
 
 def test_each_container_is_handed_its_own_and_no_other_secrets(handed: Path) -> None:
-    assert files(handed / "registration") == {"registration.nk", "registration_intake.nk", "ca.pem"}
-    assert files(handed / "notifications") == {"notifications.nk", "ca.pem"}
+    assert files(handed / "registration") == {
+        "registration.nk",
+        "registration_intake.nk",
+        "registration.links",
+        "ca.pem",
+    }
+    assert files(handed / "notifications") == {"notifications.nk", "notifications.links", "ca.pem"}
     assert files(handed / "reporting") == {"reporting.nk", "ca.pem"}
     assert files(handed / "topology") == {"topology.nk", "topology_partners.nk", "ca.pem"}
     assert files(handed / "broker") == {"nats.conf", "accounts.conf", "server.pem", "server-key.pem"}
-    for path in (*handed.rglob("*.nk"), handed / "broker" / "server-key.pem"):
+    for path in (*handed.rglob("*.nk"), *handed.rglob("*.links"), handed / "broker" / "server-key.pem"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
@@ -80,7 +85,7 @@ def test_a_partner_is_told_where_it_connects_from_outside(handed: Path) -> None:
 
 
 def test_once_more_keeps_the_keys_and_whoever_came_meanwhile(handed: Path) -> None:
-    before = {path: path.read_bytes() for path in handed.rglob("*.nk")}
+    before = {path: path.read_bytes() for kind in ("*.nk", "*.links") for path in handed.rglob(kind)}
     configure(handed.parent / "deployment", handed, {"DEELNAME_PARTNERS": "late"})
     assert {path: path.read_bytes() for path in before} == before
     accounts = (handed / "broker" / "accounts.conf").read_text(encoding="utf-8")

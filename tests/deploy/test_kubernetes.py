@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from deploy.identities import REGISTRATION_INTAKE, SERVICES, TOPOLOGY, TOPOLOGY_PARTNERS
+from deploy.links import LINKED, keep_link_keys
 from services.chassis.health import Health
 from services.chassis.metrics import metrics_router
 from services.chassis.settings import CommonSettings
@@ -149,7 +150,7 @@ def test_a_container_may_do_as_little_as_it_can(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_is_told_what_its_settings_know(name: str) -> None:
+def test_a_service_is_told_what_its_settings_know(name: str, tmp_path: Path) -> None:
     """A misspelt setting would be ignored; a missing one ends the service."""
     given = {key.removeprefix("DEELNAME_").lower(): value for key, value in told(name).items()}
     image = {"data": "/data", "http_host": "0.0.0.0", "http_port": "8080"}
@@ -161,6 +162,8 @@ def test_a_service_is_told_what_its_settings_know(name: str) -> None:
         assert f"DEELNAME_{key.upper()}={value}" in dockerfile()
     if name == "notifications":
         given["transport"] = "smtps://user:password@relay.example"
+    if name in LINKED:
+        given["link_keys"] = str(keep_link_keys(tmp_path / Path(given["link_keys"]).name))
     SETTINGS[name].model_validate(given | image)
 
 
@@ -171,7 +174,7 @@ def test_a_container_is_given_its_own_seeds_and_no_others(name: str) -> None:
     assert mount["readOnly"] is True
     assert volume["secret"]["secretName"] == f"deelname-{name}"
     files = {item["path"] for item in volume["secret"]["items"]}
-    assert files == {f"{seed}.nk" for seed in SEEDS[name]} | {"ca.pem"}
+    assert files == {f"{seed}.nk" for seed in SEEDS[name]} | {f"{name}.links" for _ in {name} & {*LINKED}} | {"ca.pem"}
     named_files = {value for value in told(name).values() if value.startswith("/run/")}
     assert named_files == {f"{mount['mountPath']}/{file}" for file in files}
     assert volume["secret"]["defaultMode"] == 0o440

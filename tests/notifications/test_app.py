@@ -24,6 +24,7 @@ from contracts.base import Message
 from contracts.enrolment import KnownPerson
 from deploy.broker import RunningBroker, start_broker_async
 from deploy.embedded import free_port
+from deploy.links import keep_link_keys
 from services.chassis.broker import connect
 from tests.notifications.inbox import returned
 from tests.notifications.lives import Life, confirmed, messages, occasion, session, withdrawn
@@ -70,6 +71,7 @@ class System:
                     "DEELNAME_NATS_PASSWORD": self.broker.passwords["notifications"],
                     "DEELNAME_DATA": str(self.directory / "data"),
                     "DEELNAME_HTTP_PORT": str(self.port),
+                    "DEELNAME_LINK_KEYS": str(keep_link_keys(self.directory / "links.keys")),
                     "DEELNAME_NOW": "2023-03-02T10:00:00Z",
                     "DEELNAME_TRANSPORT": transport or f"maildir:{self.mail}",
                     "DEELNAME_SENDER": "Deelname <deelname@deelname.example>",
@@ -308,6 +310,7 @@ async def test_a_database_that_was_lost_stops_the_service_before_it_mails_people
     [
         ("DEELNAME_TRANSPORT", "smtp://user:geheim@", "transport"),
         ("DEELNAME_SENDER", "nobody", "mailbox@example.org"),
+        ("DEELNAME_LINK_KEYS", "/nowhere/links.keys", "'deelname broker configure DIR' makes such a file"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_at_once_and_no_password_is_repeated(
@@ -316,6 +319,7 @@ def test_a_setting_that_cannot_work_is_refused_at_once_and_no_password_is_repeat
     settings = {
         "DEELNAME_NATS_URL": "nats://127.0.0.1:1",
         "DEELNAME_DATA": str(tmp_path),
+        "DEELNAME_LINK_KEYS": str(keep_link_keys(tmp_path / "links.keys")),
         "DEELNAME_TRANSPORT": "maildir:/nowhere",
         "DEELNAME_SENDER": "Deelname <deelname@deelname.example>",
         name: value,

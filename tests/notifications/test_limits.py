@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.links import keep_link_keys
 from services.notifications.sender.limits import HOUR, Bucket, Gate, Limits, Window
 from services.notifications.settings import Settings
 from tests.notifications.lives import START
@@ -84,9 +86,15 @@ def test_a_further_attempt_does_not_count_against_the_caps() -> None:
     assert gate.capped(START + 2 * HOUR) == []
 
 
-def test_by_itself_a_track_and_a_programme_of_five_hundred_go_out_at_once() -> None:
+def test_by_itself_a_track_and_a_programme_of_five_hundred_go_out_at_once(tmp_path: Path) -> None:
     settings = Settings.model_validate(
-        {"transport": "maildir:/x", "sender": "D <d@d.example>", "nats_url": "nats://x", "data": "/x"}
+        {
+            "transport": "maildir:/x",
+            "sender": "D <d@d.example>",
+            "nats_url": "nats://x",
+            "data": "/x",
+            "link_keys": keep_link_keys(tmp_path / "links.keys"),
+        }
     )
     gate = Gate(settings.limits, paced=False)
     ordinal = 0
@@ -98,11 +106,17 @@ def test_by_itself_a_track_and_a_programme_of_five_hundred_go_out_at_once() -> N
     assert sum(each is None for each in bomb) == 60
 
 
-def test_the_numbers_of_domains_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_numbers_of_domains_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DEELNAME_DOMAINS", '{"Outlook.com": 30}')
     monkeypatch.setenv("DEELNAME_HOLD", "PT5M")
     settings = Settings.model_validate(
-        {"transport": "maildir:/x", "sender": "D <d@d.example>", "nats_url": "nats://x", "data": "/x"}
+        {
+            "transport": "maildir:/x",
+            "sender": "D <d@d.example>",
+            "nats_url": "nats://x",
+            "data": "/x",
+            "link_keys": keep_link_keys(tmp_path / "links.keys"),
+        }
     )
     assert (settings.limits.of_domain("outlook.com"), settings.limits.of_domain("x.example")) == (30, 120)
     assert settings.hold == timedelta(minutes=5)

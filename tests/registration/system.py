@@ -29,6 +29,7 @@ from deploy.broker import RunningBroker, start_broker
 from deploy.embedded import free_port
 from deploy.identities import PARTNERS as PARTNERS_ACCOUNT
 from deploy.identities import REGISTRATION_INTAKE, TOPOLOGY_PARTNERS
+from deploy.links import keep_link_keys
 from deploy.streams import streams_of
 from tests.registration.conftest import ORGANISATIONS
 from tests.registration.domain.given import programme
@@ -71,6 +72,7 @@ class System:
             "PARTNERS_NATS_URL": self.broker.address,
             "PARTNERS_NATS_USER": REGISTRATION_INTAKE,
             "PARTNERS_NATS_PASSWORD": self.broker.passwords[REGISTRATION_INTAKE],
+            "LINK_KEYS": str(keep_link_keys(self.directory / "links.keys")),
             "NOW": NOW,
             "PUBLIC_A_MINUTE": "0",
         }

@@ -115,11 +115,14 @@ class TestRunning:
         common |= {"PUBLIC_A_MINUTE"}
 
         assert told(data, "reporting").keys() == common
-        own = {"TRANSPORT", "SENDER", "PUBLIC_URL", "INBOX", "HOLD"}
+        own = {"TRANSPORT", "SENDER", "PUBLIC_URL", "INBOX", "HOLD", "LINK_KEYS"}
         own |= {"MAILS_A_MINUTE_AND_DOMAIN", "MAILS_A_PROGRAMME_AND_HOUR"}
         assert told(data, "notifications").keys() == common | own
         assert told(data, "notifications")["TRANSPORT"] == f"maildir:{data / 'mail'}"
         assert told(data, "registration")["PARTNERS"] == "demo"
+        assert told(data, "registration")["LINK_KEYS"] == told(data, "notifications")["LINK_KEYS"]
+        assert told(data, "registration")["LINK_KEYS"] == str(running.layout.link_keys)
+        assert running.layout.link_keys.stat().st_mode & 0o077 == 0
         assert told(data, "registration")["HTTP_PORT"] == str(port_base + 2)
         passwords = {told(data, service)["NATS_PASSWORD"] for service in SERVICES}
         assert len(passwords) == 3
@@ -213,13 +216,14 @@ class TestRunning:
 class TestStarting:
     async def test_a_second_start_finds_everything_again(self, system: LocalSystem) -> None:
         async with system:
-            before = system.endpoints
+            before, keys = system.endpoints, system.layout.link_keys.read_bytes()
             demo = before["nats"]["demo"]
             partner = await nats.connect(demo["url"], inbox_prefix=demo["inbox_prefix"].encode())
             first = await partner.jetstream().publish("intake.demo.enrolment.request", b"{}")
             await partner.close()
         async with system:
             assert system.endpoints == before
+            assert system.layout.link_keys.read_bytes() == keys
             partner = await nats.connect(demo["url"], inbox_prefix=demo["inbox_prefix"].encode())
             second = await partner.jetstream().publish("intake.demo.enrolment.request", b"{}")
             await partner.close()

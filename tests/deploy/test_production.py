@@ -17,6 +17,8 @@ import pytest
 from nats.errors import Error as NatsError
 
 from deploy.embedded import EmbeddedBroker, server_binary
+from deploy.links import LINKED, NoLinkKeys
+from deploy.links import names_of as names_of_keys
 from deploy.production.certificates import make_certificates, names_of
 from deploy.production.deployment import NotADeployment
 from deploy.production.directory import Directory
@@ -196,6 +198,38 @@ def test_configured_again_it_keeps_keys_choices_and_certificates(tmp_path: Path)
     assert (made.broker / "server.pem").read_bytes() != certificate
 
 
+def test_two_services_are_handed_the_same_keys_of_links_and_keep_them(tmp_path: Path) -> None:
+    made = configured(tmp_path / "production", ("demo",))
+    files = [made.link_keys(service) for service in LINKED]
+    assert [environment(made, service)["DEELNAME_LINK_KEYS"] for service in LINKED] == list(map(str, files))
+    assert "DEELNAME_LINK_KEYS" not in environment(made, "reporting")
+    assert {mode(file) for file in files} == {0o600}
+    (keys,) = {file.read_text() for file in files}
+    for lost in files:
+        lost.unlink()
+        made.configure({"partners": ("demo", "newcomer")})
+        assert [file.read_text() for file in files] == [keys, keys], "of the other's, for links are under way"
+
+
+def test_rotated_keys_of_links_are_the_new_one_and_the_one_before_it_in_both_files(tmp_path: Path) -> None:
+    made = configured(tmp_path / "production", ("demo",))
+    first = names_of_keys(made.link_keys("registration").read_text())
+    second = made.rotate_links()
+    assert len(first) == 1
+    assert second[1:] == first
+    third = made.rotate_links()
+    assert third[1:] == second[:1]
+    assert made.read() == made.configure({}), "rotating changes nothing else"
+    assert {names_of_keys(made.link_keys(service).read_text()) for service in LINKED} == {third}
+    assert {mode(made.link_keys(service)) for service in LINKED} == {0o600}
+    for service in LINKED:
+        made.link_keys(service).write_text("# edited by hand\n")
+    with pytest.raises(NoLinkKeys, match="configure again"):
+        made.rotate_links()
+    with pytest.raises(NotADeployment):
+        Directory(tmp_path / "elsewhere").rotate_links()
+
+
 def test_the_server_accepts_what_is_written_for_containers(tmp_path: Path) -> None:
     """The broker sees its directory elsewhere; everything in it is found from there."""
     made = Directory(tmp_path / "here")
@@ -209,6 +243,7 @@ def test_the_server_accepts_what_is_written_for_containers(tmp_path: Path) -> No
     )
     assert result.returncode == 0, result.stderr
     assert environment(made, "reporting")["DEELNAME_NATS_NKEY_SEED_FILE"] == "/run/secrets/reporting.nk"
+    assert environment(made, "registration")["DEELNAME_LINK_KEYS"] == "/run/secrets/registration.links"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -193,3 +194,29 @@ def same_address(address: str) -> str:
     RFC 5321 §2.4 lets a host tell local parts apart by case; no library's mail host does, and people type either.
     """
     return "".join(address.split()).casefold()
+
+
+_ALIASES: Mapping[str, str] = MappingProxyType(
+    {"googlemail.com": "gmail.com", "protonmail.com": "proton.me", "pm.me": "proton.me", "me.com": "icloud.com"}
+    | {"mac.com": "icloud.com", "ya.ru": "yandex.ru", "yandex.com": "yandex.ru"}
+)
+_NOT_TOLD_APART: Mapping[str, str] = MappingProxyType({"gmail.com": ".", "proton.me": ".-_"})
+_PARTED_BY_HYPHEN = re.compile(r"(yahoo|ymail|rocketmail)\.[a-z.]+")
+
+
+def same_mailbox(address: str) -> str:
+    """
+    The form in which two addresses are compared that may lead to one mailbox: for counting what somebody gets, alone.
+
+    Without the tag that most hosts take off (``+tag``, RFC 5233 §1; ``-tag`` at Yahoo) and without the characters that
+    some known providers do not tell apart. Who is who, :func:`same_address` says: elsewhere these are two people.
+    """
+    local, _, domain = same_address(address).rpartition("@")
+    domain = domain.rstrip(".")
+    domain = _ALIASES.get(domain, domain)
+    local = local.partition("+")[0] or local
+    if _PARTED_BY_HYPHEN.fullmatch(domain):
+        local = local.partition("-")[0] or local
+    for character in _NOT_TOLD_APART.get(domain, ""):
+        local = local.replace(character, "")
+    return f"{local}@{domain}"

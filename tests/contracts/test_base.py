@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.base import EmailAddress, Identity, Line, Link, Prose, Slug, same_address
+from contracts.base import EmailAddress, Identity, Line, Link, Prose, Slug, same_address, same_mailbox
 from contracts.characters import JOINERS
 
 LINE: TypeAdapter[str] = TypeAdapter(Line)
@@ -152,3 +152,37 @@ def test_comparing_an_address_with_itself_needs_no_second_try(address: str) -> N
 
 def test_two_people_at_one_host_are_two() -> None:
     assert same_address("noor@example.org") != same_address("noor.w@example.org")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("victim@bieb.example", "Victim+1@bieb.example"),
+        ("victim@gmail.com", "v.i.c.tim+x@googlemail.com"),
+        ("victim@gmail.com", "victim@GMAIL.com."),
+        ("victim@yahoo.co.uk", "victim-sale@yahoo.co.uk"),
+        ("victim@proton.me", "vic_tim@protonmail.com"),
+        ("victim@icloud.com", "victim+a+b@me.com"),
+    ],
+)
+def test_addresses_of_one_mailbox_count_as_one(one: str, other: str) -> None:
+    assert same_mailbox(one) == same_mailbox(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("jan.smit@bieb.example", "jansmit@bieb.example"),
+        ("jan-smit@bieb.example", "jan@bieb.example"),
+        ("a@gmail.com", "a@gmail.example"),
+        ("+@bieb.example", "@bieb.example"),
+    ],
+)
+def test_addresses_that_may_be_two_peoples_count_as_two(one: str, other: str) -> None:
+    assert same_mailbox(one) != same_mailbox(other)
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_counting_a_mailbox_needs_no_second_try(local: str, domain: str) -> None:
+    once = same_mailbox(f"{local}@{domain}")
+    assert same_mailbox(once) == once or domain.endswith(".")

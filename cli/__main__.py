@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Annotated
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from cli import (
     backup,
@@ -24,18 +30,53 @@ from cli import (
     theme,
     token,
 )
+from contracts.characters import visible
 
 _SETTING_UP = "Setting up"
 _RUNNING = "Running programmes"
 _LOOKING = "Looking after"
 _OPERATING = "Operating a deployment"
 
+
+class _Tool(TyperGroup):
+    """Says what is wrong with a command line without obeying what stands in it: names of files are anybody's."""
+
+    def make_context(self, *given: Any, **named: Any) -> Any:
+        """Read the command line."""
+        with _said_visibly():
+            return super().make_context(*given, **named)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with _said_visibly():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _said_visibly() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if (say := getattr(error, "format_message", None)) is not None:
+            said = visible(say())
+            error.format_message = lambda: said  # type: ignore[attr-defined]  # a complaint about the usage
+        raise
+
+
+class _Visibly(logging.Formatter):
+    """Lines of libraries' logs, which may quote what somebody sent."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 app = typer.Typer(
     name="deelname",
+    cls=_Tool,
     no_args_is_help=True,
     rich_markup_mode="rich",
     add_completion=True,
-    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
     help="Enrolment, mail and reporting for the programmes of library-support organisations.",
     epilog=(
         "[bold]A first walk[/]\n\n"
@@ -84,7 +125,14 @@ app.add_typer(token.app, name="token", rich_help_panel=_OPERATING)
 
 def main() -> None:
     """Run the tool."""
-    app(prog_name="deelname")
+    if logging.lastResort:
+        logging.lastResort.setFormatter(_Visibly())
+    try:
+        app(prog_name="deelname")
+    except Exception:
+        sys.stderr.write(visible(traceback.format_exc()))
+        sys.stderr.write("This is a fault of the tool. Please report it with the lines above.\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from cli.endpoints import Endpoints, find
 from cli.failure import REFUSED, USAGE, Failure
 from cli.output import Output
 from contracts.base import Language
+from contracts.characters import visible
 from contracts.problem import ProblemError, complaint, invalid, without_echoes
 
 Parameters = ParamSpec("Parameters")
@@ -88,7 +89,7 @@ class Desk:
             return
         if not sys.stdin.isatty():
             raise Failure(f"{question} Nobody is here to answer.", "Add --yes to say so beforehand.", code=USAGE)
-        typer.confirm(question, abort=True, err=True)
+        typer.confirm(visible(question), abort=True, err=True)
 
 
 def command(

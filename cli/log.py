@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
@@ -123,8 +121,7 @@ def by(fact: Mapping[str, object], actors: Mapping[str, str]) -> str:
 
 def _line(desk: Desk, fact: Mapping[str, object]) -> None:
     if desk.output.as_json:
-        sys.stdout.write(json.dumps(fact, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        desk.output.json_line(fact)
     else:
         programme = fact.get("subject") or "_"
         desk.output.say(f"{_position(fact):>7}  {_when(fact)}  {programme}  {fact.get('type')}  {about(fact)}")

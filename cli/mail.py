@@ -208,9 +208,7 @@ def received(
         if desk.output.as_json:
             desk.output.json(found)
         elif not raw:
-            text = content.decode("utf-8", "backslashreplace")
-            # A stranger's control characters must not reach the terminal.
-            desk.output.say("".join(each if each.isprintable() or each == "\n" else " " for each in text))
+            desk.output.say(content.decode("utf-8", "backslashreplace").replace("\r\n", "\n").expandtabs())
         return
     with desk.connect() as connection:
         answer = connection.ask(

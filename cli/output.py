@@ -1,7 +1,13 @@
-"""What reaches the terminal: results on standard output, everything else on standard error."""
+"""
+What reaches the terminal: results on standard output, everything else on standard error.
+
+Text comes from anybody: names that people typed, answers of mail servers, names of files. All of it goes through
+``visible``, so that nothing of it is obeyed by a terminal, and none of it is read as rich's markup.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -16,12 +22,14 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, TypeAdapter
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from contracts.base import Language
+from contracts.characters import visible, visible_json
 from contracts.problem import Fault, Problem
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -30,6 +38,7 @@ _WIDE = 1000
 _READABLE = 24
 """Characters in a line below which a sentence is hard to read; a few words need less."""
 _A_FEW_WORDS, _THEIR_LINE = 48, 16
+_FORMULA = frozenset("=+-@＝＋－＠")
 _NOTHING = frozenset({"", "–"})
 
 STATUS_STYLE = {
@@ -46,6 +55,18 @@ STATUS_STYLE = {
 }
 
 
+class Screen(Console):
+    """A console that writes no control character but its own, whatever text it is given."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None, soft_wrap: bool = False) -> None:
+        super().__init__(stderr=stderr, width=width, soft_wrap=soft_wrap, highlight=False, emoji=False, markup=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Everything that is printed is made of these segments; those with ``control`` are rich's own."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
 class Output:
     """Where a command writes; with ``as_json`` standard output carries one JSON document and nothing else."""
 
@@ -54,30 +75,44 @@ class Output:
         self.language: Language = language
         # Without a terminal nobody's window is too narrow, and a cut-off id is useless to the program that reads it.
         width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
-        self.screen = Console(width=width, highlight=False, emoji=False)
-        self.notes = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+        self.screen = Screen(width=width)
+        self.notes = Screen(stderr=True, soft_wrap=True)
 
     def json(self, value: object) -> None:
         """Write one JSON document."""
+        self._json(value, indent=2)
+
+    def json_line(self, value: object) -> None:
+        """Write one JSON document of many, each on a line of its own."""
+        self._json(value, indent=None)
+        sys.stdout.flush()
+
+    def _json(self, value: object, indent: int | None) -> None:
         plain = (
             value.model_dump(mode="json") if isinstance(value, BaseModel) else _ANYTHING.dump_python(value, mode="json")
         )
-        sys.stdout.write(json.dumps(plain, ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.write(visible_json(json.dumps(plain, ensure_ascii=False, indent=indent)) + "\n")
+
+    def csv(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Write CSV that no spreadsheet takes for a formula (OWASP, "CSV injection"), as the reports over HTTP do."""
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        for row in (columns, *rows):
+            writer.writerow([_inert(value) if isinstance(value, str) else value for value in row])
 
     def say(self, text: str, style: str = "") -> None:
         """A sentence for people: part of the result, unless the result is JSON."""
         if not self.as_json:
-            self.screen.print(escape(text), style=style or None, soft_wrap=True)
+            self.screen.print(text, style=style or None, soft_wrap=True)
 
     def note(self, text: str, style: str = "dim") -> None:
         """A sentence beside the result."""
-        self.notes.print(escape(text), style=style)
+        self.notes.print(text, style=style)
 
     def next(self, *commands: str) -> None:
         """Commands that are worth trying now, as they can be typed here."""
         if not self.as_json:
             for command in commands:
-                self.notes.print(f"  [dim]try[/] {escape(_typed(command))}")
+                self.notes.print(Text.assemble("  ", ("try", "dim"), f" {_typed(command)}"))
 
     def table(
         self,
@@ -110,7 +145,7 @@ class Output:
 
     def _table(self, title: str, columns: Sequence[_Column], gap: int) -> None:
         table = Table(
-            title=escape(title) or None,
+            title=Text(title) if title else None,
             title_justify="left",
             title_style="bold",
             header_style="bold",
@@ -121,7 +156,7 @@ class Output:
         )
         for column, width in zip(columns, _widths(columns, self.screen.width, gap), strict=True):
             table.add_column(
-                escape(column.heading), justify="right" if column.numeric else "left", overflow="fold", width=width
+                Text(column.heading), justify="right" if column.numeric else "left", overflow="fold", width=width
             )
         for row in zip(*(column.cells for column in columns), strict=True):
             table.add_row(*(_coloured(text) for text in row))
@@ -129,30 +164,30 @@ class Output:
 
     def _lines(self, title: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
         if title:
-            self.screen.print(f"[bold]{escape(title)}[/]\n", soft_wrap=True)
+            self.screen.print(f"{title}\n", style="bold", soft_wrap=True)
         margin = max(map(cell_len, columns[1:]), default=0) + 4
         room = max(self.screen.width - margin, _READABLE)
         for first, *others in cells:
             # A number says nothing without what it counts.
             name = f"{columns[0]} {first}" if first.isdigit() else first
-            self.screen.print(f"[bold]{escape(name)}[/]", soft_wrap=True)
+            self.screen.print(name, style="bold", soft_wrap=True)
             for heading, text in zip(columns[1:], others, strict=True):
                 if text in _NOTHING:
                     continue
                 # One word, such as an id or a token, is copied: the terminal may break it, we do not.
                 for number, line in enumerate(wrap(text, room, break_long_words=False, break_on_hyphens=False)):
-                    label = f"[dim]  {escape(heading):{margin - 2}}[/]" if number == 0 else " " * margin
-                    self.screen.print(label + _coloured(line), soft_wrap=True)
+                    label = f"  {heading:{margin - 2}}" if number == 0 else " " * margin
+                    self.screen.print(Text.assemble((label, "dim"), _coloured(line)), soft_wrap=True)
             self.screen.print()
 
     def problem(self, problem: Problem) -> None:
         """Problem details, rule by rule, in the reader's language."""
-        self.notes.print(f"[bold red]✗[/] {escape(_sentence(problem.title))}")
+        self.notes.print(Text.assemble(("✗", "bold red"), f" {_sentence(problem.title)}"))
         # What sums up what follows, in one language, would be said twice.
         if problem.detail and problem.detail != problem.title and not problem.errors:
-            self.notes.print(f"  {escape(problem.detail)}")
+            self.notes.print(f"  {problem.detail}")
         for fault in problem.errors:
-            self.notes.print(f"  • {escape(self.fault(fault))}")
+            self.notes.print(f"  • {self.fault(fault)}")
 
     def fault(self, fault: Fault) -> str:
         """One thing that is wrong, as a sentence."""
@@ -233,7 +268,8 @@ def cell(value: object) -> str:
         case tuple() | list():
             return ", ".join(cell(part) for part in value) or "–"
         case _:
-            return str(value)
+            # Made visible before it is measured. One cell is no two rows.
+            return visible(str(value).replace("\n", " "))
 
 
 def moment(value: datetime | None) -> str:
@@ -244,9 +280,13 @@ def moment(value: datetime | None) -> str:
     return f"{local:%a} {local.day} {local:%b %Y %H:%M}"
 
 
-def _coloured(text: str) -> str:
-    style = STATUS_STYLE.get(text)
-    return f"[{style}]{escape(text)}[/]" if style else escape(text)
+def _coloured(text: str) -> Text:
+    return Text(text, STATUS_STYLE.get(text, ""))
+
+
+def _inert(text: str) -> str:
+    calculates = text.lstrip()[:1] in _FORMULA or text[:1] in {"\t", "\r", "\n"}
+    return visible(f"'{text}" if calculates else text)
 
 
 def _sentence(text: str) -> str:

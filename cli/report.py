@@ -88,7 +88,7 @@ def programme(
         output.json(found)
         return
     if as_csv:
-        spreadsheet.write(spreadsheet.COLUMNS, spreadsheet.rows(found, desk.language))
+        desk.output.csv(spreadsheet.COLUMNS, spreadsheet.rows(found, desk.language))
         return
     state = ", withdrawn" if found.withdrawn else ""
     output.say(f"{getattr(found.title, desk.language)} ({found.programme}, {found.kind}{state})", "bold")
@@ -177,7 +177,7 @@ def participation(
     if as_csv:
         # By municipality, the heading says it.
         whereabouts = () if by is Heading.MUNICIPALITY else ("Municipality",)
-        spreadsheet.write(
+        desk.output.csv(
             (by.value.capitalize(), "Organisation", "Name", *whereabouts, "Took part"),
             [
                 (row.key, organisation.id, organisation.name, *(organisation.municipality for _ in whereabouts), took)
@@ -218,7 +218,7 @@ def theme(
         return
     if as_csv:
         places = [(row.municipality, row.goals) for row in found.municipalities] + [("(elsewhere)", found.elsewhere)]
-        spreadsheet.write(
+        desk.output.csv(
             ("Municipality", "Goal", "Programmes", "Organisations", "People"),
             [(place, c.goal, c.programmes, c.organisations, c.people) for place, cells in places for c in cells],
         )
@@ -285,6 +285,6 @@ def _show(
     spare: Sequence[str] = (),
 ) -> None:
     if as_csv:
-        spreadsheet.write(columns, rows)
+        desk.output.csv(columns, rows)
     else:
         desk.output.table(title, columns, rows, empty=empty, spare=spare)

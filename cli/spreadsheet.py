@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from contracts.base import Language, Title
 from contracts.queries import CountRow, Counts, ProgrammeReport
@@ -16,20 +14,6 @@ COLUMNS = (
     *("Refusals", "Requested", "Promoted", "Planned hours", "Mails", "Failed", "Came back"),
 )
 """What ``rows`` has; a new column is added at the end."""
-
-_FORMULA = frozenset("=+-@＝＋－＠")
-
-
-def write(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write CSV that no spreadsheet takes for a formula (OWASP, "CSV injection"), as the reports over HTTP do."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow(f"'{value}" if isinstance(value, str) and _calculates(value) else value for value in row)
-
-
-def _calculates(text: str) -> bool:
-    return text.lstrip()[:1] in _FORMULA or text[:1] in {"\t", "\r", "\n"}
 
 
 def rows(report: ProgrammeReport, language: Language) -> Iterator[list[object]]:

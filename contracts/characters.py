@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -88,3 +89,38 @@ def named(character: str) -> str:
     """A character by its name and number in Unicode."""
     name = _CONTROLS.get(character) or unicodedata.name(character, "a character without a name")
     return f"{name}, U+{ord(character):04X}"
+
+
+_UNSEEN: Final = re.compile(
+    "["
+    "\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f"  # C0 but the line break, DEL, C1: what terminals obey (ECMA-48)
+    "\\xad\\u061c\\u180e\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"
+    "\\u2028\\u2029\\ud800-\\udfff\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e007f"
+    "]"
+)
+
+
+def visible(text: str) -> str:
+    """
+    Text of whatever origin, for a terminal or a line of a log: what it could do there unseen is shown instead.
+
+    Control characters but the line break, marks that turn the direction of reading, invisible ones and halves of
+    surrogate pairs become ``\\x1b`` or ``\\u202e``. Done twice, it changes nothing more.
+    """
+    # Nearly all text is plain, and this is done for every cell of every table.
+    return text if text.isprintable() else _UNSEEN.sub(_shown, text)
+
+
+def visible_json(document: str) -> str:
+    """A JSON document that means the same and is safe for a terminal, which ``json.dumps`` sees to for C0 alone."""
+    return document if document.isascii() and "\x7f" not in document else _UNSEEN.sub(_escaped, document)
+
+
+def _shown(found: re.Match[str]) -> str:
+    number = ord(found.group())
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    units = found.group().encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

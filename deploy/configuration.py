@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.characters import visible
 from deploy.identities import PARTNERS, SYSTEM, Access, Account, Identity, Import, access
 from deploy.notation import Bare, Included, text
 from deploy.streams import INTAKE_BYTES, MEBIBYTE, streams_of
@@ -344,7 +345,7 @@ def main(arguments: list[str] | None = None) -> int:
         broker = Broker(given.store, given.host, given.port, given.monitoring_port)
         sys.stdout.write(render(table, credentials, broker))
     except (ValueError, OSError) as error:
-        print(f"configuration: {error}", file=sys.stderr)
+        print(visible(f"configuration: {error}"), file=sys.stderr)
         return 1
     return 0
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from contracts.characters import visible
 from deploy import topology
 from deploy.demo import runner
 from deploy.identities import REGISTRATION_INTAKE, SERVICES, TOPOLOGY, TOPOLOGY_PARTNERS
@@ -112,7 +113,7 @@ def demo(secrets: Path, clock: Path) -> int:
         return 0
     missed = runner.tell(secrets / "endpoints.json", clock)
     for line in missed:
-        print(f"demo: {line}", file=sys.stderr)
+        print(visible(f"demo: {line}"), file=sys.stderr)
     if not missed:
         told.touch()
     return 1 if missed else 0
@@ -162,7 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
             case _:
                 return demo(Path(_SECRETS), Path("/clock/now"))
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"containers: {error}", file=sys.stderr)
+        print(visible(f"containers: {error}"), file=sys.stderr)
         return 1
 
 

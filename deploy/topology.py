@@ -26,6 +26,7 @@ from nats.js.manager import JetStreamManager
 
 from cli.encryption import EncryptedClient, abandon, complaint, trusting
 from contracts import subjects
+from contracts.characters import visible
 from deploy.identities import APPLICATION, PARTNERS, TOPOLOGY, access
 from deploy.streams import ACK_WAIT, Stream, streams_of
 
@@ -334,7 +335,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         )
     except (TopologyConflict, ValueError, OSError, nats.errors.Error) as error:
-        print(f"topology: {error}", file=sys.stderr)
+        print(visible(f"topology: {error}"), file=sys.stderr)
         return 1
     for word in ("created", "updated", "unchanged", "undeclared"):
         names = getattr(changes, word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -9,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from contracts.characters import visible_json
 from services.chassis import tracing
 
 
@@ -53,7 +55,7 @@ def configure(level: str = "info", service: str = "") -> None:
                 structlog.processors.ExceptionRenderer(
                     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
                 ),
-                structlog.processors.JSONRenderer(default=str),
+                structlog.processors.JSONRenderer(_on_one_line, default=str),
             ],
         )
     )
@@ -63,3 +65,8 @@ def configure(level: str = "info", service: str = "") -> None:
     # One line a request would drown the rest; failures are told elsewhere. aiosqlite tells every statement at debug.
     for talkative in ("uvicorn.access", "aiosqlite", "asyncio"):
         logging.getLogger(talkative).setLevel(max(threshold, logging.WARNING))
+
+
+def _on_one_line(event: Any, **how: Any) -> str:
+    # Lines are read in terminals too, and may quote what a server said.
+    return visible_json(json.dumps(event, **how))

@@ -31,6 +31,14 @@ def test_every_line_is_one_json_object_with_time_level_and_service() -> None:
     assert lines[0]["number"] == 3
 
 
+def test_a_line_of_the_log_is_plain_in_a_terminal() -> None:
+    said = 'configure(); logging.getLogger("library").error("a server said %s", "\\x1b[2J\\x9b31m\\x7f\\u202e\\n")'
+    program = f"import logging\nfrom services.chassis.journal import configure\n{said}"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+    assert set(output) <= {*range(0x20, 0x7F), 0x0A}
+    assert json.loads(output)["event"] == "a server said \x1b[2J\x9b31m\x7f\u202e\n"
+
+
 def test_a_traceback_shows_no_values() -> None:
     output = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True, text=True).stdout
     [failure] = [json.loads(line) for line in output.splitlines() if "it failed" in line]

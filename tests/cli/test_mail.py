@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -72,6 +73,24 @@ def test_a_bounce_is_handed_in_and_the_address_gets_nothing_until_that_is_lifted
     assert "nothing was suppressed" in deelname("mail", "lift", noor).said
 
 
+def test_the_words_of_a_strangers_report_are_shown_and_not_obeyed(
+    deelname: Deelname, noor: str, running: Path, tmp_path: Path
+) -> None:
+    confirmation = next(each for each in mailed(running, noor) if not list(each.iter_attachments()))
+    report = postfix(confirmation["Return-Path"].strip("<>"), noor)
+    escapes = b"\x1b]0;TITLE\x07\x1b[2J\x1b[31mRED\x1b[8m \x9b31m"
+    assert b"Diagnostic-Code: smtp; " in report
+    report = report.replace(b"Diagnostic-Code: smtp; ", b"Diagnostic-Code: smtp; " + escapes + b" ")
+    result = deelname("mail", "receive", written(tmp_path, "report.eml", report))
+    assert (result.code, "bounce" in result.said) == (0, True)
+    number = deelname("mail", "received", "--json").json["received"][0]["received"]
+    for words in (("mail", "list"), ("mail", "received"), ("mail", "received", number), ("mail", "suppressed")):
+        for more in ((), ("--json",)):
+            shown = deelname(*words, *more)
+            assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown.out + shown.err)
+    assert deelname("mail", "lift", noor).code == 0
+
+
 def test_staff_take_an_address_out_and_let_it_in_again(deelname: Deelname, programme: str, noor: str) -> None:
     who = next(each["person"] for each in mails_of(deelname, programme))
     assert deelname("mail", "suppress", who, "--reason", "asked by telephone", "--json").json == {"changed": 1}
@@ -96,7 +115,7 @@ def test_an_answer_is_taken_and_what_is_no_answer_waits_for_a_person(
     unread = deelname("mail", "received", "--unread", "--json").json["received"]
     assert [each["received"] for each in unread if each["received"] == number]
     shown = deelname("mail", "received", number)
-    assert "e [2J" in shown.said
+    assert "e \\x1b[2J" in shown.said
     assert "\x1b" not in shown.out, "a stranger's control characters do not reach the terminal"
     copy = tmp_path / "copy.eml"
     assert deelname("mail", "received", number, "--raw", copy).code == 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from cli import spreadsheet
+from cli.output import Output
 
 
 @pytest.mark.parametrize("name", ["=1+1", "@SUM(A1)", " =1+1", "＝1+1", "\t=1", "-2"])
 def test_what_a_spreadsheet_would_calculate_is_text(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    spreadsheet.write(("Name", "People"), [(name, -2)])
-    assert capsys.readouterr().out == f"Name,People\n'{name},-2\n"
+    Output(as_json=False, language="en").csv(("Name", "People"), [(name, -2)])
+    shown = name.replace("\t", "\\x09")
+    assert capsys.readouterr().out == f"Name,People\n'{shown},-2\n"

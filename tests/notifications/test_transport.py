@@ -40,6 +40,7 @@ from services.notifications.transport import (
     wait,
 )
 from services.notifications.transport import smtp as smtp_module
+from services.notifications.transport.outcomes import LONGEST_KEPT
 from tests.notifications.samples import at, life_cycle
 
 SERVER = Path(__file__).with_name("smtp_server.py")
@@ -686,3 +687,8 @@ def test_a_reply_reads_as_the_server_said_it() -> None:
     assert str(Reply.of(550, "5.1.1 no such user")) == "550 5.1.1 no such user"
     assert Reply.of(550, "no 5.1.1 here").status is None
     assert Reply.of(550, "5.1.10 null mx").status == "5.1.10"
+
+
+def test_of_a_long_reply_its_beginning_is_kept() -> None:
+    reply = Reply.of(550, "5.1.1 " + "x" * 30_000)
+    assert (reply.status, len(reply.text)) == ("5.1.1", LONGEST_KEPT)

@@ -20,6 +20,9 @@ SPREAD = 0.1
 
 GIVE_UP_AFTER = timedelta(hours=48)
 
+LONGEST_KEPT = 1000
+"""Characters of a reply that are kept with the mail, at every attempt; a server may say 30 times that."""
+
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?!\d)")
 
 
@@ -38,7 +41,7 @@ class Reply:
     def of(cls, code: int, text: str) -> "Reply":
         """The reply of a server, its enhanced status code read from the text (RFC 2034)."""
         status = _STATUS.match(text)
-        return cls(text, code, status[0] if status else None)
+        return cls(text[:LONGEST_KEPT], code, status[0] if status else None)
 
     def __str__(self) -> str:
         parts = (str(self.code) if self.code is not None else "", self.text)

@@ -21,7 +21,8 @@ _Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The deployment'
     app,
     "configure",
     examples=[
-        "deelname broker configure production --url tls://nats:4222 --partner biblionet",
+        "deelname broker configure production --url tls://nats:4222 --partner biblionet"
+        " --public-url https://deelname.example.org",
         "deelname broker configure production --url tls://nats:4222 --broker-at /etc/nats --secrets-at /run/secrets",
         "deelname broker configure production --node a=nats-a.example.org --node b=nats-b.example.org"
         " --node c=nats-c.example.org",
@@ -37,6 +38,9 @@ def configure(
     ] = None,
     partners_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Where partners reach it. Default: as the services do.")
+    ] = None,
+    public_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where people reach the pages; links in mails lead there.")
     ] = None,
     operations_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Where this tool reaches it. Default: as the services do.")
@@ -82,7 +86,7 @@ def configure(
     ports are 4222 for clients and 6222 for the other servers unless given
 
     DIR/secrets/           NAME.nk, the seed of each service, of topology, topology_partners, staff, monitor, operator
-    (mode 0600); ca.pem, the authority
+    (mode 0600); NAME.links, the keys of personal links; ca.pem, the authority
 
     DIR/environment/       NAME.env: the settings DEELNAME_… of each service and of the one-shot topology
 
@@ -100,6 +104,7 @@ def configure(
         "url": url,
         "partners_url": partners_url,
         "operations_url": operations_url,
+        "public_url": public_url,
         "names": name,
         "encrypted": encryption,
         "partners": partner,
@@ -137,6 +142,7 @@ def configure(
             ("seeds, and the authority for clients", directory / "secrets"),
             ("settings of each service", directory / "environment"),
             ("for this tool", directory / "endpoints.json"),
+            ("links in mails lead to", written.public_url or "nowhere yet: say --public-url https://…"),
             *((f"to hand to {partner}", directory / "partners" / partner) for partner in written.partners),
         ],
     )
@@ -167,6 +173,28 @@ def certificates(
                           "server_key": str(files.server_key), "until": until.isoformat()})  # fmt: skip
         return
     desk.output.table("", ["", "Where"], rows)
+
+
+@command(app, "rotate-links", examples=["deelname broker rotate-links production"])
+def rotate_links(desk: Desk, directory: _Directory) -> None:
+    """
+    Put a new key of personal links on top, and keep the one before it, by which links under way are still believed.
+
+    Both services need it, and in this order: registration, which must believe it, then notifications, which makes links
+    with it. Done twice it makes every link worthless that was made so far.
+    """
+    place = deployment.module("deploy.production.directory").Directory(directory)
+    with deployment.failures():
+        names = place.rotate_links()
+    if desk.output.as_json:
+        desk.output.json({"keys": names, "newest": names[0]})
+        return
+    desk.output.say(
+        f"{names[0]} is the newest key of links. Of {names[1]} they are believed, of older ones no more.", "bold green"
+    )
+    desk.output.say("Start registration again, then notifications; where they see copies, copy these first:")
+    for service in deployment.module("deploy.links").LINKED:
+        desk.output.say(f"  {place.link_keys(service)}")
 
 
 @command(app, "reload", examples=["deelname broker reload production"])

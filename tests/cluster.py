@@ -52,6 +52,7 @@ def configured(path: Path, partners: tuple[str, ...] = ("demo",), **chosen: Any)
     made = Directory(path)
     made.configure(
         {
+            "public_url": "https://deelname.example.org",
             "nodes": nodes,
             "partners": partners,
             "host": "127.0.0.1",

@@ -24,6 +24,7 @@ Section = Literal[
     "mail-relay-down",
     "mails-of-unknown-fate",
     "more-mails-than-the-caps-allow",
+    "personal-links",
     "addresses-to-which-nothing-is-sent",
     "poisoned-intake",
 ]

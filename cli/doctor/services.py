@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from cli.connection import Connection
+from cli.doctor import links
 from cli.doctor.brokers import CLOCKS_DIFFER, examine_clock, examine_end
 from cli.doctor.findings import Report, Section
 from cli.endpoints import Endpoints
@@ -50,6 +51,12 @@ _REASONS: dict[str, tuple[str, str, Section]] = {
         "'deelname mail list --status planned' says what is being sent. If that is right, raise the cap.",
         "more-mails-than-the-caps-allow",
     ),
+    "pages": (
+        "no-public-url",
+        "Set DEELNAME_PUBLIC_URL of notifications to where people reach registration's pages"
+        " ('deelname broker configure DIR --public-url URL'), and start it again.",
+        "personal-links",
+    ),
 }
 _DIVERGED = ("the stream is at", "facts the stream holds", "the stream has lost", "of the stream is not the fact")
 
@@ -65,13 +72,15 @@ _ASKED: dict[str, tuple[str, str, BaseModel, type[BaseModel]]] = {
 
 def examine(report: Report, endpoints: Endpoints, addresses: dict[str, str], *, free: float, days: int) -> None:
     """Look at each service by HTTP and over the broker, and at what waits for a person."""
-    answering = set()
+    answering: dict[str, dict[str, Any]] = {}
     for service in SERVICES:
         if service not in addresses:
             report.skipped.append(f"{service} over HTTP: name its address with --http {service}=URL")
             continue
-        if _examine_http(report, service, addresses[service], endpoints.logs, free=free, days=days):
-            answering.add(service)
+        ready = _examine_http(report, service, addresses[service], endpoints.logs, free=free, days=days)
+        if ready is not None:
+            answering[service] = ready
+    links.examine(report, answering)
     if "staff" in endpoints.accesses and not any(each.part == "broker" and each.wrong for each in report.findings):
         with Connection(endpoints.access("staff")) as connection:
             for service in SERVICES:
@@ -83,19 +92,21 @@ def examine(report: Report, endpoints: Endpoints, addresses: dict[str, str], *, 
 # By HTTP --------------------------------------------------------------------------------------------------------------
 
 
-def _examine_http(report: Report, service: str, address: str, logs: Path | None, *, free: float, days: int) -> bool:
-    """Whether it answers at all."""
+def _examine_http(
+    report: Report, service: str, address: str, logs: Path | None, *, free: float, days: int
+) -> dict[str, Any] | None:
+    """What it says of itself; None where it does not answer."""
     asked = datetime.now(UTC)
     try:
         status, headers, body, not_after = _get(address, "/health/ready")
-        ready = json.loads(body)
+        ready: dict[str, Any] = json.loads(body)
         reasons = dict(ready["reasons"])
     except TimeoutError as error:
         _silent(report, service, address, str(error) or type(error).__name__)
-        return False
+        return None
     except (OSError, http.client.HTTPException) as error:
         _not_answering(report, service, address, str(error) or type(error).__name__, logs)
-        return False
+        return None
     except (ValueError, KeyError, TypeError):
         report.add(
             service,
@@ -104,7 +115,7 @@ def _examine_http(report: Report, service: str, address: str, logs: Path | None,
             "Correct the address, or update the service: an older one gives no reasons.",
             "a-service-does-not-answer",
         )
-        return False
+        return None
     report.checked.append(f"{service} over HTTP ({'ready' if status == http.client.OK else 'not ready'})")
     for part, reason in sorted(reasons.items()):
         _not_ready(report, service, part, str(reason))
@@ -112,7 +123,7 @@ def _examine_http(report: Report, service: str, address: str, logs: Path | None,
     if not_after:
         examine_end(report, address, "the certificate", not_after, days)
     _examine_clocks(report, service, ready, headers, asked)
-    return True
+    return ready
 
 
 def _get(address: str, path: str) -> tuple[int, http.client.HTTPMessage, bytes, str | None]:

@@ -65,6 +65,7 @@ class Deployment(BaseModel):
     Attributes:
         url: where the services reach the broker; several parted by commas.
         partners_url: where partners reach it, from outside.
+        public_url: where people reach registration's pages, to which links in mails lead; "" where nobody said.
         operations_url: where whoever runs ``deelname partner`` and ``deelname broker reload`` reaches it.
         names: more host names and addresses for the broker's certificate than those URLs have.
         broker_at: where the broker sees the directory ``broker``.
@@ -81,6 +82,7 @@ class Deployment(BaseModel):
     url: str = "tls://localhost:4222"
     partners_url: str = ""
     operations_url: str = ""
+    public_url: str = ""
     names: tuple[str, ...] = ()
     encrypted: bool = True
     # nats-server takes no spaces in it.
@@ -106,6 +108,8 @@ class Deployment(BaseModel):
             parts = urlsplit(url)
             if url and (parts.scheme != wanted or not parts.hostname or parts.username or parts.path or not _port(url)):
                 raise ValueError(f"{url!r} must look like {wanted}://HOST:PORT, without user and path")
+        if self.public_url and not _leads_to_pages(self.public_url):
+            raise ValueError(f"{self.public_url!r} must look like https://HOST, with a path at most")
         if self.nodes and (len(self.nodes) < 3 or len(self.nodes) % 2 == 0):
             raise ValueError(
                 f"{len(self.nodes)} servers cannot outvote one that fails better than one fewer could: name 3 or 5"
@@ -134,6 +138,17 @@ class Deployment(BaseModel):
         urls = ",".join((self.url, self.partners_url, self.operations_url)).split(",")
         called = [urlsplit(url).hostname or "" for url in urls if url]
         return tuple(dict.fromkeys([*called, *(node.host for node in self.nodes), *self.names]))
+
+
+def _leads_to_pages(url: str) -> bool:
+    """Whether paths can be put behind it."""
+    if not url.isprintable() or {" ", "?", "#"} & set(url):
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None and _port(url)
 
 
 def _port(url: str) -> bool:

@@ -323,6 +323,8 @@ def _environments(directory: Directory, deployment: Deployment) -> dict[str, dic
     environments = {name: settings(name) | {"NATS_NAME": name} for name in SERVICES}
     for name in LINKED:
         environments[name] |= {"LINK_KEYS": str(seen / _link_keys(name))}
+    if deployment.public_url:
+        environments["notifications"]["PUBLIC_URL"] = deployment.public_url
     environments["registration"] |= settings(REGISTRATION_INTAKE, "PARTNERS_")
     environments[TOPOLOGY] = (
         settings(TOPOLOGY)

@@ -63,6 +63,7 @@ class Health:
         relays: by stream; each must follow.
         readers: by stream; each must follow and be at most ``most_lag`` behind.
         checks: further ones, by name, such as a connection.
+        details: what else the report tells, by name; nothing secret, and nobody.
         most_lag: messages that a reader may be behind and still count as ready.
         clock: the service's, which may be set to another time than the real one.
     """
@@ -74,6 +75,7 @@ class Health:
         relays: Mapping[str, Follower] | None = None,
         readers: Mapping[str, Follower] | None = None,
         checks: Mapping[str, Check] | None = None,
+        details: Mapping[str, Any] | None = None,
         most_lag: int = 10_000,
         clock: Clock = lambda: datetime.now(UTC),
     ) -> None:
@@ -81,6 +83,7 @@ class Health:
         self.relays = dict(relays or {})
         self.readers = dict(readers or {})
         self._checks = dict(checks or {})
+        self._details = dict(details or {})
         self._most_lag = most_lag
         self._clock = clock
 
@@ -109,6 +112,7 @@ class Health:
         return not reasons, {
             "status": "not ready" if reasons else "ready",
             **findings,
+            **self._details,
             "reasons": reasons,
             "disk": self._disk(),
             "now": self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),

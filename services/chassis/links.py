@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 Purpose = Literal["confirm"]
 
@@ -90,9 +90,10 @@ class LinkKeys:
         return cls(keys)
 
     @property
-    def fingerprints(self) -> Mapping[str, str]:
-        """By a key's name, newest first, by what one sees that two services have the same; it gives no key away."""
-        return {name: _digest(key, "fingerprint", name).hex()[:8] for name, key in self.keys.items()}
+    def description(self) -> Mapping[str, Any]:
+        """The newest key's name, and what tells keys apart and gives none away, by name: for comparing two services."""
+        marks = {name: _digest(key, "fingerprint", name).hex()[:8] for name, key in self.keys.items()}
+        return {"newest": next(iter(self.keys)), "fingerprints": marks}
 
     def made(self, link: Link) -> str:
         """

@@ -166,6 +166,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """
     prepare()
     clock = clock_from(settings.now)
+    links = settings.links
     renderer = Renderer(sender_address(settings.sender), settings.public_url)
     transport = parse_transport(settings.transport.get_secret_value())
     async with AsyncExitStack() as parts:
@@ -228,11 +229,19 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             capped = sender.capped_for_long
             return f"more than an hour over the cap of mails: {', '.join(capped[:_MOST_NAMED])}" if capped else ""
 
+        async def no_pages() -> str:
+            return (
+                ""
+                if renderer.public_url
+                else "DEELNAME_PUBLIC_URL is not set: mails with a personal link cannot be written"
+            )
+
         health = Health(
             database,
             relays={OWN_STREAM: relay},
             readers={store.FACTS: reader},
-            checks={"transport": transport_trouble, "caps": lasting_caps},
+            checks={"transport": transport_trouble, "caps": lasting_caps, "pages": no_pages},
+            details={"links": links.description},
             clock=clock,
         )
         serve(broker, (*routes(desk, postbox), *copies.routes(NAME, kept)), queue=NAME)

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.chassis.settings import LinkSettings
-from services.notifications.hygiene import UnusableAddress, mailbox
+from services.notifications.hygiene import UnusableAddress, link, mailbox
 from services.notifications.inbox.lmtp import parse_inbox
 from services.notifications.letters import Address
 from services.notifications.return_path import ReturnPaths
@@ -46,7 +46,9 @@ class Settings(LinkSettings):
     sender: Annotated[
         str, Field(description="The From of every mail and the organiser of every invitation; somebody must read it.")
     ]
-    public_url: Annotated[str, Field(description="Where the pages of the programmes stand.")] = ""
+    public_url: Annotated[
+        str, Field(description="Where people reach registration's pages; links in mails lead there.")
+    ] = ""
     archive_days: Annotated[
         int, Field(ge=1, description="Days after which the bytes of a mail are forgotten; that it was sent is not.")
     ] = 180
@@ -117,6 +119,13 @@ class Settings(LinkSettings):
     @classmethod
     def _names_a_transport(cls, value: SecretStr) -> SecretStr:
         parse_transport(value.get_secret_value())
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _can_be_led_to(cls, value: str) -> str:
+        if value and (link(value) is None or {"?", "#"} & set(value)):
+            raise ValueError("write it as https://deelname.example.org, with a path at most")
         return value
 
     @field_validator("inbox")

@@ -170,6 +170,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
 async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitStack) -> None:
     prepare()
     clock = clock_from(settings.now)
+    links = settings.links
     path = settings.data / "registration.db"
     restored = copies.take_up(path, NAME)
     database = await Database.open(path, MIGRATIONS)
@@ -229,7 +230,13 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         # From here on the relays fill the streams, and with them the bucket, from what is here.
         restored.finish()
     await run(
-        web(writer, clock, Health(database, relays=relays, clock=clock), guard, table),
+        web(
+            writer,
+            clock,
+            Health(database, relays=relays, details={"links": links.description}, clock=clock),
+            guard,
+            table,
+        ),
         host=settings.http_host,
         port=settings.http_port,
         brokers=brokers,

@@ -157,10 +157,13 @@ def test_a_digest_for_one_use_is_of_no_worth_for_another() -> None:
 
 
 def test_fingerprints_tell_keys_apart_and_hold_nothing_of_them() -> None:
-    assert list(KEYS.fingerprints) == ["new", "old"]
-    assert OLD.fingerprints["old"] == KEYS.fingerprints["old"]
-    assert LinkKeys({"old": b"x" * 32}).fingerprints != OLD.fingerprints
-    assert all(len(mark) == 8 and mark not in TEXT for mark in KEYS.fingerprints.values())
+    marks = KEYS.description["fingerprints"]
+    assert (KEYS.description["newest"], list(marks)) == ("new", ["new", "old"])
+    assert OLD.description == {"newest": "old", "fingerprints": {"old": marks["old"]}}
+    assert LinkKeys({"old": b"x" * 32}).description != OLD.description
+    for name, mark in marks.items():
+        assert len(bytes.fromhex(mark)) == 4
+        assert bytes.fromhex(mark) not in KEYS.keys[name]
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

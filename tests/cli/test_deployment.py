@@ -65,6 +65,23 @@ def test_a_partner_is_let_in_given_a_new_key_listed_and_shut_out(production: Pat
     assert "there is no partner 'schoolweb'" in gone.said
 
 
+def test_the_keys_of_links_are_rotated_and_it_says_who_is_to_be_started_in_which_order(production: Path) -> None:
+    told = invoke("broker", "rotate-links", str(production))
+    assert told.code == 0, told.said
+    assert "Start registration again, then notifications" in told.out
+    files = [production / "secrets" / f"{service}.links" for service in ("registration", "notifications")]
+    assert all(file.name in told.out for file in files)
+    keys = [line.split() for line in files[0].read_text().splitlines() if not line.startswith("#")]
+    assert len(keys) == 2
+    assert not any(secret in told.said for _, secret in keys)
+    again = invoke("broker", "rotate-links", str(production), "--json")
+    assert again.json["keys"][1:] == [keys[0][0]]
+    assert again.json["newest"] == again.json["keys"][0]
+    nowhere = invoke("broker", "rotate-links", str(production / "secrets"))
+    assert (nowhere.code, "deelname broker configure" in nowhere.said) == (1, True)
+    assert not (production / "secrets" / "secrets").exists()
+
+
 def test_the_broker_reads_its_configuration_again(production: Path) -> None:
     told = invoke("broker", "reload", str(production))
     assert (told.code, "Reloaded: deelname" in told.out, told.err) == (0, True, "")

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.doctor import links
+from cli.doctor.findings import Report
+from services.chassis.links import LinkKeys
 from tests.cli.conftest import Deelname
 from tests.ports import free_ports
 from tests.tool import invoke
@@ -34,6 +37,53 @@ def test_a_service_that_says_nothing_is_told_from_one_that_is_not_there(
     found = {finding["part"]: finding for finding in outcome.json["findings"] if finding["wrong"]}
     assert (found["reporting"]["code"], found["notifications"]["code"]) == ("service-silent", "service-not-answering")
     assert "kill it" in found["reporting"]["remedy"]
+
+
+NEW, OLD, OTHER = b"n" * 32, b"o" * 32, b"x" * 32
+
+
+@pytest.mark.parametrize(
+    ("makes", "believes", "found"),
+    [
+        ({"b": NEW, "a": OLD}, {"b": NEW, "a": OLD}, []),
+        ({"b": NEW}, {"b": NEW, "a": OLD}, []),
+        ({"a": OLD}, {"b": NEW, "a": OLD}, [("link-keys-half-rotated", False)]),
+        ({"b": NEW, "a": OLD}, {"a": OLD}, [("links-refused", True)]),
+        ({"a": OLD}, {"a": OTHER}, [("links-refused", True)]),
+        ({"a": OLD}, {"b": OLD}, [("links-refused", True)]),
+        ({"b": NEW, "a": OLD}, {"b": OTHER, "a": OLD}, [("links-refused", True)]),
+    ],
+)
+def test_keys_of_links_that_do_not_fit_are_told_from_a_rotation_under_way(
+    makes: dict[str, bytes], believes: dict[str, bytes], found: list[tuple[str, bool]]
+) -> None:
+    report = Report()
+    links.examine(
+        report,
+        {
+            "notifications": {"links": LinkKeys(makes).description},
+            "registration": {"links": LinkKeys(believes).description},
+        },
+    )
+    assert [(finding.code, finding.wrong) for finding in report.findings] == found
+    assert all("notifications" in finding.remedy for finding in report.findings)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"registration": {"links": LinkKeys({"a": OLD}).description}},
+        {"registration": {}, "notifications": {"links": LinkKeys({"a": OLD}).description}},
+        {"registration": {"links": True}, "notifications": {"links": ["a"]}},
+        {"registration": {"links": {"newest": "a", "fingerprints": ["a"]}}, "notifications": {"links": {"newest": []}}},
+    ],
+)
+def test_of_a_service_that_says_nothing_of_its_keys_nothing_is_said(answers: dict[str, dict[str, object]]) -> None:
+    report = Report()
+    links.examine(report, answers)
+    assert not report.findings
+    assert not report.checked
 
 
 def test_a_system_that_was_killed_is_one_finding_with_how_to_start_it(tmp_path: Path) -> None:

@@ -230,6 +230,15 @@ def test_rotated_keys_of_links_are_the_new_one_and_the_one_before_it_in_both_fil
         Directory(tmp_path / "elsewhere").rotate_links()
 
 
+def test_notifications_is_told_where_people_reach_the_pages_when_somebody_has_said_it(tmp_path: Path) -> None:
+    made = configured(tmp_path / "production", ("demo",))
+    assert "DEELNAME_PUBLIC_URL" not in environment(made, "notifications")
+    made.configure({"public_url": "https://deelname.example.org/pages"})
+    made.configure({"partners": ("demo", "newcomer")})
+    assert environment(made, "notifications")["DEELNAME_PUBLIC_URL"] == "https://deelname.example.org/pages"
+    assert "DEELNAME_PUBLIC_URL" not in environment(made, "registration")
+
+
 def test_the_server_accepts_what_is_written_for_containers(tmp_path: Path) -> None:
     """The broker sees its directory elsewhere; everything in it is found from there."""
     made = Directory(tmp_path / "here")
@@ -253,6 +262,11 @@ def test_the_server_accepts_what_is_written_for_containers(tmp_path: Path) -> No
         ({"url": "tls://user:secret@nats:4222"}, "without user"),
         ({"port": 70000}, "port"),
         ({"colour": "red"}, "colour"),
+        ({"public_url": "deelname.example.org"}, "https://HOST"),
+        ({"public_url": "https://deelname.example.org/#top"}, "https://HOST"),
+        ({"public_url": "https://deelname.example.org\nDEELNAME_NOW=x"}, "https://HOST"),
+        ({"public_url": "https://staff:secret@deelname.example.org"}, "https://HOST"),
+        ({"public_url": "https://[deelname"}, "https://HOST"),
     ],
 )
 def test_what_makes_no_deployment_is_refused(tmp_path: Path, chosen: dict[str, Any], said: str) -> None:

@@ -310,6 +310,8 @@ async def test_a_database_that_was_lost_stops_the_service_before_it_mails_people
     [
         ("DEELNAME_TRANSPORT", "smtp://user:geheim@", "transport"),
         ("DEELNAME_SENDER", "nobody", "mailbox@example.org"),
+        ("DEELNAME_PUBLIC_URL", "deelname.example.org", "https://deelname.example.org"),
+        ("DEELNAME_PUBLIC_URL", "https://deelname.example.org/?page=1", "with a path at most"),
         ("DEELNAME_LINK_KEYS", "/nowhere/links.keys", "'deelname broker configure DIR' makes such a file"),
     ],
 )

@@ -20,6 +20,7 @@ from cli.endpoints import read
 from deploy.broker import RunningBroker, ServerKind, prepare_broker
 from deploy.embedded import EmbeddedBroker, free_port
 from deploy.identities import APPLICATION, PARTNERS
+from deploy.links import new_link_keys
 from deploy.production.certificates import make_certificates
 from deploy.production.directory import Directory
 from deploy.streams import streams_of
@@ -207,6 +208,28 @@ async def test_a_database_that_takes_no_write_is_named(patient: World) -> None:
         return await patient.unready("registration")
 
     await until(still_ill)
+
+
+async def test_keys_of_links_that_registration_does_not_have_and_links_that_lead_nowhere_are_named(
+    patient: World,
+) -> None:
+    keys, notifications = patient.system.layout.link_keys, patient.system.children["notifications"]
+    shared, told = keys.read_text(), notifications.environment
+    keys.write_text(new_link_keys())
+    notifications.environment = {**told, "DEELNAME_PUBLIC_URL": ""}
+    patient.kill("notifications")
+    finding = await diagnosed(patient, "links-refused")
+    assert finding["runbook"] == f"{RUNBOOK}#personal-links"
+    assert "DEELNAME_LINK_KEYS" in finding["remedy"]
+    nowhere = await diagnosed(patient, "no-public-url")
+    assert (nowhere["part"], nowhere["wrong"]) == ("notifications", True)
+    assert "--public-url" in nowhere["remedy"]
+    keys.write_text(shared)
+    notifications.environment = told
+    patient.kill("notifications")
+    await patient.settled()
+    _, findings = await examined(patient.system.layout.endpoints)
+    assert not {"links-refused", "no-public-url", "link-keys-half-rotated"} & findings.keys()
 
 
 async def test_clocks_that_differ_are_named(patient: World, monkeypatch: pytest.MonkeyPatch) -> None:

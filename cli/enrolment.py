@@ -179,7 +179,7 @@ def show(desk: Desk, enrolment: Id) -> None:
         "People",
         ["Person", "Name", "Address", "Language", "Seat", "Role"],
         [
-            (p.person, p.contact.name, p.contact.email, p.contact.language, p.seat, p.role)
+            (p.person, p.contact.name, _address(p), p.contact.language, p.seat, p.role)
             if p.contact
             else (p.person, "(erased)", "", "", p.seat, p.role)
             for p in view.participants
@@ -195,6 +195,11 @@ def show(desk: Desk, enrolment: Id) -> None:
         empty="No history.",
     )
     output.next(f"deelname mail list --enrolment {view.enrolment}")
+
+
+def _address(view: ParticipantView) -> str:
+    email = view.contact.email if view.contact else ""
+    return f"{email} (shared by {view.shares_address + 1})" if view.shares_address else email
 
 
 def _names(participants: tuple[ParticipantView, ...]) -> str:

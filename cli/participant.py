@@ -16,6 +16,7 @@ app = group("The people in an enrolment: add, change, replace or withdraw one of
 
 Id = Annotated[str, typer.Argument(metavar="ENROLMENT", help="The enrolment's id.")]
 Who = Annotated[str, typer.Argument(metavar="PERSON", help="The person's id or e-mail address.")]
+Called = Annotated[str | None, typer.Option("--name", help="Whom of those who share the address.")]
 
 
 @command(
@@ -45,6 +46,7 @@ def change(
     enrolment: Id,
     person: Who,
     *,
+    name: Called = None,
     seat: Annotated[str | None, typer.Option(help="Another seat.")] = None,
     role: Annotated[str | None, typer.Option(help="Another role.")] = None,
     replacement: Annotated[
@@ -55,21 +57,14 @@ def change(
     if not (seat or role or replacement):
         raise Failure("Nothing to change.", "Give --seat, --role or --replacement.", code=USAGE)
     somebody: Person | None = read_participant(replacement).person if replacement else None
-    name, value = named(person)
-    _send(
-        desk,
-        "change",
-        ChangeParticipant.model_validate(
-            {"enrolment": enrolment, name: value, "seat": seat, "role": role, "replacement": somebody}
-        ),
-    )
+    about = {"enrolment": enrolment, "seat": seat, "role": role, "replacement": somebody}
+    _send(desk, "change", ChangeParticipant.model_validate(about | named(person, name)))
 
 
 @command(app, "withdraw", examples=["deelname enrolment participant withdraw 0198… noor@zeist.example"])
-def withdraw(desk: Desk, enrolment: Id, person: Who) -> None:
+def withdraw(desk: Desk, enrolment: Id, person: Who, name: Called = None) -> None:
     """Take one person out of an enrolment that goes on; the last one withdraws it."""
-    name, value = named(person)
-    _send(desk, "withdraw", WithdrawParticipant.model_validate({"enrolment": enrolment, name: value}))
+    _send(desk, "withdraw", WithdrawParticipant.model_validate({"enrolment": enrolment} | named(person, name)))
 
 
 def _send(desk: Desk, verb: str, command_: AddParticipant | ChangeParticipant | WithdrawParticipant) -> None:

@@ -14,9 +14,11 @@ from contracts.enrolment import ParticipantRequest
 from contracts.problem import complaint
 
 
-def named(person: str) -> tuple[str, str]:
-    """The field by which a command names a person: an address has an @, an id has none."""
-    return ("email", person) if "@" in person else ("person", person)
+def named(person: str, name: str | None = None) -> dict[str, str]:
+    """The fields by which a command names a person: an address has an @, an id has none."""
+    if "@" not in person and name:
+        raise Failure("An id needs no --name.", "Give the address with --name, or the id alone.", code=USAGE)
+    return {"person": person} if "@" not in person else {"email": person} | ({"name": name} if name else {})
 
 
 def report(desk: Desk, result: EnrolmentResult) -> None:

@@ -8,31 +8,55 @@ from typing import Annotated
 
 import typer
 
+from cli.connection import Connection
 from cli.desk import Desk, Speech, command, group
 from cli.failure import USAGE, Failure
 from cli.output import moment
 from cli.people import named
 from contracts.commands import CorrectPerson, ErasePerson, PersonResult
-from contracts.queries import MailsExport, PeopleExpiring, PeopleExpiringQuestion, PersonExport, PersonQuestion
+from contracts.queries import (
+    AddressQuestion,
+    MailsExport,
+    PeopleExpiring,
+    PeopleExpiringQuestion,
+    PeopleList,
+    PersonExport,
+    PersonQuestion,
+)
 
 app = group("People: export, correct and erase what is kept about somebody (GDPR articles 15 to 17).")
 
 Who = Annotated[str, typer.Argument(metavar="PERSON", help="The person's id or e-mail address.")]
+Called = Annotated[
+    str | None, typer.Option("--name", help="Whom of those who share the address; 'deelname person list' names them.")
+]
+_EVERYBODY = typer.Option("--everybody", help="All who share the address.")
 
 
 @command(app, "export", examples=["deelname person export noor@zeist.example --output noor.json"])
 def export(
     desk: Desk,
     person: Who,
+    name: Called = None,
+    everybody: Annotated[bool, _EVERYBODY] = False,
     file: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write the JSON here.")] = None,
 ) -> None:
-    """Everything that is kept about somebody: contact, enrolments, and the mails as they went out."""
-    name, value = named(person)
-    question = PersonQuestion.model_validate({name: value})
+    """
+    Everything that is kept about somebody: contact, enrolments, and the mails as they went out.
+
+    With --everybody the JSON is a list, of all who share the address.
+    """
     with desk.connect() as connection:
-        known = connection.ask("registration", "person", "export", question, PersonExport)
-        mails = connection.ask("notifications", "person", "export", PersonQuestion(person=known.person), MailsExport)
-    everything = {"registration": known.model_dump(mode="json"), "notifications": mails.model_dump(mode="json")}
+        if everybody:
+            found = _sharing(connection, person, name)
+            exports = [_export(connection, PersonQuestion(person=one.person)) for one in found.people]
+        else:
+            exports = [_export(connection, PersonQuestion.model_validate(named(person, name)))]
+    written = [
+        {"registration": known.model_dump(mode="json"), "notifications": mails.model_dump(mode="json")}
+        for known, mails in exports
+    ]
+    everything = written if everybody else written[0]
     if file:
         try:
             file.write_text(json.dumps(everything, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
@@ -42,8 +66,32 @@ def export(
     if desk.output.as_json:
         desk.output.json(everything)
         return
+    for known, mails in exports:
+        _show(desk, known, mails)
+    if not file:
+        desk.output.next(f"deelname person export {person} --output export.json")
+
+
+def _export(connection: Connection, question: PersonQuestion) -> tuple[PersonExport, MailsExport]:
+    known = connection.ask("registration", "person", "export", question, PersonExport)
+    return known, connection.ask("notifications", "person", "export", PersonQuestion(person=known.person), MailsExport)
+
+
+def _sharing(connection: Connection, email: str, name: str | None = None) -> PeopleList:
+    """Everybody at an address; somebody, or it is a failure."""
+    if "@" not in email or name:
+        raise Failure("Everybody is at an address.", "Give the address alone.", code=USAGE)
+    found = connection.ask("registration", "person", "list", AddressQuestion(email=email), PeopleList)
+    if not found.people:
+        raise Failure("There is no person with this address.", "Check the address.")
+    return found
+
+
+def _show(desk: Desk, known: PersonExport, mails: MailsExport) -> None:
     desk.output.say(f"{known.contact.name} <{known.contact.email}>, {known.contact.language}", "bold")
     desk.output.say(f"person {known.person}", "dim")
+    if known.shares_address:
+        desk.output.say(f"shares the address with {known.shares_address} more: see 'deelname person list'", "yellow")
     desk.output.table(
         "Enrolments",
         ["Enrolment", "Programme", "Organisation", "Status"],
@@ -56,8 +104,27 @@ def export(
         [(mail.mail, mail.purpose, mail.programme, mail.status, mail.due_at) for mail in mails.mails],
         empty="No mails.",
     )
-    if not file:
-        desk.output.next(f"deelname person export {person} --output export.json")
+
+
+@command(app, "list", examples=["deelname person list jeugd@zeist.example"])
+def list_(
+    desk: Desk,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The e-mail address.")],
+) -> None:
+    """Everybody at an address: a person is an address and a name, and colleagues may share a mailbox."""
+    with desk.connect() as connection:
+        found = _sharing(connection, address)
+    if desk.output.as_json:
+        desk.output.json(found)
+        return
+    desk.output.table(
+        f"People at {address}",
+        ["Person", "Name", "Language", "Known since", "Programmes"],
+        [
+            (one.person, one.contact.name, one.contact.language, moment(one.since), ", ".join(one.programmes))
+            for one in found.people
+        ],
+    )
 
 
 @command(app, "expiring", examples=["deelname person expiring", "deelname person expiring --within 365 --json"])
@@ -92,39 +159,57 @@ def expiring(
 def correct(
     desk: Desk,
     person: Who,
-    name: Annotated[str | None, typer.Option(help="The right name.")] = None,
+    *,
+    name: Called = None,
+    new_name: Annotated[str | None, typer.Option(help="The right name.")] = None,
     new_email: Annotated[str | None, typer.Option(help="The right address.")] = None,
     mail_language: Annotated[Speech | None, typer.Option(help="The language for mails.")] = None,
 ) -> None:
     """Correct somebody's name, address or language."""
-    if not (name or new_email or mail_language):
-        raise Failure("Nothing to correct.", "Give --name, --new-email or --mail-language.", code=USAGE)
-    key, value = named(person)
-    asked = CorrectPerson.model_validate(
-        {key: value, "name": name, "new_email": new_email, "language": mail_language and mail_language.value}
-    )
+    if not (new_name or new_email or mail_language):
+        raise Failure("Nothing to correct.", "Give --new-name, --new-email or --mail-language.", code=USAGE)
+    new = {"new_name": new_name, "new_email": new_email, "language": mail_language and mail_language.value}
+    asked = CorrectPerson.model_validate(named(person, name) | new)
     with desk.connect() as connection:
         result = connection.do("registration", "person", "correct", asked, PersonResult)
     _report(desk, result)
 
 
-@command(app, "erase", examples=["deelname person erase noor@zeist.example --yes"])
+@command(
+    app,
+    "erase",
+    examples=[
+        "deelname person erase noor@zeist.example --yes",
+        'deelname person erase jeugd@zeist.example --name "Noor de Wit"',
+        "deelname person erase jeugd@zeist.example --everybody",
+    ],
+)
 def erase(
     desk: Desk,
     person: Who,
+    name: Called = None,
+    everybody: Annotated[bool, _EVERYBODY] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Erase everything that says who somebody is; the counts in the reports stay."""
-    desk.confirm(f"Erase everything that says who {person} is? It can't be taken back.", yes)
-    name, value = named(person)
+    """Erase everything that says who somebody is, or who everybody at an address is; the counts in the reports stay."""
+    if everybody:
+        with desk.connect() as connection:
+            found = _sharing(connection, person, name)
+        names = ", ".join(one.contact.name for one in found.people)
+        whom = f"everybody at {person} is ({len(found.people)}: {names})"
+        asked = ErasePerson(email=person, everybody=True)
+    else:
+        asked = ErasePerson.model_validate(named(person, name))
+        whom = f"{name or person} is"
+    desk.confirm(f"Erase everything that says who {whom}? It can't be taken back.", yes)
     with desk.connect() as connection:
-        result = connection.do(
-            "registration", "person", "erase", ErasePerson.model_validate({name: value}), PersonResult
-        )
+        result = connection.do("registration", "person", "erase", asked, PersonResult)
     _report(desk, result)
 
 
 def _report(desk: Desk, result: PersonResult) -> None:
     if desk.output.as_json:
         desk.output.json(result)
-    desk.output.say(f"✓ person {result.person}: {result.result}")
+        return
+    for person in result.people or (result.person,):
+        desk.output.say(f"✓ person {person}: {result.result}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -220,3 +221,46 @@ def same_mailbox(address: str) -> str:
     for character in _NOT_TOLD_APART.get(domain, ""):
         local = local.replace(character, "")
     return f"{local}@{domain}"
+
+
+_WITHOUT_PARTS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe"})
+"""Letters that Unicode takes for whole, and that people who have no key for them write so."""
+
+_NO_LETTERS = re.compile(
+    r"[\u02b0-\u02ff\u0640"
+    r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+"""
+What Unicode counts as letters and marks and readers do not: apostrophes that modify (Oʻahu, OʼBrien), the line that
+makes an Arabic word longer, and what shows nothing (Default_Ignorable_Code_Point, UAX #44).
+"""
+
+
+def same_name(name: str) -> str:
+    """
+    The form in which the names of two people who share an address are compared: letters, digits, and no accents.
+
+    Case, white space and signs do not count ("O'Brien", "O’brien", "Jan-Willem", "jan willem"); nor do accents, nor the
+    vowel points of Hebrew and Arabic, which are written or left out. Marks that make another letter stay: the vowel
+    signs of Indic scripts, of Thai and of Khmer, and the voicing of Japanese. Initials and titles make another name.
+
+    Two forms are compared, never shown.
+    """
+    if name.isascii():
+        folded = "".join(filter(str.isalnum, name.lower()))
+    else:
+        # The compatibility caseless matching of the Unicode Standard §3.13 (D146), and then what it leaves.
+        plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name.casefold()).casefold())
+        letters = filter(_makes_a_name, _NO_LETTERS.sub("", plain.translate(_WITHOUT_PARTS)))
+        folded = unicodedata.normalize("NFKD", "".join(letters))
+    # Of a name of signs alone nothing would be left, and all of them would be one.
+    return folded or "".join(name.split()).casefold()
+
+
+def _makes_a_name(character: str) -> bool:
+    kind = unicodedata.category(character)[0]
+    if kind == "M":
+        # By canonical combining class (UAX #44 §5.7.4): 10 to 36 are the points of Hebrew, Arabic and Syriac, from 200
+        # on come accents above, below and through a letter. Lower ones, and those of Thai, belong to the letter.
+        return not (10 <= (placed := unicodedata.combining(character)) <= 36 or placed >= 200)
+    return kind in "LN"

@@ -95,38 +95,38 @@ class AddParticipant(EnrolmentCommand):
     participant: ParticipantRequest
 
 
-class ChangeParticipant(EnrolmentCommand):
-    """Give a person another seat or role, or let somebody else take the place (``replacement``)."""
+class NamingSomebody(Message):
+    """Names a person: by id, or by address, with the name beside it where several people share the address."""
 
     person: Identity | None = None
     email: EmailAddress | None = Field(default=None, description="Names the person where the id is not known.")
+    name: Line | None = Field(default=None, description="Tells those who share the address apart; goes with 'email'.")
+
+
+class ChangeParticipant(EnrolmentCommand, NamingSomebody):
+    """Give a person another seat or role, or let somebody else take the place (``replacement``)."""
+
     seat: Slug | None = None
     role: Slug | None = None
     replacement: Person | None = None
 
 
-class WithdrawParticipant(EnrolmentCommand):
+class WithdrawParticipant(EnrolmentCommand, NamingSomebody):
     """Take one person out of an enrolment that goes on; the last one withdraws it."""
 
-    person: Identity | None = None
-    email: EmailAddress | None = None
 
+class CorrectPerson(Command, NamingSomebody):
+    """Correct somebody's name, address or language. Two people do not become one by it."""
 
-class CorrectPerson(Command):
-    """Correct somebody's name, address or language."""
-
-    person: Identity | None = None
-    email: EmailAddress | None = None
-    name: Name | None = None
+    new_name: Name | None = None
     new_email: EmailAddress | None = None
     language: Language | None = None
 
 
-class ErasePerson(Command):
-    """Erase everything that says who a person is."""
+class ErasePerson(Command, NamingSomebody):
+    """Erase everything that says who a person is, or who ``everybody`` at an address is."""
 
-    person: Identity | None = None
-    email: EmailAddress | None = None
+    everybody: bool | None = Field(default=None, description="All who share the address, which 'email' gives.")
 
 
 class RetryMail(Command):
@@ -262,6 +262,9 @@ class PersonResult(Message):
 
     person: Identity
     result: Literal["corrected", "unchanged", "erased"]
+    people: tuple[Identity, ...] | None = Field(
+        default=None, description="All of them, where the command was about everybody at an address."
+    )
 
 
 class TokenMade(Message):

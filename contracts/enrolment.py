@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -29,12 +30,31 @@ class KnownPerson(Message):
     email: str
     language: Language = "nl"
 
+    def spelling(self, programme: str) -> str:  # noqa: ARG002  (whose spellings are not known is called one thing)
+        """The name as it was written for a programme."""
+        return self.name
+
 
 class Person(KnownPerson):
     """Who someone is, as somebody says it."""
 
     name: Name
     email: EmailAddress
+
+
+class Correspondent(KnownPerson):
+    """
+    Somebody as the bucket of contacts has them: as they were written first, or as the staff corrected it.
+
+    ``spellings`` is how the name was written for programmes, where it was otherwise: whoever leads a programme, and its
+    mails, call somebody as was said for it.
+    """
+
+    spellings: Mapping[Slug, str] | None = None
+
+    def spelling(self, programme: str) -> str:
+        """The name as it was written for a programme."""
+        return (self.spellings or {}).get(programme, self.name)
 
 
 class ParticipantRequest(Message):

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from pydantic import Field, TypeAdapter
 
-from contracts.base import EmailAddress, Identity, Message, Slug
+from contracts.base import EmailAddress, Identity, Line, Message, Slug
 from contracts.enrolment import EnrolmentRequest, EnrolmentStatus, MissingSeat, ParticipantRequest, Person
 from contracts.envelope import Envelope
 from contracts.problem import Fault
@@ -40,6 +40,7 @@ class ChangeParticipantRequest(EnrolmentReference):
     """Give somebody another seat or role, or let somebody else take the place."""
 
     email: EmailAddress
+    name: Line | None = Field(default=None, description="Tells those in the enrolment apart who share the address.")
     seat: Slug | None = None
     role: Slug | None = None
     replacement: Person | None = None
@@ -49,6 +50,7 @@ class WithdrawParticipantRequest(EnrolmentReference):
     """Take one person out of an enrolment that goes on."""
 
     email: EmailAddress
+    name: Line | None = Field(default=None, description="Tells those in the enrolment apart who share the address.")
 
 
 INTAKE: Mapping[str, type[Message]] = MappingProxyType(

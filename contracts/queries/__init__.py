@@ -20,6 +20,7 @@ from contracts.queries.notifications import (
     SuppressionView,
 )
 from contracts.queries.registration import (
+    AddressQuestion,
     Diet,
     EnrolmentList,
     EnrolmentQuestion,
@@ -36,8 +37,10 @@ from contracts.queries.registration import (
     ParticipantView,
     PeopleExpiring,
     PeopleExpiringQuestion,
+    PeopleList,
     PersonExport,
     PersonQuestion,
+    PersonView,
     ProgrammeList,
     ProgrammeQuestion,
     ProgrammeStanding,
@@ -72,6 +75,7 @@ from contracts.queries.reporting import (
 
 __all__ = [
     "LARGEST_PIECE",
+    "AddressQuestion",
     "AnswerRow",
     "AnswerView",
     "CopyPiece",
@@ -110,8 +114,10 @@ __all__ = [
     "ParticipationRow",
     "PeopleExpiring",
     "PeopleExpiringQuestion",
+    "PeopleList",
     "PersonExport",
     "PersonQuestion",
+    "PersonView",
     "ProgrammeList",
     "ProgrammeQuestion",
     "ProgrammeReport",

@@ -86,7 +86,8 @@ class ParticipantView(Message):
     seat: Slug | None = None
     role: Slug | None = None
     unconfirmed: bool = Field(default=False, description="Whether the person has yet to confirm, and is not in yet.")
-    contact: KnownPerson | None = None
+    contact: KnownPerson | None = Field(default=None, description="As was said for this programme.")
+    shares_address: int | None = Field(default=None, description="How many others have the address, up to a hundred.")
 
 
 class Happening(Message):
@@ -127,10 +128,32 @@ class EnrolmentList(Message):
 
 
 class PersonQuestion(Message):
-    """A question about one person, by id or by address."""
+    """A question about one person: by id, or by address, with the name beside it where several share the address."""
 
     person: Identity | None = None
     email: EmailAddress | None = None
+    name: Line | None = Field(default=None, description="Tells those who share the address apart; goes with 'email'.")
+
+
+class AddressQuestion(Message):
+    """A question about everybody at an address."""
+
+    email: EmailAddress
+
+
+class PersonView(Message):
+    """Somebody who has an address, and where they appear; ``contact`` is as they were written first, or corrected."""
+
+    person: Identity
+    contact: KnownPerson
+    since: datetime
+    programmes: tuple[Slug, ...]
+
+
+class PeopleList(Message):
+    """Everybody at an address; who came first stands first."""
+
+    people: tuple[PersonView, ...]
 
 
 class PersonExport(Message):
@@ -139,6 +162,7 @@ class PersonExport(Message):
     person: Identity
     contact: KnownPerson
     since: datetime
+    shares_address: int | None = Field(default=None, description="How many others have the address, up to a hundred.")
     enrolments: tuple[EnrolmentView, ...]
     diets: dict[str, str] = Field(default={}, description="What the person does not eat, by programme.")
 

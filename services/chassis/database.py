@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from time import monotonic, sleep
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import aiosqlite
@@ -42,7 +44,9 @@ class Database:
         self._unforgotten = True
 
     @classmethod
-    async def open(cls, path: Path, migrations: Path) -> Database:
+    async def open(
+        cls, path: Path, migrations: Path, functions: Mapping[str, Callable[[Any], Any]] = MappingProxyType({})
+    ) -> Database:
         """
         Open the database at ``path``, made if it is missing, and bring it up to the newest of ``migrations``.
 
@@ -52,6 +56,7 @@ class Database:
         Args:
             path: the file; its directory is made if it is missing.
             migrations: a directory of ``0001_what_it_does.sql``, ``0002_….sql`` …; each runs once, in a transaction.
+            functions: of one value each, which the migrations call by these names.
 
         Raises:
             DatabaseTooNew: it holds migrations that this code does not have.
@@ -64,6 +69,8 @@ class Database:
         database = cls(connection, path)
         try:
             await database.run(_configure)
+            for name, function in functions.items():
+                await database.run(partial(_define, name, function))
             await database.run(lambda raw: migrate(raw, path, scripts))
         except BaseException:
             await connection.close()
@@ -175,6 +182,10 @@ def _use_log(connection: sqlite3.Connection) -> None:
             sleep(_BETWEEN_TRIES)
         else:
             return
+
+
+def _define(name: str, function: Callable[[Any], Any], connection: sqlite3.Connection) -> None:
+    connection.create_function(name, 1, function, deterministic=True)
 
 
 def _configure(connection: sqlite3.Connection) -> None:

@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from pydantic import ValidationError
 
-from contracts.enrolment import KnownPerson
+from contracts.enrolment import Correspondent, KnownPerson
 from contracts.problem import Problem, ProblemError, problem_type
 from contracts.subjects import CONTACTS
 from services.chassis.broker import while_connected
@@ -133,7 +133,7 @@ def _contact(headers: Mapping[str, str], body: bytes) -> Contact:
     if headers.get("KV-Operation") in {"DEL", "PURGE"}:
         return Absence.ERASED
     try:
-        return KnownPerson.model_validate_json(body)
+        return Correspondent.model_validate_json(body)
     except ValidationError:
         # One entry that cannot be read must not stop everybody's mail; the error would repeat what it holds.
         return Absence.UNKNOWN

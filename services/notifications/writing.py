@@ -61,7 +61,7 @@ class Writer:
         participant = enrolment.participant(mail.person)
         organisation = enrolment.organisation
         return Letter(
-            recipient=letters.Recipient(person.name, person.email, language),
+            recipient=letters.Recipient(person.spelling(mail.programme), person.email, language),
             programme=self._programme(course, language),
             occasion=self._occasion(course, enrolment, mail, language),
             organisation=entities.organisation_name(state, organisation) if organisation else None,
@@ -82,7 +82,7 @@ class Writer:
             recipient=letters.Recipient(contact.name, contact.email, language),
             # Whom to ask would be the reader.
             programme=replace(self._programme(course, language), content=None, enrolment=None),
-            occasion=letters.Undeliverable(person.name),
+            occasion=letters.Undeliverable(person.spelling(definition.id)),
         )
 
     def _programme(self, course: Course, language: Language) -> letters.Programme:

@@ -42,7 +42,7 @@ from services.registration.handlers import Handlers, programmes
 from services.registration.handlers.intake import Intake
 from services.registration.handlers.retention import Retention
 from services.registration.partners import Partners
-from services.registration.settings import MIGRATIONS, Settings
+from services.registration.settings import Settings
 from services.registration.tokens import Tokens
 from services.registration.web import router
 from services.registration.writer import Writer
@@ -106,6 +106,7 @@ def routes(handlers: Handlers) -> list[Route]:
               "One enrolment with its history and the reason for each step.", "organiser"),
         Route(ask("person", "export"), q.PersonQuestion, q.PersonExport, h.export_person(),
               "Everything that registration keeps about a person."),
+        Route(ask("person", "list"), q.AddressQuestion, q.PeopleList, h.list_people(), "Everybody at an address."),
         Route(ask("lunch", "list"), q.ProgrammeQuestion, q.LunchList, h.list_lunches(),
               "The lunches of a programme to come, and what people do not eat.", "organiser"),
         Route(ask("person", "expiring"), q.PeopleExpiringQuestion, q.PeopleExpiring, h.people_expiring(),
@@ -173,7 +174,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     links = settings.links
     path = settings.data / "registration.db"
     restored = copies.take_up(path, NAME)
-    database = await Database.open(path, MIGRATIONS)
+    database = await store.open_database(path)
     parts.push_async_callback(database.close)
     kept = copies.Copies(path, copies.positions_of(_LOGS))
     kept.discard_leftovers()
@@ -189,7 +190,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
 
     def committed(batch: Batch) -> None:
         tokens.committed(batch)
-        contacts.know(batch.newcomers)
+        contacts.know(batch.newcomers, batch.respelt)
         relay.offer(batch.entries)
 
     writer = Writer(database, committed)

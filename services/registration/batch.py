@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
-from contracts.base import Message, same_address
+from contracts.base import Message
 from contracts.enrolment import KnownPerson
 from contracts.envelope import schema_name
 from contracts.facts import NAMES, NO_PROGRAMME, RegistrationFact
@@ -22,7 +22,7 @@ from services.chassis.identity import new_id
 from services.chassis.log import Entry
 from services.registration import store
 from services.registration.domain import ProgrammeState, Registry, evolve, evolve_registry
-from services.registration.store import Answer, accounts
+from services.registration.store import Answer, Known, PersonKey, accounts
 
 SOURCE = "registration"
 
@@ -72,12 +72,14 @@ class Batch:
     for what has nothing to do with people and enrolments, ``settled`` for what has: it writes first.
     """
 
-    def __init__(self, connection: sqlite3.Connection, memory: Memory, addresses: Iterable[str] = ()) -> None:
+    def __init__(self, connection: sqlite3.Connection, memory: Memory, people: Iterable[PersonKey] = ()) -> None:
         self.connection = connection
         self.entries: list[Entry] = []
         self.types: list[str] = []
         """The types of those entries."""
         self.newcomers: dict[str, KnownPerson] = {}
+        self.respelt: set[str] = set()
+        """People whom somebody wrote otherwise than before, for one programme."""
         self.trace: str | None = None
         """The ``traceparent`` of the request that is being decided."""
         self.forgets = False
@@ -90,9 +92,9 @@ class Batch:
         self._moment: tuple[datetime | None, str] = (None, "")
         self._enrolments: list[tuple[str, str, str, str | None]] = []
         self._outcomes: list[Entry] = []
-        self._people_at: dict[str, str | None] = dict.fromkeys(addresses)
-        if self._people_at:
-            self._people_at.update(store.people_at(connection, self._people_at))
+        self._people_by: dict[PersonKey, Known | None] = dict.fromkeys(people)
+        if self._people_by:
+            self._people_by.update(store.people_by(connection, self._people_by))
 
     @property
     def settled(self) -> sqlite3.Connection:
@@ -119,15 +121,11 @@ class Batch:
             self._memory.registry = store.load_registry(self.connection)
         return self._memory.registry
 
-    def person_at(self, email: str) -> str | None:
-        """The person with this address; case and white space do not count."""
-        return self.person_by(same_address(email))
-
-    def person_by(self, address: str) -> str | None:
-        """The person with an address that is in the form in which addresses are compared."""
-        if address not in self._people_at:
-            self._people_at[address] = store.people_at(self.settled, [address]).get(address)
-        return self._people_at[address]
+    def person_by(self, key: PersonKey) -> Known | None:
+        """The person with this address and this name."""
+        if key not in self._people_by:
+            self._people_by[key] = store.people_by(self.settled, [key]).get(key)
+        return self._people_by[key]
 
     def add_people(self, people: Mapping[str, KnownPerson], now: datetime) -> None:
         """Remember newcomers."""
@@ -136,20 +134,45 @@ class Batch:
             row = store.person_row(person, who, since)
             self._unwritten.append(row)
             self.newcomers[person] = who
-            self._people_at[row.address] = person
+            self._people_by[PersonKey(row.address, row.name_folded)] = Known(person, who)
+
+    def spell(self, programme: str, people: Iterable[KnownPerson]) -> None:
+        """
+        Remember how people who are known, or have just become so, were written for a programme.
+
+        What is known of them stays as it was: anybody can type anybody's address and name.
+        """
+        for who in people:
+            key = PersonKey.of(who)
+            known = self.person_by(key)
+            if known is None:
+                continue
+            as_first = (known.contact.name, known.contact.email) == (who.name, who.email)
+            if as_first and not known.respelt:
+                continue
+            if store.spell(self.settled, known.person, programme, who, known.contact):
+                self.respelt.add(known.person)
+            self._people_by[key] = known._replace(respelt=True)
+
+    def spell_as_first(self, person: str, fields: Iterable[str]) -> bool:
+        """Forget how somebody's name or address was written otherwise; whether it ever was."""
+        forgotten = store.spell_as_first(self.settled, person, fields)
+        if forgotten:
+            self._people_by.clear()
+        return forgotten
 
     def correct_person(self, person: str, who: KnownPerson) -> None:
         """Remember somebody differently."""
         store.correct_person(self.settled, person, who)
         self.forgets = True
-        self._people_at.clear()
+        self._people_by.clear()
         self.newcomers.pop(person, None)
 
     def erase_person(self, person: str) -> None:
         """Forget who somebody is."""
         store.erase_person(self.settled, person)
         self.forgets = True
-        self._people_at.clear()
+        self._people_by.clear()
         self.newcomers.pop(person, None)
 
     def add_enrolment(self, enrolment: str, programme: str, source: str, request: str | None) -> None:
@@ -203,7 +226,7 @@ class Batch:
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """Undo what is done inside if it raises, and leave the rest of the batch as it was."""
-        memory, newcomers = self._memory.copied(), dict(self.newcomers)
+        memory, newcomers, respelt = self._memory.copied(), dict(self.newcomers), set(self.respelt)
         entries, outcomes, tokens = len(self.entries), len(self._outcomes), dict(self.tokens)
         self.settled.execute("SAVEPOINT piece")
         try:
@@ -213,8 +236,8 @@ class Batch:
             self.connection.execute("ROLLBACK TO piece")
             self.connection.execute("RELEASE piece")
             self._memory.go_back_to(memory)
-            self.newcomers, self.tokens = newcomers, tokens
-            self._people_at.clear()
+            self.newcomers, self.respelt, self.tokens = newcomers, respelt, tokens
+            self._people_by.clear()
             self._unwritten.clear()
             self._enrolments.clear()
             del self.entries[entries:]

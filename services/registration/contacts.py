@@ -9,12 +9,12 @@ and if the stream is whole, whoever looks after the bucket does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 from nats.aio.client import Client
 
-from contracts.enrolment import KnownPerson
+from contracts.enrolment import Correspondent, KnownPerson
 from contracts.subjects import CONTACTS
 from services.chassis.broker import while_connected
 from services.chassis.database import Database
@@ -97,10 +97,16 @@ class Contacts:
                 await self._put(people)
                 after = max(people)
 
-    def know(self, newcomers: Mapping[str, KnownPerson]) -> None:
-        """Take note of people who were just committed, so that they need not be read from the database."""
+    def know(self, newcomers: Mapping[str, KnownPerson], respelt: Collection[str] = ()) -> None:
+        """
+        Take note of what was just committed: newcomers, who need not be read from the database, and people whose name
+        was written otherwise for a programme, who must be copied again before the fact that names them is published.
+        """
         if len(self._newcomers) < _REMEMBERED:
             self._newcomers.update(newcomers)
+        for person in respelt:
+            self._newcomers.pop(person, None)
+            self._copied.discard(person)
 
     async def copy(self, entries: Sequence[Entry]) -> None:
         """Bring the bucket up to date with everybody whom these entries name."""
@@ -115,10 +121,14 @@ class Contacts:
             self._copied.clear()
         wanted = self._named(entries)
         if wanted:
-            people = {person: self._newcomers.pop(person) for person in wanted if person in self._newcomers}
+            people = {
+                person: store.correspondent(self._newcomers.pop(person))
+                for person in wanted
+                if person in self._newcomers
+            }
             unknown = [person for person in wanted if person not in people]
             if unknown:
-                people |= await self._database.run(lambda connection: store.contacts(connection, unknown))
+                people |= await self._database.run(lambda connection: store.correspondents(connection, unknown))
             await self._put(people)
             for person in unknown:
                 if person not in people:
@@ -138,7 +148,7 @@ class Contacts:
                     wanted[person] = None
         return list(wanted)
 
-    async def _put(self, people: dict[str, KnownPerson]) -> None:
+    async def _put(self, people: Mapping[str, Correspondent]) -> None:
         messages: list[tuple[str, bytes, dict[str, str]]] = [
             (key_subject(person), who.to_json(), {}) for person, who in people.items()
         ]

@@ -19,12 +19,14 @@ from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
 from contracts.commands import EnrolmentResult
-from contracts.enrolment import KnownPerson
+from contracts.enrolment import Correspondent
 from contracts.facts import (
     NO_PROGRAMME,
     EnrolmentConfirmed,
     EnrolmentRefused,
     EnrolmentWaitlisted,
+    ParticipantConfirmed,
+    PersonCorrected,
     PersonErased,
     TokenCreated,
     TokenRevoked,
@@ -38,7 +40,7 @@ from services.chassis.log import Entry, VersionConflict
 from services.chassis.reading_back import AT_ONCE, NotAContinuation, Told, as_facts, beyond, read_all
 from services.registration import store
 from services.registration.contacts import key_subject, people_named
-from services.registration.store import Answer, accounts
+from services.registration.store import Answer, accounts, terms
 
 _log = structlog.get_logger("registration.recovery")
 
@@ -93,9 +95,9 @@ async def take_back_outcomes(connection: Client, database: Database, *, restored
     return len(told)
 
 
-async def _contacts(connection: Client, people: Sequence[str]) -> dict[str, KnownPerson | None]:
+async def _contacts(connection: Client, people: Sequence[str]) -> dict[str, Correspondent | None]:
     """Who they are, None for whom the bucket does not know (any more)."""
-    found: dict[str, KnownPerson | None] = {}
+    found: dict[str, Correspondent | None] = {}
     for start in range(0, len(people), AT_ONCE):
         asked = people[start : start + AT_ONCE]
         known = await read_all(connection, asked, _contact, "contacts are read back slowly")
@@ -103,19 +105,20 @@ async def _contacts(connection: Client, people: Sequence[str]) -> dict[str, Know
     return found
 
 
-async def _contact(jetstream: JetStreamContext, person: str) -> KnownPerson | None:
+async def _contact(jetstream: JetStreamContext, person: str) -> Correspondent | None:
     try:
         raw = await jetstream.get_msg(f"KV_{CONTACTS}", subject=key_subject(person), direct=True)
-        return KnownPerson.model_validate_json(raw.data or b"")
+        return Correspondent.model_validate_json(raw.data or b"")
     except (NotFoundError, ValidationError):
         # A purge has no content.
         return None
 
 
-def _take_back(raw: sqlite3.Connection, entries: Sequence[Entry], contacts: Mapping[str, KnownPerson | None]) -> int:
+def _take_back(raw: sqlite3.Connection, entries: Sequence[Entry], contacts: Mapping[str, Correspondent | None]) -> int:
     """Append the facts, and have every table follow from them; how many people stay unknown."""
     store.LOG.append(raw, entries)
     since: dict[str, datetime] = {}
+    confirmed: dict[str, datetime] = {}
     enrolments: list[tuple[str, str, str, str | None]] = []
     for entry in entries:
         fact = parse(entry.body)
@@ -129,6 +132,11 @@ def _take_back(raw: sqlite3.Connection, entries: Sequence[Entry], contacts: Mapp
                 accounts.add_token(raw, made_of, f"restored-{token.account}", fact.time)
             case TokenRevoked(account=account):
                 accounts.revoke(raw, account, fact.time)
+            case ParticipantConfirmed(person=person):
+                confirmed.setdefault(person, fact.time)
+            case PersonCorrected(person=person):
+                # Of whom nobody knows whether the address is another, nobody has confirmed anything.
+                confirmed.pop(person, None)
             case PersonErased(person=person):
                 store.erase_person(raw, person)
             case _:
@@ -138,19 +146,36 @@ def _take_back(raw: sqlite3.Connection, entries: Sequence[Entry], contacts: Mapp
         store.forget_deadlines(raw, programme)
         for enrolment, complete_by in store.load_programme(raw, programme).deadlines.items():
             store.set_deadline(raw, enrolment, programme, complete_by)
-    return _take_back_people(raw, contacts, since)
+    missing = _take_back_people(raw, contacts, since)
+    _take_back_spellings(raw, contacts)
+    for person, at in confirmed.items():
+        store.confirm_person(raw, person, at)
+    return missing
 
 
 def _take_back_people(
-    raw: sqlite3.Connection, contacts: Mapping[str, KnownPerson | None], since: Mapping[str, datetime]
+    raw: sqlite3.Connection, contacts: Mapping[str, Correspondent | None], since: Mapping[str, datetime]
 ) -> int:
-    before = {person: known.since for person in contacts if (known := store.contact(raw, person)) is not None}
-    rows = [
-        store.person_row(person, who, before.get(person, since[person]).isoformat())
-        for person, who in contacts.items()
-        if who is not None
-    ]
+    before = {person: row for person in contacts if (row := store.row_of(raw, person)) is not None}
+    rows = []
+    for person, who in contacts.items():
+        if who is None:
+            continue
+        row = store.person_row(person, who, since[person].isoformat())
+        if (known := before.get(person)) is not None:
+            same = known.address == row.address
+            row = row._replace(since=known.since, confirmed=known.confirmed if same else None)
+        rows.append(row)
     return len(contacts) - store.replace_people(raw, contacts, rows)
+
+
+def _take_back_spellings(raw: sqlite3.Connection, contacts: Mapping[str, Correspondent | None]) -> None:
+    """How names were written; how addresses were, the bucket does not know."""
+    for person, who in contacts.items():
+        if who is not None:
+            store.spell_as_first(raw, person, ("name",))
+            for programme, name in (who.spellings or {}).items():
+                terms.say(raw, person, programme, "name", name)
 
 
 def _take_back_answers(raw: sqlite3.Connection, told: Iterable[Told]) -> None:

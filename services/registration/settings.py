@@ -9,8 +9,6 @@ from pydantic import Field, SecretStr
 
 from services.chassis.settings import LinkSettings, Login
 
-MIGRATIONS = Path(__file__).parent / "migrations"
-
 
 class Settings(LinkSettings):
     """Registration also stands in the partners' account, in which it takes in requests and gives outcomes."""

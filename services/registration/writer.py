@@ -17,7 +17,6 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
-from contracts.base import same_address
 from contracts.enrolment import Person
 from services.chassis import metrics, tracing
 from services.chassis.database import Database
@@ -25,7 +24,7 @@ from services.chassis.log import FACTS_APPENDED, VersionConflict
 from services.chassis.storage import in_words, primary_code
 from services.chassis.transactions import in_transaction
 from services.registration.batch import Batch, Memory
-from services.registration.store import Answer
+from services.registration.store import Answer, PersonKey
 from services.registration.work import BROKEN, TRY_AGAIN, Key, Work, once
 
 LARGEST_BATCH = 512
@@ -61,7 +60,7 @@ Found = TypeVar("Found")
 class _Waiting(NamedTuple):
     work: Work
     key: Key | None
-    addresses: Sequence[str]
+    people: Sequence[PersonKey]
     then: Callable[[Answer], None]
     trace: str | None
 
@@ -87,10 +86,10 @@ class Writer:
         """
         Have work done; ``then`` is called with the answer after the commit.
 
-        ``people`` are those whom the work will look up by address: a batch looks up all of its people at once.
+        ``people`` are those whom the work will look up: a batch looks up all of its people at once.
         """
-        addresses = [same_address(person.email) for person in people]
-        self._waiting.append(_Waiting(work, key, addresses, then, tracing.current()))
+        keys = [PersonKey.of(person) for person in people]
+        self._waiting.append(_Waiting(work, key, keys, then, tracing.current()))
         self._arrived.set()
 
     async def perform(self, work: Work, key: Key | None = None, people: Iterable[Person] = ()) -> Answer:
@@ -162,7 +161,7 @@ class Writer:
         self, connection: sqlite3.Connection, taken: Sequence[_Waiting], careful: bool
     ) -> tuple[list[Answer], Batch]:
         def decide_all(raw: sqlite3.Connection) -> tuple[list[Answer], Batch]:
-            batch = Batch(raw, self._memory, (address for waiting in taken for address in waiting.addresses))
+            batch = Batch(raw, self._memory, (person for waiting in taken for person in waiting.people))
             if careful:
                 answers = [_alone(batch, waiting) for waiting in taken]
             else:

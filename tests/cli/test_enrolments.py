@@ -214,7 +214,7 @@ def test_the_log_is_shown_and_followed(deelname: Deelname, programme: str) -> No
 def test_a_person_is_exported_corrected_and_erased(deelname: Deelname, programme: str, tmp_path: Path) -> None:
     enrolment = enrol(deelname, programme, "Anna")
     old, new = f"anna@{programme}.example", f"anna.smit@{programme}.example"
-    corrected = deelname("person", "correct", old, "--name", "Anna Smit", "--new-email", new, "--json")
+    corrected = deelname("person", "correct", old, "--new-name", "Anna Smit", "--new-email", new, "--json")
     assert corrected.json["result"] == "corrected"
     file = tmp_path / "anna.json"
     exported = deelname("person", "export", new, "--output", file, "--json").json

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.base import EmailAddress, Identity, Line, Link, Prose, Slug, same_address, same_mailbox
+from contracts.base import EmailAddress, Identity, Line, Link, Prose, Slug, same_address, same_mailbox, same_name
 from contracts.characters import JOINERS
 
 LINE: TypeAdapter[str] = TypeAdapter(Line)
@@ -186,3 +189,86 @@ def test_addresses_that_may_be_two_peoples_count_as_two(one: str, other: str) ->
 def test_counting_a_mailbox_needs_no_second_try(local: str, domain: str) -> None:
     once = same_mailbox(f"{local}@{domain}")
     assert same_mailbox(once) == once or domain.endswith(".")
+
+
+SAME_NAMES = [
+    ("Fatima El Amrani", "fatima el  amrani"),
+    ("Fatima El-Amrani", "FATIMA EL AMRANI"),
+    ("Zoë Müller", "Zoe Muller"),
+    ("Zoe\u0308 Mu\u0308ller", "ZOË MÜLLER"),
+    ("Jan-Willem", "Jan Willem"),
+    ("O'Brien", "O’Brien"),
+    ("O'Brien", "OʼBrien"),
+    ("محمد", "محـــمد"),
+    ("佐々木", "佐々 木"),
+    ("A. de Vries", "A de Vries"),
+    ("A.de Vries", "a. de vries"),
+    ("St.Maarten", "St. Maarten"),
+    ("Đặng Thị Hồng", "Dang Thi Hong"),
+    ("Łukasz Żółw", "Lukasz Zolw"),
+    ("Søren Ærø", "Soren Aero"),
+    ("Çağrı Işık", "ÇAĞRI IŞIK"),
+    ("Straße", "STRASSE"),
+    ("ĳsbrand", "IJsbrand"),
+    ("Αλέξης Παπάς", "ΑΛΕΞΗΣ ΠΑΠΑΣ"),
+    ("Фёдор", "ФЕДОР"),
+    ("محمّد", "محمد"),
+    ("علی\u200cرضا", "علی رضا"),
+    ("שָׁלוֹם", "שלום"),
+    ("ﾊﾟｸ", "パク"),
+    ("박지성", "박 지성"),
+    ("王\ufe00明", "王明"),
+]
+"""By hand, or by a keyboard that lacks a key: one person."""
+
+OTHER_NAMES = [
+    ("Noor de Wit", "Noor de Wit-Bakker"),
+    ("A. de Vries", "Anna de Vries"),
+    ("dr. A. de Vries", "A. de Vries"),
+    ("Jan", "Jans"),
+    ("किरण", "कीरण"),
+    ("राम", "रम"),
+    ("สมชาย", "สมชย"),
+    ("ก่อ", "ก้อ"),
+    ("ハナ", "バナ"),
+    ("박지성", "박지상"),
+    ("王明", "王朋"),
+    ("佐々木", "佐木"),
+    ("!", "?"),
+]
+"""Another letter, a vowel sign, a tone or a voicing makes another name."""
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_NAMES)
+def test_the_same_person_may_write_a_name_in_two_ways(one: str, other: str) -> None:
+    assert same_name(one) == same_name(other)
+
+
+@pytest.mark.parametrize(("one", "other"), OTHER_NAMES)
+def test_who_is_called_otherwise_is_somebody_else(one: str, other: str) -> None:
+    assert same_name(one) != same_name(other)
+
+
+@given(st.text(max_size=80))
+def test_comparing_a_name_with_itself_needs_no_second_try_and_leaves_something(name: str) -> None:
+    folded = same_name(name)
+    assert same_name(folded) == folded
+    assert bool(folded) == bool(name.split())
+
+
+_LETTERS = st.characters(categories=("Lu", "Ll"), max_codepoint=0x24F)
+"""Latin in all its extensions: what libraries' colleagues are written with."""
+
+
+@given(st.lists(st.text(_LETTERS, min_size=1, max_size=12), min_size=1, max_size=4), st.data())
+def test_neither_case_nor_spaces_nor_accents_nor_signs_make_another_name(words: list[str], data: st.DataObject) -> None:
+    between = st.sampled_from([" ", "  ", "-", ". ", "\u00a0", "'", "’ "])
+    marks = st.sampled_from(["", "\u0301", "\u0308", "\u0327", "\u0302\u0323"])
+    name = " ".join(words)
+    cases: list[Callable[[str], str]] = [str.lower, str.upper, str]
+    cased = st.sampled_from(cases)
+    other = "".join(
+        data.draw(between) if letter == " " else data.draw(cased)(letter) + data.draw(marks) for letter in name
+    )
+    assert same_name(other) == same_name(name)
+    assert same_name(unicodedata.normalize("NFD", other)) == same_name(unicodedata.normalize("NFC", other))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-from contracts.enrolment import KnownPerson
+from contracts.enrolment import Correspondent
 from deploy.broker import RunningBroker, start_broker_async
 from services.chassis.broker import connect
 from services.chassis.relay import publish_batch
@@ -29,14 +29,12 @@ async def clients(tmp_path: Path) -> AsyncIterator[Clients]:
     broker.kill()
 
 
-def person(number: int) -> KnownPerson:
-    return KnownPerson(name="Zoë", email=f"zoe{number}@bibliotheek.example")
+def person(number: int) -> Correspondent:
+    return Correspondent(name="Zoë", email=f"zoe{number}@bibliotheek.example")
 
 
-async def write(registration: Client, people: dict[str, KnownPerson]) -> None:
-    messages = [
-        (f"$KV.contacts.{id_}", who.model_dump_json().encode(), dict[str, str]()) for id_, who in people.items()
-    ]
+async def write(registration: Client, people: dict[str, Correspondent]) -> None:
+    messages = [(f"$KV.contacts.{id_}", who.to_json(), dict[str, str]()) for id_, who in people.items()]
     for begin in range(0, len(messages), 500):
         await publish_batch(registration, messages[begin : begin + 500])
 
@@ -48,7 +46,7 @@ async def test_everybody_is_found_whatever_became_of_the_others(clients: Clients
     await registration.request("$KV.contacts.erased", headers={"KV-Operation": "PURGE", "Nats-Rollup": "sub"})
     await registration.request("$KV.contacts.unreadable", b"{")
     # As a rule that came later would refuse them both.
-    old = KnownPerson(name="Noor 1000 www.x.example", email="noor@x")
+    old = Correspondent(name="Noor 1000 www.x.example", email="noor@x")
     await write(registration, {"old": old})
 
     found = await Contacts(notifications).of(["known", "erased", "corrected", "unreadable", "nobody", "old"])

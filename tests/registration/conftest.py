@@ -25,7 +25,6 @@ from services.registration.batch import Batch
 from services.registration.domain import ProgrammeState
 from services.registration.handlers import digest, enrolments, people, programmes
 from services.registration.handlers.enrolments import Arrival
-from services.registration.settings import MIGRATIONS
 from services.registration.store import Answer
 from services.registration.work import Key, Work
 from services.registration.writer import Writer
@@ -149,7 +148,7 @@ async def working(writer: Writer) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def desk_at(path: Path) -> AsyncIterator[Desk]:
     """A desk with a writer of its own on the database at ``path``."""
-    database = await Database.open(path, MIGRATIONS)
+    database = await store.open_database(path)
     writer = Writer(database)
     try:
         async with working(writer):

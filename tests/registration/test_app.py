@@ -71,10 +71,15 @@ async def test_staff_does_and_asks_everything(system: System) -> None:
         by_email = {"email": " SAM@x.example "}
         export = await good("ask.registration.person.export", by_email)
         assert [one["enrolment"] for one in export["enrolments"]] == [second["enrolment"]]
-        assert (await good("do.registration.person.correct", by_email | {"name": "Samira"}))["result"] == "corrected"
-        assert (await good("do.registration.person.correct", by_email | {"name": "Samira"}))["result"] == "unchanged"
-        taken = await ask("do.registration.person.correct", by_email | {"new_email": "Noor@x.example"})
-        assert (taken[0], taken[1]["type"]) == (409, "urn:deelname:problem:address-taken")
+        assert (await good("do.registration.person.correct", by_email | {"new_name": "Samira"}))[
+            "result"
+        ] == "corrected"
+        assert (await good("do.registration.person.correct", by_email | {"new_name": "Samira"}))[
+            "result"
+        ] == "unchanged"
+        noor = {"new_email": "Noor@x.example", "new_name": "NOOR DE WIT"}
+        taken = await ask("do.registration.person.correct", by_email | noor)
+        assert (taken[0], taken[1]["type"]) == (409, "urn:deelname:problem:would-merge")
         eva = {"enrolment": second["enrolment"], "participant": {"person": {"name": "Eva", "email": "eva@x.example"}}}
         assert (await ask("do.registration.participant.add", eva))[0] == 409
         change = {"enrolment": second["enrolment"], "email": "sam@x.example", "role": "taalhuis"}
@@ -203,7 +208,7 @@ async def test_no_byte_of_a_person_is_in_the_log_its_stream_or_what_the_service_
             await ask(
                 "do.registration.enrolment.request", {"programme": "stil", "participants": [person], "typo": name}
             )
-            await ask("do.registration.person.correct", {"email": email, "name": f"{name} Junior"})
+            await ask("do.registration.person.correct", {"email": email, "new_name": f"{name} Junior"})
             await ask("do.registration.person.correct", {"email": email, "new_email": f"{name}@localhost"})
             await ask("do.registration.person.erase", {"email": f"niet.{email}"})
             await demo.send(event(f"stil-{number}", wish("stil", email, name=name)))

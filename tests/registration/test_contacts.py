@@ -54,7 +54,8 @@ async def read(connection: Client, person: str) -> dict[str, Any] | None:
 
 
 async def person_at(desk: Desk, email: str) -> str:
-    return (await desk.database.run(lambda raw: store.people_at(raw, [email])))[email]
+    (person,) = await desk.database.run(lambda raw: store.people_at(raw, email))
+    return person
 
 
 class Copying:
@@ -108,7 +109,7 @@ async def test_the_bucket_says_who_a_person_is_and_follows_corrections(
     person = await person_at(desk, ADDRESS)
     await relayed(copying, desk)
     assert await read(connection, person) == {"name": "Noor de Wit", "email": ADDRESS, "language": "nl"}
-    await desk.correct(ADDRESS, name="Noor Bakker", language="en")
+    await desk.correct(ADDRESS, new_name="Noor Bakker", language="en")
     await relayed(copying, desk)
     assert await read(connection, person) == {"name": "Noor Bakker", "email": ADDRESS, "language": "en"}
 

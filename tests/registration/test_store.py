@@ -68,8 +68,8 @@ async def test_the_facts_about_an_enrolment_are_its_own(desk: Desk) -> None:
 async def test_an_address_is_the_same_whatever_its_case_and_spaces(desk: Desk, spelling: str) -> None:
     await desk.open()
     await desk.request("Noor@x.example")
-    person = await desk.database.run(lambda raw: store.people_at(raw, [same_address(spelling)]))
-    assert len(person) == 1
+    people = await desk.database.run(lambda raw: store.people_at(raw, same_address(spelling)))
+    assert len(people) == 1
 
 
 async def test_deadlines_are_compared_as_moments_whatever_their_zone(desk: Desk) -> None:
@@ -105,8 +105,8 @@ async def test_no_byte_of_an_erased_person_stays_in_the_file(database_path: Path
         for number in range(200):
             await desk.request(f"ander-{number}@x.example")
         await desk.request(ADDRESS.upper())
-        await desk.correct(ADDRESS, name=NAME)
-        await desk.correct(ADDRESS, name="Iemand Anders")
+        await desk.correct(ADDRESS, new_name=NAME)
+        await desk.correct(ADDRESS, new_name="Iemand Anders")
         assert ADDRESS.encode() in bytes_on_disk(database_path)
         # What was corrected is forgotten as well.
         assert NAME.encode() not in bytes_on_disk(database_path)
@@ -123,7 +123,7 @@ async def test_the_log_never_holds_a_name_or_an_address(desk: Desk) -> None:
     await desk.open(capacity=1)
     await desk.request(ADDRESS)
     await desk.request(ADDRESS.upper(), id="k1")
-    await desk.correct(ADDRESS, name=NAME)
+    await desk.correct(ADDRESS, new_name=NAME)
     rows = await desk.database.run(lambda raw: raw.execute("SELECT * FROM log").fetchall())
     rows += await desk.database.run(lambda raw: raw.execute("SELECT * FROM requests").fetchall())
     text = repr(rows).lower()

@@ -210,7 +210,9 @@ def _add(state: ProgrammeState, definition: Programme, enrolment: Enrolment, com
     if more > 0:
         # Who completes a team keeps to the team's deadline; a further unit keeps to the programme's.
         broken += rules.broken_by_time(state, definition.enrolment, command.now)
-        broken += rules.broken_by_maximum(state, definition.enrolment, enrolment.organisation, more)
+        broken += rules.broken_by_maximum(
+            state, definition.enrolment, enrolment.organisation, more, before=enrolment.units
+        )
         if enrolment.status == "confirmed" and not state.fits(more):
             broken.append(reasons.no_room(more, state.free or 0))
         elif any(enrolment.status == "confirmed" or number > enrolment.number for number in state.waiting):

@@ -110,6 +110,9 @@ def _diet_until(state: ProgrammeState) -> datetime | None:
 FIELDS: Final[Mapping[str, Callable[[ProgrammeState], datetime | None]]] = {"diet": _diet_until}
 """What is asked for one programme alone, and until when each is kept; None while nobody knows."""
 
+WITH_THE_PERSON: Final = frozenset({"name", "email"})
+"""How somebody was written for a programme: kept as long as the person, whatever becomes of the enrolment."""
+
 
 def field_known_until(field: str, person: str, state: ProgrammeState) -> datetime | None:
     """
@@ -117,5 +120,7 @@ def field_known_until(field: str, person: str, state: ProgrammeState) -> datetim
 
     Who has no place and waits for none said it in vain.
     """
+    if field in WITH_THE_PERSON:
+        return None
     rule = FIELDS.get(field)
     return AT_ONCE if rule is None or person not in state.persons else rule(state)

@@ -181,15 +181,21 @@ def _broken_by_missing_seats(team: TeamRule | None, people: Sequence[Participant
 
 
 def broken_by_maximum(
-    state: ProgrammeState, rules: EnrolmentRules, organisation: str | None, units: int
+    state: ProgrammeState, rules: EnrolmentRules, organisation: str | None, units: int, *, before: int = 0
 ) -> list[Reason]:
-    """Whether an organisation would have more units, confirmed and waiting together, than it may."""
-    if rules.maximum_per_organisation is None or organisation is None:
+    """
+    Whether an organisation would have more units, confirmed and waiting together, than it may.
+
+    Without an organisation nobody knows which requests belong together, and the maximum is that of each of them;
+    ``before`` are the units that this one has already.
+    """
+    most = rules.maximum_per_organisation
+    if most is None:
         return []
+    if organisation is None:
+        return [reasons.request_maximum(most)] if before + units > most else []
     taken = state.organisations.get(organisation) or 0
-    if taken + units <= rules.maximum_per_organisation:
-        return []
-    return [reasons.organisation_maximum(rules.maximum_per_organisation, taken)]
+    return [reasons.organisation_maximum(most, taken)] if taken + units > most else []
 
 
 def broken_by_coming_in(

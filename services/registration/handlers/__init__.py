@@ -34,6 +34,7 @@ from contracts.commands import (
 )
 from contracts.problem import Problem
 from contracts.queries import (
+    AddressQuestion,
     EnrolmentQuestion,
     EnrolmentsQuestion,
     Everything,
@@ -88,7 +89,7 @@ def key_of(source: str, id: str, command: BaseModel, *kind: str) -> Key:
     return Key(source, id, digest(command, *kind), lambda: _digest_of_last_release(command, *kind))
 
 
-_NEW_FIELDS = frozenset({"diet", "keep_people_days"})
+_NEW_FIELDS = frozenset({"diet", "keep_people_days", "name", "new_name", "everybody"})
 
 
 def _digest_of_last_release(command: BaseModel, *kind: str) -> bytes:
@@ -221,8 +222,7 @@ class Handlers:
             lambda body, now: enrolments.change_participant(
                 body,
                 self._arrival(body, now),
-                person=body.person,
-                email=body.email,
+                who=body,
                 seat=body.seat,
                 role=body.role,
                 replacement=body.replacement,
@@ -233,9 +233,7 @@ class Handlers:
         """``do.registration.participant.withdraw``."""
         return self._command(
             WithdrawParticipant,
-            lambda body, now: enrolments.withdraw_participant(
-                body, self._arrival(body, now), person=body.person, email=body.email
-            ),
+            lambda body, now: enrolments.withdraw_participant(body, self._arrival(body, now), who=body),
         )
 
     def correct_person(self) -> Handler:
@@ -300,6 +298,10 @@ class Handlers:
     def export_person(self) -> Handler:
         """``ask.registration.person.export``."""
         return self._question(PersonQuestion, lambda batch, body, _now: queries.person_export(batch, body))
+
+    def list_people(self) -> Handler:
+        """``ask.registration.person.list``."""
+        return self._question(AddressQuestion, lambda batch, body, _now: queries.people_list(batch, body))
 
     def list_lunches(self) -> Handler:
         """``ask.registration.lunch.list``."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from contracts.base import same_address
+from contracts.base import Language
 from contracts.commands import EnrolmentCommand
 from contracts.enrolment import EnrolmentRequest, Participant, ParticipantRequest, Person
 from contracts.facts import EnrolmentConfirmed, EnrolmentRefused, EnrolmentWaitlisted, RegistrationFact
@@ -17,9 +17,9 @@ from services.registration.batch import Batch
 from services.registration.domain import ProgrammeState, Rejected, decide
 from services.registration.domain import commands as domain
 from services.registration.domain.reasons import no_such_participant
-from services.registration.handlers import answers
-from services.registration.handlers.addresses import all_checked, checked, on_the_envelope
-from services.registration.store import Answer, terms
+from services.registration.handlers import answers, people
+from services.registration.handlers.addresses import all_checked, checked
+from services.registration.store import Answer, Known, PersonKey, terms
 from services.registration.work import Work, problem_answer
 
 
@@ -40,14 +40,14 @@ class Arrival(NamedTuple):
 def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
     """Ask for a place."""
     enrolment = arrival.new_id()
-    people = all_checked(
+    named = all_checked(
         [asking.person for asking in body.participants], lambda number: f"participants.{number}.person.email"
     )
-    candidates = [arrival.new_id() for _ in people]
+    candidates = [arrival.new_id() for _ in named]
 
     def work(batch: Batch) -> Answer:
         state = batch.programme(body.programme)
-        participants, newcomers = _participants(batch, body.participants, people, candidates)
+        participants, newcomers = _participants(batch, body.participants, named, candidates)
         organisation = batch.registry.organisations.get(body.organisation) if body.organisation else None
         asked = domain.RequestEnrolment(
             enrolment, body.organisation, organisation, participants, arrival.channel, arrival.source, arrival.now
@@ -59,6 +59,7 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
         batch.add_people(newcomers, arrival.now)
         batch.add_enrolment(enrolment, state.id, arrival.source, arrival.request)
         state = batch.record(state, decision, arrival.now, arrival.request)
+        batch.spell(state.id, named)
         made = decision[-1]
         if isinstance(made, EnrolmentRefused):
             return public or answers.refused(enrolment, made.reasons)
@@ -112,8 +113,9 @@ def add_participant(body: EnrolmentReference | EnrolmentCommand, joining: Partic
         return domain.AddParticipant(enrolment, participant, arrival.now), newcomers
 
     def note(batch: Batch, state: ProgrammeState) -> None:
-        if joining.diet and (known := batch.person_at(person.email)):
-            _note_diets(batch, state, [joining], [Participant(person=known)])
+        batch.spell(state.id, [person])
+        if joining.diet and (known := batch.person_by(PersonKey.of(person))):
+            _note_diets(batch, state, [joining], [Participant(person=known.person)])
 
     return _about(body, arrival, command, note)
 
@@ -122,8 +124,7 @@ def change_participant(
     body: EnrolmentReference | EnrolmentCommand,
     arrival: Arrival,
     *,
-    person: str | None,
-    email: str | None,
+    who: people.Named,
     seat: str | None,
     role: str | None,
     replacement: Person | None,
@@ -133,35 +134,38 @@ def change_participant(
     candidate = arrival.new_id()
 
     def command(batch: Batch, enrolment: str) -> _Made:
-        had = _participant(batch, enrolment, person, email)
-        if had is None:
-            return Rejected("not-found", (no_such_participant(),))
+        had = _participant(batch, enrolment, who)
+        if not isinstance(had, Participant):
+            return had
         wanted = had.model_copy(update={"seat": seat or had.seat, "role": role or had.role})
         if newcomer is None:
             return domain.ChangeParticipant(enrolment, wanted, arrival.now), {}
-        known = batch.person_at(newcomer.email)
-        somebody = wanted.model_copy(update={"person": known or candidate})
+        known = batch.person_by(PersonKey.of(newcomer))
+        somebody = wanted.model_copy(
+            update={"person": known.person if known else candidate, "language": _language(newcomer, known)}
+        )
         command = domain.ReplaceParticipant(enrolment, had.person, somebody, arrival.now)
         return command, {} if known else {candidate: newcomer}
 
-    return _about(body, arrival, command)
+    def note(batch: Batch, state: ProgrammeState) -> None:
+        batch.spell(state.id, [newcomer] if newcomer else [])
+
+    return _about(body, arrival, command, note)
 
 
-def withdraw_participant(
-    body: EnrolmentReference | EnrolmentCommand, arrival: Arrival, *, person: str | None, email: str | None
-) -> Work:
+def withdraw_participant(body: EnrolmentReference | EnrolmentCommand, arrival: Arrival, *, who: people.Named) -> Work:
     """Take one person out of an enrolment."""
 
     def command(batch: Batch, enrolment: str) -> _Made:
-        had = _participant(batch, enrolment, person, email)
-        if had is None:
-            return Rejected("not-found", (no_such_participant(),))
+        had = _participant(batch, enrolment, who)
+        if not isinstance(had, Participant):
+            return had
         return domain.WithdrawParticipant(enrolment, had.person, arrival.now), {}
 
     return _about(body, arrival, command)
 
 
-_Made = tuple[domain.Command, dict[str, Person]] | Rejected
+_Made = tuple[domain.Command, dict[str, Person]] | Rejected | Problem
 """What to ask of the domain, and the newcomers in it; or why nothing."""
 
 
@@ -190,6 +194,8 @@ def _about(
             return problem_answer(found)
         state = batch.programme(found.programme)
         made = command(batch, found.enrolment)
+        if isinstance(made, Problem):
+            return problem_answer(made)
         if isinstance(made, Rejected):
             return answers.rejected(made)
         asked, newcomers = made
@@ -221,28 +227,38 @@ def _find(batch: Batch, body: EnrolmentReference | EnrolmentCommand, arrival: Ar
     return found
 
 
-def _participant(batch: Batch, enrolment: str, person: str | None, email: str | None) -> Participant | None:
+def _participant(batch: Batch, enrolment: str, who: people.Named) -> Participant | Rejected | Problem:
+    """The one in the enrolment who is meant."""
     whereabouts = store.whereabouts(batch.settled, enrolment)
-    if whereabouts is None:
-        return None
-    stands = batch.programme(whereabouts.programme).enrolments.get(enrolment)
-    wanted = person or (batch.person_at(on_the_envelope(email)) if email else None)
-    return stands.participant(wanted) if stands and wanted else None
+    stands = batch.programme(whereabouts.programme).enrolments.get(enrolment) if whereabouts else None
+    among = {one.person: one for one in stands.participants} if stands else {}
+    meant = people.meant(batch, who, among)
+    if isinstance(meant, Problem):
+        return meant
+    return among[meant[0]] if meant else Rejected("not-found", (no_such_participant(),))
 
 
 def _participants(
-    batch: Batch, asking: Sequence[ParticipantRequest], people: Sequence[Person], candidates: Sequence[str]
+    batch: Batch, asking: Sequence[ParticipantRequest], named: Sequence[Person], candidates: Sequence[str]
 ) -> tuple[tuple[Participant, ...], dict[str, Person]]:
-    """Who they are: the same address is the same person; newcomers get the candidate ids."""
+    """Who they are: the same address and the same name are the same person; newcomers get the candidate ids."""
     newcomers: dict[str, Person] = {}
-    by_address: dict[str, str] = {}
+    here: dict[PersonKey, Known] = {}
     participants = []
-    for one, who, candidate in zip(asking, people, candidates, strict=True):
-        address = same_address(who.email)
-        person = by_address.get(address) or batch.person_by(address)
-        if person is None:
-            person = candidate
-            newcomers[person] = who
-        by_address[address] = person
-        participants.append(Participant(person=person, seat=one.seat, role=one.role))
+    for one, who, candidate in zip(asking, named, candidates, strict=True):
+        key = PersonKey.of(who)
+        known = here.get(key) or batch.person_by(key)
+        if known is None:
+            known = Known(candidate, who)
+            newcomers[candidate] = who
+        here[key] = known
+        participants.append(
+            Participant(person=known.person, seat=one.seat, role=one.role, language=_language(who, known))
+        )
     return tuple(participants), newcomers
+
+
+def _language(who: Person, known: Known | None) -> Language | None:
+    """The language of a request's mails, where one was asked for that is not the person's own."""
+    said = known is not None and "language" in who.model_fields_set and who.language != known.contact.language
+    return who.language if said else None

@@ -165,16 +165,10 @@ def _work_for(read: _Read, arrival: Arrival) -> Work:
             return enrolments.add_participant(data, data.participant, arrival)
         case ChangeParticipantRequest() as data:
             return enrolments.change_participant(
-                data,
-                arrival,
-                person=None,
-                email=data.email,
-                seat=data.seat,
-                role=data.role,
-                replacement=data.replacement,
+                data, arrival, who=data, seat=data.seat, role=data.role, replacement=data.replacement
             )
         case WithdrawParticipantRequest() as data:
-            return enrolments.withdraw_participant(data, arrival, person=None, email=data.email)
+            return enrolments.withdraw_participant(data, arrival, who=data)
         case _:
             raise TypeError(f"no work for {type(read.data).__name__}")
 

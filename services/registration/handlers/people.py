@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime
+from typing import Protocol
 
+from contracts.base import same_address, same_name
 from contracts.commands import CorrectPerson, ErasePerson, PersonResult
 from contracts.enrolment import Person
 from contracts.facts import PersonCorrected, PersonErased
@@ -15,30 +17,88 @@ from services.registration.domain import Rejected, decide
 from services.registration.domain.commands import WithdrawParticipant
 from services.registration.handlers import answers
 from services.registration.handlers.addresses import checked, on_the_envelope
-from services.registration.store import Answer
+from services.registration.store import Answer, PersonKey
 from services.registration.work import Work, problem_answer
 
+_NOBODY = "There is no person with this address."
 
-def find(batch: Batch, person: str | None, email: str | None) -> store.Contact | Problem:
-    """Who is meant; one of the two names them."""
-    if (person is None) == (email is None):
-        return Problem(
-            type=problem_type("invalid"),
-            title="The request is not valid",
-            status=422,
-            detail="Name the person: either 'person', the id, or 'email', the address.",
-        )
-    id_ = person or batch.person_at(on_the_envelope(email or ""))
-    known = store.contact(batch.settled, id_) if id_ else None
-    if known is not None or person is not None:
-        return known or not_found("person", person or "")
-    # The address is not repeated: problem details are logged.
-    return not_found("person", "").model_copy(update={"detail": "There is no person with this address."})
+
+class Named(Protocol):
+    """What names a person: a command, a question or a message of a partner."""
+
+    @property
+    def email(self) -> str | None:
+        """An address."""
+
+    @property
+    def name(self) -> str | None:
+        """What tells those apart who share it."""
+
+
+def meant(batch: Batch, who: Named, among: Container[str] | None = None) -> list[str] | Problem:
+    """
+    Whom somebody names, ``among`` these people or among all: one person's id, or none.
+
+    An address that several people share names none of them without a name; how many there are is said, who they are is
+    not: problem details are logged.
+    """
+    person, email, name = getattr(who, "person", None), who.email, who.name
+    if (person is None) == (email is None) or (person is not None and name is not None):
+        return _unnamed()
+    if person is not None:
+        return [person] if among is None or person in among else []
+    wanted = same_name(name) if name is not None else None
+    found = [
+        id_
+        for id_, folded in at(batch, email or "").items()
+        if (among is None or id_ in among) and (wanted is None or folded == wanted)
+    ]
+    return found if len(found) < 2 else _ambiguous(len(found))
+
+
+def at(batch: Batch, email: str) -> dict[str, str]:
+    """Everybody at an address, and their names in the form in which they are compared."""
+    return store.people_at(batch.settled, same_address(on_the_envelope(email)))
+
+
+def find(batch: Batch, who: Named) -> store.Contact | Problem:
+    """The one who is meant."""
+    found = meant(batch, who)
+    if isinstance(found, Problem):
+        return found
+    known = store.contact(batch.settled, found[0]) if found else None
+    if known is not None:
+        return known
+    if found:
+        return not_found("person", found[0])
+    # Neither is repeated: problem details are logged.
+    detail = _NOBODY if who.name is None else "Nobody at this address has this name."
+    return not_found("person", "").model_copy(update={"detail": detail})
+
+
+def _unnamed() -> Problem:
+    return Problem(
+        type=problem_type("invalid"),
+        title="The request is not valid",
+        status=422,
+        detail="Name the person: either 'person', the id, or 'email', the address, and 'name' where several share it.",
+    )
+
+
+def _ambiguous(count: int) -> Problem:
+    return Problem(
+        type=problem_type("ambiguous"),
+        title="Several people share this address",
+        status=409,
+        detail=f"{count} people share this address. Say who is meant: add the 'name', or give the id as 'person'.",
+    )
 
 
 def correct(body: CorrectPerson, now: datetime) -> Work:
     """
     Correct a name, an address or a language.
+
+    How the name or the address was written for programmes goes with what is corrected: the staff know better.
 
     Raises:
         ProblemError: mail can't go to the new address.
@@ -48,27 +108,22 @@ def correct(body: CorrectPerson, now: datetime) -> Work:
         email = checked(Person(name="Nobody", email=email), "new_email").email
 
     def work(batch: Batch) -> Answer:
-        known = find(batch, body.person, body.email)
+        known = find(batch, body)
         if isinstance(known, Problem):
             return problem_answer(known)
         changes = {
-            "name": body.name or known.contact.name,
+            "name": body.new_name or known.contact.name,
             "email": email or known.contact.email,
             "language": body.language or known.contact.language,
         }
         corrected = known.contact.model_copy(update=changes)
-        if corrected == known.contact:
+        holder = batch.person_by(PersonKey.of(corrected))
+        if holder is not None and holder.person != known.person:
+            return problem_answer(_would_merge(holder.person))
+        said = [field for field, new in (("name", body.new_name), ("email", email)) if new is not None]
+        respelt = batch.spell_as_first(known.person, said)
+        if corrected == known.contact and not respelt:
             return answers.result(PersonResult(person=known.person, result="unchanged"))
-        holder = batch.person_at(corrected.email)
-        if holder not in (None, known.person):
-            return problem_answer(
-                Problem(
-                    type=problem_type("address-taken"),
-                    title="Somebody else has this address",
-                    status=409,
-                    detail=f"The address belongs to the person {holder}; two people can't share one.",
-                )
-            )
         batch.correct_person(known.person, corrected)
         batch.record_registry((PersonCorrected(person=known.person),), now, body.id)
         return answers.result(PersonResult(person=known.person, result="corrected"))
@@ -76,23 +131,53 @@ def correct(body: CorrectPerson, now: datetime) -> Work:
     return work
 
 
+def _would_merge(holder: str) -> Problem:
+    return Problem(
+        type=problem_type("would-merge"),
+        title="This would make two people one",
+        status=409,
+        detail=f"The person {holder} has this address and this name already, and two people are never merged: nobody"
+        " could take them apart again. If they are one, let that one take the places of this one (replace the"
+        " participant) and erase this one; if they are two, give them names that differ.",
+    )
+
+
 def erase(body: ErasePerson, now: datetime) -> Work:
     """
-    Erase a person: the row now, the copy in the contacts and the mail archive when the fact reaches them.
+    Erase a person, or everybody at an address: the row now, the copy in the contacts and the mail archive when the fact
+    reaches them.
 
     They leave every waiting list, and give back their places in programmes that have not begun: nobody could tell them
     of a promotion or a change. A programme that has begun keeps who took part in its counts.
     """
 
     def work(batch: Batch) -> Answer:
-        known = find(batch, body.person, body.email)
+        if body.everybody:
+            return _erase_everybody(batch, body, now)
+        known = find(batch, body)
         if isinstance(known, Problem):
             return problem_answer(known)
-        programmes = store.programmes_naming(batch.connection, known.person)
-        forget(batch, PersonErased(person=known.person, cause="asked-for"), programmes, now, body.id)
+        _erase(batch, known.person, now, body.id)
         return answers.result(PersonResult(person=known.person, result="erased"))
 
     return work
+
+
+def _erase_everybody(batch: Batch, body: ErasePerson, now: datetime) -> Answer:
+    if body.email is None or body.person is not None or body.name is not None:
+        problem = _unnamed().model_copy(update={"detail": "'everybody' goes with 'email', and with nothing else."})
+        return problem_answer(problem)
+    everybody = tuple(at(batch, body.email))
+    if not everybody:
+        return problem_answer(not_found("person", "").model_copy(update={"detail": _NOBODY}))
+    for person in everybody:
+        _erase(batch, person, now, body.id)
+    return answers.result(PersonResult(person=everybody[0], result="erased", people=everybody))
+
+
+def _erase(batch: Batch, person: str, now: datetime, cause: str | None) -> None:
+    programmes = store.programmes_naming(batch.connection, person)
+    forget(batch, PersonErased(person=person, cause="asked-for"), programmes, now, cause)
 
 
 def forget(batch: Batch, fact: PersonErased, programmes: Iterable[str], now: datetime, cause: str | None) -> None:

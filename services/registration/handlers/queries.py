@@ -12,6 +12,7 @@ from contracts.organisation import Organisation
 from contracts.problem import Problem, not_found
 from contracts.programme import Programme
 from contracts.queries import (
+    AddressQuestion,
     Diet,
     EnrolmentList,
     EnrolmentQuestion,
@@ -24,8 +25,10 @@ from contracts.queries import (
     LunchView,
     OrganisationList,
     ParticipantView,
+    PeopleList,
     PersonExport,
     PersonQuestion,
+    PersonView,
     ProgrammeList,
     ProgrammeQuestion,
     ProgrammeStanding,
@@ -152,7 +155,7 @@ def enrolment_get(batch: Batch, body: EnrolmentQuestion) -> Answer:
 
 def person_export(batch: Batch, body: PersonQuestion) -> Answer:
     """Everything that registration keeps about a person."""
-    known = people.find(batch, body.person, body.email)
+    known = people.find(batch, body)
     if isinstance(known, Problem):
         return problem_answer(known)
     views = []
@@ -168,6 +171,7 @@ def person_export(batch: Batch, body: PersonQuestion) -> Answer:
             person=known.person,
             contact=known.contact,
             since=known.since,
+            shares_address=store.sharing(batch.connection, known.person) or None,
             enrolments=tuple(views),
             diets={
                 programme: value
@@ -178,13 +182,28 @@ def person_export(batch: Batch, body: PersonQuestion) -> Answer:
     )
 
 
+def people_list(batch: Batch, body: AddressQuestion) -> Answer:
+    """Everybody at an address, and where they appear."""
+    views = [
+        PersonView(
+            person=known.person,
+            contact=known.contact,
+            since=known.since,
+            programmes=tuple(store.programmes_naming(batch.connection, known.person)),
+        )
+        for person in people.at(batch, body.email)
+        if (known := store.contact(batch.connection, person))
+    ]
+    return answers.result(PeopleList(people=tuple(views)))
+
+
 def lunch_list(batch: Batch, body: ProgrammeQuestion, now: datetime) -> Answer:
     """The lunches to come, and what those who have a place do not eat."""
     state = batch.programme(body.programme)
     if state.definition is None:
         return problem_answer(not_found("programme", body.programme))
     said = terms.said_for(batch.connection, state.id, "diet")
-    contacts = store.contacts(batch.connection, said)
+    contacts = store.contacts(batch.connection, said, state.id)
     lunches = []
     for session in state.definition.sessions:
         if not session.lunch or state.withdrawn or (session.finishes and session.finishes <= now):
@@ -215,7 +234,7 @@ def _view(
 ) -> EnrolmentView:
     """``only`` leaves the colleagues out: an export of one person's data must not be one of another's."""
     shown = [one for one in enrolment.participants if only in (None, one.person)]
-    contacts = store.contacts(batch.connection, (one.person for one in shown))
+    contacts = store.contacts(batch.connection, (one.person for one in shown), state.id)
     return EnrolmentView(
         enrolment=enrolment.id,
         programme=state.id,
@@ -224,7 +243,13 @@ def _view(
         units=enrolment.units,
         place=place,
         participants=tuple(
-            ParticipantView(person=one.person, seat=one.seat, role=one.role, contact=contacts.get(one.person))
+            ParticipantView(
+                person=one.person,
+                seat=one.seat,
+                role=one.role,
+                contact=contacts.get(one.person),
+                shares_address=store.sharing(batch.connection, one.person) or None,
+            )
             for one in shown
         ),
         missing=enrolment.missing,

@@ -2,42 +2,75 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple, cast
+from pathlib import Path
+from typing import NamedTuple
 
-from contracts.base import Language, same_address
-from contracts.enrolment import KnownPerson
+from contracts.base import same_name
 from contracts.facts import NO_PROGRAMME, Fact, parse
-from services.chassis.database import insert_rows
+from services.chassis.database import Database, insert_rows
 from services.chassis.log import SqliteLog
 from services.registration.domain import ProgrammeState, Registry, evolve, evolve_registry
-from services.registration.store import terms
+from services.registration.store.people import (
+    Contact,
+    Known,
+    PersonKey,
+    PersonRow,
+    add_people,
+    confirm_person,
+    confirmed_addresses,
+    contact,
+    contacts,
+    correct_person,
+    correspondent,
+    correspondents,
+    erase_person,
+    number_of_people,
+    people_at,
+    people_behind,
+    people_by,
+    person_row,
+    replace_people,
+    row_of,
+    sharing,
+    spell,
+    spell_as_first,
+)
+
+__all__ = [
+    "Contact",
+    "Known",
+    "PersonKey",
+    "PersonRow",
+    "add_people",
+    "confirm_person",
+    "confirmed_addresses",
+    "contact",
+    "contacts",
+    "correct_person",
+    "correspondent",
+    "correspondents",
+    "erase_person",
+    "number_of_people",
+    "people_at",
+    "people_behind",
+    "people_by",
+    "person_row",
+    "replace_people",
+    "row_of",
+    "sharing",
+    "spell",
+    "spell_as_first",
+]
+"""What is known of people, which has a module of its own; what is written below needs no list."""
+
+MIGRATIONS = Path(__file__).parent.with_name("migrations")
 
 LOG = SqliteLog("log")
 OUTCOMES = SqliteLog("outcomes")
-
-
-class Contact(NamedTuple):
-    """A row of the people table."""
-
-    person: str
-    contact: KnownPerson
-    since: datetime
-
-
-class PersonRow(NamedTuple):
-    """Somebody new, as the people table has them; its fields are columns, in the order in which they are inserted."""
-
-    person: str
-    address: str
-    name: str
-    email: str
-    language: str
-    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +94,16 @@ class Answer(NamedTuple):
     def failed(self) -> bool:
         """Whether the body is problem details."""
         return self.status >= 400  # the HTTP status classes (RFC 9110 §15)
+
+
+async def open_database(path: Path) -> Database:
+    """
+    Open registration's database, and bring it up to the newest schema.
+
+    Raises:
+        see ``Database.open``.
+    """
+    return await Database.open(path, MIGRATIONS, {"same_name": same_name})
 
 
 def load_programme(connection: sqlite3.Connection, programme: str) -> ProgrammeState:
@@ -118,83 +161,6 @@ def programmes_naming(connection: sqlite3.Connection, person: str) -> list[str]:
         (NO_PROGRAMME, f'"{person}"'),
     )
     return [programme for (programme,) in rows]
-
-
-def people_at(connection: sqlite3.Connection, addresses: Iterable[str]) -> dict[str, str]:
-    """The persons with these addresses (in the form in which addresses are compared), for those that there are."""
-    # One row, and so one step of the statement: each step gives the interpreter's lock away (see insert_rows).
-    (found,) = connection.execute(
-        "SELECT json_group_object(address, person) FROM people WHERE address IN (SELECT value FROM json_each(?))",
-        (json.dumps(list(addresses)),),
-    ).fetchone()
-    people: dict[str, str] = json.loads(found)
-    return people
-
-
-def contact(connection: sqlite3.Connection, person: str) -> Contact | None:
-    """Who a person is; None if nobody has the id, or has it no more."""
-    row = connection.execute("SELECT name, email, language, since FROM people WHERE person = ?", (person,)).fetchone()
-    if row is None:
-        return None
-    name, email, language, since = row
-    known = KnownPerson.made(name=name, email=email, language=cast("Language", language))
-    return Contact(person, known, datetime.fromisoformat(since))
-
-
-def contacts(connection: sqlite3.Connection, persons: Iterable[str]) -> dict[str, KnownPerson]:
-    """Who these persons are, for those who are somebody still."""
-    found = {person: contact(connection, person) for person in persons}
-    return {person: row.contact for person, row in found.items() if row is not None}
-
-
-def number_of_people(connection: sqlite3.Connection) -> int:
-    """How many people there are."""
-    (number,) = connection.execute("SELECT count(*) FROM people").fetchone()
-    return int(number)
-
-
-def people_behind(connection: sqlite3.Connection, person: str, limit: int) -> dict[str, KnownPerson]:
-    """The next people by id."""
-    rows = connection.execute("SELECT person FROM people WHERE person > ? ORDER BY person LIMIT ?", (person, limit))
-    return contacts(connection, [id_ for (id_,) in rows.fetchall()])
-
-
-def person_row(person: str, who: KnownPerson, since: str) -> PersonRow:
-    """Somebody new; ``since`` is a moment as messages have it."""
-    return PersonRow(person, same_address(who.email), who.name, who.email, who.language, since.replace("Z", "+00:00"))
-
-
-def add_people(connection: sqlite3.Connection, newcomers: Sequence[PersonRow]) -> None:
-    """Remember new people."""
-    insert_rows(connection, "INSERT INTO people (person, address, name, email, language, since) VALUES", newcomers)
-
-
-def replace_people(connection: sqlite3.Connection, people: Iterable[str], rows: Sequence[PersonRow]) -> int:
-    """Remember these people as the rows say, and no others of them; how many are known now."""
-    # All go before any comes: two may have exchanged an address.
-    connection.executemany("DELETE FROM people WHERE person = ?", [(person,) for person in people])
-    return connection.executemany(
-        "INSERT OR IGNORE INTO people (person, address, name, email, language, since) VALUES (?, ?, ?, ?, ?, ?)", rows
-    ).rowcount
-
-
-def correct_person(connection: sqlite3.Connection, person: str, who: KnownPerson) -> None:
-    """
-    Remember somebody differently.
-
-    Raises:
-        sqlite3.IntegrityError: somebody else has this address.
-    """
-    connection.execute(
-        "UPDATE people SET address = ?, name = ?, email = ?, language = ? WHERE person = ?",
-        (same_address(who.email), who.name, who.email, who.language, person),
-    )
-
-
-def erase_person(connection: sqlite3.Connection, person: str) -> None:
-    """Forget who somebody is; ``Database.forget`` makes the file forget it too."""
-    connection.execute("DELETE FROM people WHERE person = ?", (person,))
-    terms.unsay(connection, person)
 
 
 def add_enrolments(connection: sqlite3.Connection, made: Sequence[tuple[str, str, str, str | None]]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from services.registration.domain.retention import Appearance, Ending, Standing
+from services.registration.domain.retention import WITH_THE_PERSON, Appearance, Ending, Standing
 
 _APPEARING = (
     "SELECT p.person, a.programme, a.standing, a.since, e.ends, e.keep FROM ({people}) p"
@@ -146,8 +146,12 @@ def say(connection: sqlite3.Connection, person: str, programme: str, field: str,
 
 
 def said(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
-    """Person, programme and field of all that people said for one programme alone."""
-    return connection.execute("SELECT person, programme, field FROM particulars ORDER BY 1, 2, 3").fetchall()
+    """Person, programme and field of all that people said for one programme alone and that has a term of its own."""
+    return connection.execute(
+        "SELECT person, programme, field FROM particulars"
+        " WHERE field NOT IN (SELECT value FROM json_each(?)) ORDER BY 1, 2, 3",
+        (json.dumps(sorted(WITH_THE_PERSON)),),
+    ).fetchall()
 
 
 def said_for(connection: sqlite3.Connection, programme: str, field: str) -> dict[str, str]:

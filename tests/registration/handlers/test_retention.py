@@ -176,13 +176,10 @@ async def test_people_who_join_are_replaced_or_leave_are_followed(desk: Desk, ke
     await desk.ask(enrolments.add_participant(AddParticipant(**about, participant=joining), joining, desk.arrival()))
     liv = Person(name="Liv", email="liv@x.example")
     change = ChangeParticipant(**about, email="sam@x.example", replacement=liv)
-    await desk.ask(
-        enrolments.change_participant(
-            change, desk.arrival(), person=None, email="sam@x.example", seat=None, role=None, replacement=liv
-        )
-    )
+    replace = enrolments.change_participant(change, desk.arrival(), who=change, seat=None, role=None, replacement=liv)
+    await desk.ask(replace)
     leave = WithdrawParticipant(**about, email="noor@x.example")
-    await desk.ask(enrolments.withdraw_participant(leave, desk.arrival(), person=None, email="noor@x.example"))
+    await desk.ask(enrolments.withdraw_participant(leave, desk.arrival(), who=leave))
 
     await keeping.let_go(NOW + timedelta(days=30))
     assert await known(desk) == {"eva", "liv"}

@@ -38,6 +38,7 @@ from services.registration.domain.reasons.requests import (
     over,
     programme_withdrawn,
     province_not_eligible,
+    request_maximum,
     reserved,
     role_not_eligible,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "promoted_by_staff",
     "province_name",
     "province_not_eligible",
+    "request_maximum",
     "reserved",
     "role_not_eligible",
     "rules_changed",

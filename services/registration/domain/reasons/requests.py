@@ -90,8 +90,8 @@ def already_enrolled() -> Reason:
     """Somebody in the request takes part already."""
     return Reason(
         rule="already-enrolled",
-        nl="Een van de deelnemers is al aangemeld voor dit programma (hetzelfde e-mailadres).",
-        en="One of the participants is enrolled in this programme already (the same e-mail address).",
+        nl="Een van de deelnemers is al aangemeld voor dit programma (dezelfde naam en hetzelfde e-mailadres).",
+        en="One of the participants is enrolled in this programme already (the same name and e-mail address).",
     )
 
 
@@ -99,8 +99,8 @@ def named_twice() -> Reason:
     """Somebody stands in the request twice."""
     return Reason(
         rule="named-twice",
-        nl="Dezelfde persoon staat twee keer in de aanmelding (hetzelfde e-mailadres).",
-        en="The same person stands in the request twice (the same e-mail address).",
+        nl="Dezelfde persoon staat twee keer in de aanmelding (dezelfde naam en hetzelfde e-mailadres).",
+        en="The same person stands in the request twice (the same name and e-mail address).",
     )
 
 
@@ -112,6 +112,16 @@ def organisation_maximum(maximum: int, taken: int) -> Reason:
         rule="organisation-maximum",
         nl=f"Per organisatie is er ruimte voor {nl}; daarvan {has_nl} er al {taken} in gebruik.",
         en=f"Each organisation may take {en}; {taken} of them {has_en} taken already.",
+    )
+
+
+def request_maximum(maximum: int) -> Reason:
+    """A request without an organisation has more units than an organisation may have."""
+    nl, en = places(maximum)
+    return Reason(
+        rule="request-maximum",
+        nl=f"Een aanmelding zonder organisatie is voor hoogstens {nl}.",
+        en=f"A request without an organisation may take {en} at most.",
     )
 
 

@@ -24,6 +24,7 @@ from cli import (
     organisation,
     partner,
     person,
+    private,
     programme,
     report,
     system,
@@ -125,6 +126,7 @@ app.add_typer(token.app, name="token", rich_help_panel=_OPERATING)
 
 def main() -> None:
     """Run the tool."""
+    private.begin()
     if logging.lastResort:
         logging.lastResort.setFormatter(_Visibly())
     try:

@@ -12,10 +12,11 @@ import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import typer
 
+from cli import private
 from cli.connection import Connection
 from cli.desk import Desk, command
 from cli.endpoints import held
@@ -67,7 +68,7 @@ def backup(
                     copies[service] = _fetch(connection, service, directory / f"{service}.db")
         _check_together(copies)
         manifest = _manifest(copies)
-        _write_secretly(directory / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+        private.write(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
     if desk.output.as_json:
         desk.output.json(manifest)
         return
@@ -182,12 +183,13 @@ def _prepared(directory: Path) -> Iterator[None]:
     """An empty directory, which is as empty again when no backup comes about: the same command can be repeated."""
     was_there = directory.is_dir()
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.folder(directory)
         occupied = next(directory.iterdir(), None)
     except OSError as error:
         raise Failure(f"{directory} cannot be used: {error.strerror}.", "Choose another.", code=USAGE) from None
     if occupied is not None:
         raise Failure(f"{directory} is not empty.", "A backup has a directory of its own.", code=USAGE)
+    private.narrow(directory)
     try:
         yield
     except BaseException:
@@ -218,7 +220,7 @@ def _fetch(connection: Connection, service: str, target: Path) -> DatabaseCopy:
 def _pieces(connection: Connection, service: str, made: DatabaseCopy, target: Path) -> None:
     digest, part, fetched = hashlib.sha256(), target.with_suffix(".part"), 0
     try:
-        with _secret(part) as file:
+        with private.new(part) as file:
             while fetched < made.size:
                 question = CopyQuestion(copy_id=made.copy_id, offset=fetched)
                 piece = base64.b64decode(connection.ask(service, "database", "read", question, CopyPiece).data)
@@ -297,8 +299,9 @@ def _move_aside(path: Path, folder: str) -> None:
     for beside in sorted(path.parent.glob(f"{path.name}*")):
         target = path.parent / folder / beside.name
         try:
-            target.parent.mkdir(mode=0o700, exist_ok=True)
+            private.folder(target.parent)
             beside.rename(target)
+            private.narrow(target)
         except OSError as error:
             raise Failure(
                 f"{beside} cannot be moved into {target.parent}: {error.strerror}.",
@@ -308,7 +311,7 @@ def _move_aside(path: Path, folder: str) -> None:
 
 def _lay_ready(directory: Path, service: str, folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, mode=0o700)
+        private.folder(folder)
         for name in (f"{service}.db", MANIFEST):
             _copy(directory / name, folder / name)
     except OSError as error:
@@ -316,19 +319,7 @@ def _lay_ready(directory: Path, service: str, folder: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as opened, _secret(target) as file:
+    with source.open("rb") as opened, private.new(target) as file:
         shutil.copyfileobj(opened, file, 1024 * 1024)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _write_secretly(path: Path, content: bytes) -> None:
-    with _secret(path) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _secret(path: Path) -> BinaryIO:
-    """A new file that its owner alone can read."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")

@@ -26,6 +26,7 @@ _Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The deployment'
         "deelname broker configure production --url tls://nats:4222 --broker-at /etc/nats --secrets-at /run/secrets",
         "deelname broker configure production --node a=nats-a.example.org --node b=nats-b.example.org"
         " --node c=nats-c.example.org",
+        "deelname broker configure production --owner broker=nats --owner registration=deelname",
         "deelname broker configure production",
     ],
 )
@@ -75,6 +76,14 @@ def configure(
     secrets_at: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where services see DIR/secrets. Default: where it is.")
     ] = None,
+    owner: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="READER=USER",
+            help="Who runs broker, registration, notifications, reporting or topology, by name or number; repeat it."
+            " What it reads is handed to that user, which root alone can do. Default: whoever owns DIR.",
+        ),
+    ] = None,
     renew_certificate: Annotated[bool, typer.Option("--renew-certificate", help="Make the certificate anew.")] = False,
 ) -> None:
     """
@@ -85,8 +94,8 @@ def configure(
     of three or five servers (--node): nats-NAME.conf for each in place of nats.conf, routes.conf (secret), ca.pem; the
     ports are 4222 for clients and 6222 for the other servers unless given
 
-    DIR/secrets/           NAME.nk, the seed of each service, of topology, topology_partners, staff, monitor, operator
-    (mode 0600); NAME.links, the keys of personal links; ca.pem, the authority
+    DIR/secrets/           NAME.nk, the seed of each service, of topology, topology_partners, staff, monitor, operator;
+    NAME.links, the keys of personal links; ca.pem, the authority
 
     DIR/environment/       NAME.env: the settings DEELNAME_… of each service and of the one-shot topology
 
@@ -97,6 +106,8 @@ def configure(
     DIR/authority/         the authority's key: needed to make certificates alone; keep it offline
 
     DIR/deployment.json    what was chosen, with the public keys; no secret
+
+    Each file is its owner's alone (mode 0600), but for ca.pem; --owner broker=nats hands DIR/broker to the user nats.
 
     Run again it keeps keys, partners and choices; a certificate that lacks a name or ends within 30 days is made anew.
     """
@@ -125,6 +136,8 @@ def configure(
             chosen["monitoring_port"] = None
         elif monitoring is not None and not (chosen["monitoring_host"] and chosen["monitoring_port"].isdecimal()):
             raise ValueError(f"--monitoring is HOST:PORT, such as 127.0.0.1:8222, or off; not {monitoring!r}")
+        if owner:
+            chosen["owners"] = dict(_owner(text) for text in owner)
         if node:
             chosen["nodes"] = tuple(production.Node.parse(text) for text in node)
         elif alone:
@@ -146,6 +159,13 @@ def configure(
             *((f"to hand to {partner}", directory / "partners" / partner) for partner in written.partners),
         ],
     )
+
+
+def _owner(text: str) -> tuple[str, str]:
+    reader, _, user = text.partition("=")
+    if not reader or not user:
+        raise ValueError(f"--owner is READER=USER, such as broker=nats; not {text!r}")
+    return reader, user
 
 
 @command(app, "certificates", examples=["deelname broker certificates relay --name mail.example.org"])

@@ -170,6 +170,18 @@ def is_address(url: str, schemes: Collection[str]) -> bool:
         return False
 
 
+def refuse_password(option: str, url: str, instead: str) -> None:
+    """
+    See that what was given on the command line, which everybody on the machine can see, holds no password.
+
+    Raises:
+        Failure: it does; the message does not repeat it.
+    """
+    # Not by urlsplit: a password that is not escaped as it should be has been seen all the same.
+    if "@" in url.partition("://")[2].partition("?ca=")[0]:
+        raise Failure(f"{option}: others on this machine can see a command line.", instead, code=USAGE)
+
+
 def _beside(path: Path, named: str | None) -> Path | None:
     """A file that the endpoints name, seen from where they are."""
     return path.parent / named if named else None

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from cli import private
 from cli.desk import Desk, Speech, command, group
 from cli.failure import USAGE, Failure
 from contracts.base import EmailAddress
@@ -296,6 +297,6 @@ def _read(file: str) -> bytes:
 
 def _write(path: Path, content: bytes) -> None:
     try:
-        path.write_bytes(content)
+        private.export(path, content)
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}.", "Choose another file.", code=USAGE) from None

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cli import private
 from cli.connection import Connection
 from cli.desk import Desk, Speech, command, group
 from cli.failure import USAGE, Failure
@@ -59,7 +60,7 @@ def export(
     everything = written if everybody else written[0]
     if file:
         try:
-            file.write_text(json.dumps(everything, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+            private.export(file, (json.dumps(everything, ensure_ascii=False, indent=2) + "\n").encode())
         except OSError as error:
             raise Failure(f"{file} cannot be written: {error.strerror}.", "Choose another file.", code=USAGE) from None
         desk.output.note(f"wrote {file}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import typer
 
 from cli import deployment
 from cli.desk import Desk, command
-from cli.endpoints import held
+from cli.endpoints import held, refuse_password
 from cli.failure import REFUSED, USAGE, Failure
 
 PanelName = "The system on this machine"
@@ -51,12 +52,16 @@ def up(
     transport: Annotated[
         str | None,
         typer.Option(
-            envvar="DEELNAME_TRANSPORT",
-            help="How mail leaves: smtp://…, smtps://…, maildir:DIR. Default: maildir:DIR/mail.",
+            help="How mail leaves: smtp://…, smtps://…, maildir:DIR. Default: DEELNAME_TRANSPORT, or maildir:DIR/mail."
         ),
+    ] = None,
+    transport_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|-", help="The same from a file or standard input: where it holds a password."),
     ] = None,
 ) -> None:
     """Start everything, empty or where it was left, until Ctrl-C."""
+    leaves_by = _transport(transport, transport_file)
     local = deployment.module("deploy.local")
     output = desk.output
 
@@ -64,7 +69,7 @@ def up(
         if output.as_json:
             output.json(system.endpoints)
             return
-        _tell(desk, system.endpoints, system.layout.endpoints)
+        _tell(desk, system.endpoints, system.layout)
 
     try:
         system = local.LocalSystem(
@@ -72,7 +77,7 @@ def up(
             port_base,
             now=now,
             partners=tuple(partner or ("demo",)),
-            transport=transport,
+            transport=leaves_by,
             tokens=True,
             say=output.note,
         )
@@ -136,8 +141,25 @@ def demo(
         )
 
 
-def _tell(desk: Desk, endpoints: dict[str, Any], file: Path) -> None:
-    output = desk.output
+def _transport(named: str | None, file: str | None) -> str | None:
+    """How mail leaves; a password comes by a file, standard input or the environment, never by the command line."""
+    if file is not None:
+        if named is not None:
+            raise Failure("Mail leaves one way.", "Give --transport or --transport-file.", code=USAGE)
+        try:
+            return (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise Failure(f"{file} cannot be read: {why}.", "Name a file with one line.", code=USAGE) from None
+    if named is None:
+        return os.environ.get("DEELNAME_TRANSPORT") or None
+    instead = "Give it by --transport-file FILE ('-' is standard input) or DEELNAME_TRANSPORT."
+    refuse_password("--transport", named, instead)
+    return named
+
+
+def _tell(desk: Desk, endpoints: dict[str, Any], layout: Any) -> None:
+    output, file = desk.output, layout.endpoints
     output.say("Deelname is ready. Ctrl-C stops it.", "bold green")
     output.table(
         "",
@@ -151,7 +173,7 @@ def _tell(desk: Desk, endpoints: dict[str, Any], file: Path) -> None:
     )
     output.note("Reports in a browser: any name, and as the password the viewer's token, which the endpoints hold.")
     output.next(
-        f"curl --user me:{endpoints['tokens']['viewer']} {endpoints['http']['reporting']}/api/programmes",
+        f"curl --header @{layout.header('viewer')} {endpoints['http']['reporting']}/api/programmes",
         f"deelname programme list --endpoints {file}",
         f"deelname organisation load organisations.csv --endpoints {file}",
         f"deelname programme publish programme.yaml --endpoints {file}",

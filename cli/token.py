@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, BinaryIO
 
 import typer
 
+from cli import private
 from cli.desk import Desk, command, group
 from cli.failure import USAGE, Failure
 from cli.output import moment
@@ -25,6 +30,7 @@ _Name = Annotated[str, typer.Option(help="What it is called; nobody else sees th
     "create",
     examples=[
         "deelname token create --name dashboard --role viewer",
+        "deelname token create --name dashboard --header-file dashboard.header",
         "deelname token create --name zeist --role organiser --organiser bibliotheek-zeist --expires 2027-01-01",
     ],
 )
@@ -39,24 +45,71 @@ def create(
     expires: Annotated[
         str | None, typer.Option(metavar="DAY", help="The first day on which it is worth nothing.")
     ] = None,
+    header_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it there, as curl's --header @FILE reads it, and show it nowhere."),
+    ] = None,
 ) -> None:
-    """Make a token. It is shown this once: nobody can look it up again."""
+    """
+    Make a token. It is shown this once: nobody can look it up again.
+
+    On a command line everybody on the machine could see it: programs read it from a file that is yours alone.
+    """
     asked = CreateToken(
         name=name,
         role=_role(role, organiser),
         organisations=tuple(organiser or ()),
         expires=_day(expires) if expires else None,
     )
-    with desk.connect() as connection:
-        made = connection.do("registration", "token", "create", asked, TokenMade)
+    if header_file is None:
+        made = _create(desk, asked)
+    else:
+        # Before it is made: nobody could look up one that was made and not written.
+        with _new(header_file) as file:
+            made = _create(desk, asked)
+            file.write(header(made.token).encode())
     if desk.output.as_json:
-        desk.output.json(made)
+        desk.output.json(made if header_file is None else made.model_dump(mode="json", exclude={"token"}))
         return
-    desk.output.say(f"✓ {made.name} may as {made.role}, from now on, with this token; it is not shown again:", "green")
-    desk.output.say(made.token)
-    if address := desk.endpoints.http.get("reporting"):
-        desk.output.note(f"In a browser: {address}/ asks for a name (any) and a password (the token).")
-        desk.output.next(f"curl --header 'Authorization: Bearer {made.token}' {address}/api/programmes")
+    address, may = desk.endpoints.http.get("reporting"), f"✓ {made.name} may as {made.role}, from now on,"
+    if header_file is not None:
+        desk.output.say(f"{may} with the token in {header_file}.", "green")
+    else:
+        desk.output.say(f"{may} with this token; it is not shown again:", "green")
+        desk.output.say(made.token)
+        if address:
+            desk.output.note(f"In a browser: {address}/ asks for a name (any) and a password (the token).")
+    if address:
+        # Never the token itself: command lines are seen by others, and kept in histories.
+        desk.output.next(f"curl --header @{shlex.quote(str(header_file or 'FILE'))} {address}/api/programmes")
+    if header_file is None:
+        desk.output.note("FILE holds 'Authorization: Bearer ' and the token; --header-file FILE writes it.")
+
+
+def header(token: str) -> str:
+    """What a file holds that ``curl --header @FILE`` reads."""
+    return f"Authorization: Bearer {token}\n"
+
+
+def _create(desk: Desk, asked: CreateToken) -> TokenMade:
+    with desk.connect() as connection:
+        return connection.do("registration", "token", "create", asked, TokenMade)
+
+
+@contextlib.contextmanager
+def _new(path: Path) -> Iterator[BinaryIO]:
+    """A new file of ours alone, which is gone again where what follows fails."""
+    try:
+        file = private.new(path)
+    except OSError as error:
+        why = f"{path} cannot be made: {error.strerror}."
+        raise Failure(why, "Name a file that is not there.", code=USAGE) from None
+    try:
+        with file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 @command(app, "list", examples=["deelname token list", "deelname token list --json"])

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
+from cli import private
 from deploy.configuration import Broker, Password, render
 from deploy.embedded import EmbeddedBroker, free_port
 from deploy.identities import TOPOLOGY, TOPOLOGY_PARTNERS, Access, access
@@ -143,7 +143,7 @@ def prepare_broker(
         InvalidPartner: see ``identities.access``.
     """
     table = access(partners)
-    directory.mkdir(parents=True, exist_ok=True)
+    private.folder(directory)
     passwords = _passwords(directory / "passwords.json", [identity.name for identity in table.identities])
     configuration = directory / "nats.conf"
     text = render(
@@ -157,7 +157,7 @@ def prepare_broker(
             monitoring_host=server.listens_on,
         ),
     )
-    write_secretly(configuration, text)
+    private.write(configuration, text)
     process = server(configuration, port, log or directory / "nats.log", monitoring_port)
     return RunningBroker(table, passwords, process, directory, ack_wait)
 
@@ -204,20 +204,9 @@ def start_broker(
     return asyncio.run(start_broker_async(directory, partners, port=port, monitoring_port=monitoring_port))
 
 
-def write_secretly(path: Path, text: str) -> None:
-    """Replace a file as a whole, readable by its owner alone: a reader sees the old text or the new, never a half."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-
-
 def _passwords(path: Path, names: Iterable[str]) -> dict[str, str]:
     kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     passwords = {**kept, **{name: secrets.token_urlsafe(24) for name in names if name not in kept}}
     if passwords != kept:
-        write_secretly(path, json.dumps(passwords, indent=2) + "\n")
+        private.write(path, json.dumps(passwords, indent=2) + "\n")
     return {name: passwords[name] for name in names}

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import socket
 import sys
 import time
@@ -20,25 +19,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cli import private
 from contracts.characters import visible
 from deploy import topology
 from deploy.demo import runner
-from deploy.identities import REGISTRATION_INTAKE, SERVICES, TOPOLOGY, TOPOLOGY_PARTNERS
+from deploy.identities import SERVICES
 from deploy.links import LINKED
-from deploy.production.directory import STAFF, Directory
+from deploy.production.directory import SEEDS, STAFF, Directory
 
 BROKER = "tls://nats:4222"
 BROKER_WITHIN = 60.0
 """Seconds that the broker may take to listen."""
 _SECRETS = "/run/secrets/deelname"
 _PORT = 8080
-_SEEDS = {
-    "registration": ("registration", REGISTRATION_INTAKE),
-    "notifications": ("notifications",),
-    "reporting": ("reporting",),
-    "topology": (TOPOLOGY, TOPOLOGY_PARTNERS),
-    "demo": (STAFF,),
-}
+_SEEDS: Mapping[str, tuple[str, ...]] = {**SEEDS, "demo": (STAFF,)}
 _LOOK_EVERY = 0.2
 
 
@@ -82,7 +76,8 @@ def configure(deployment: Path, handed: Path, environment: Mapping[str, str]) ->
         _copy((directory.link_keys(name),), handed / name)
     _introduce_demo(directory, handed / "demo")
     if environment.get("DEELNAME_NOW") and not (handed / "clock" / "now").exists():
-        runner.Clock(handed / "clock" / "now").set(runner.beginning())
+        private.folder(handed / "clock")
+        _hand(handed / "clock" / "now", f"{runner.beginning().isoformat()}\n".encode())
 
 
 def declare(environment: Mapping[str, str]) -> int:
@@ -133,16 +128,18 @@ def _introduce_demo(directory: Directory, folder: Path) -> None:
         }
     if runner.PARTNER in people:
         _copy((directory.partner(runner.PARTNER) / f"{runner.PARTNER}.nk",), folder)
-    (folder / "endpoints.json").write_text(json.dumps(endpoints, indent=2) + "\n", encoding="utf-8")
+    _hand(folder / "endpoints.json", (json.dumps(endpoints, indent=2) + "\n").encode())
 
 
 def _copy(files: Iterable[Path], folder: Path) -> None:
-    """Copy files as they are, each replaced as a whole: the broker may read them at this moment."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private.folder(folder)
     for file in files:
-        beside = folder / f".{file.name}.new"
-        shutil.copy2(file, beside)
-        beside.replace(folder / file.name)
+        _hand(folder / file.name, file.read_bytes())
+
+
+def _hand(file: Path, content: bytes) -> None:
+    """Replaced as a whole, for it may be read at this moment; of whoever owns the folder, where root hands it out."""
+    private.write(file, content, owner=file.parent.stat().st_uid if os.geteuid() == 0 else None)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -168,4 +165,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    private.begin()
     raise SystemExit(main())

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from cli import private
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -89,7 +91,7 @@ class EmbeddedBroker:
         Raises:
             BrokerDidNotStart: it ended or did not listen within ``timeout`` seconds.
         """
-        with self.log.open("ab") as output:
+        with private.appended(self.log) as output:
             start_of_log = output.tell()
             self.process = subprocess.Popen(
                 [server_binary(), "-c", str(self.configuration)],

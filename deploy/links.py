@@ -6,7 +6,7 @@ import re
 import secrets
 from pathlib import Path
 
-from deploy.broker import write_secretly
+from cli import private
 
 LINKED = ("registration", "notifications")
 """The services that have the keys: one answers the links that the other mails."""
@@ -40,7 +40,7 @@ def rotated(text: str) -> str:
 def keep_link_keys(path: Path) -> Path:
     """Make the file if there is none, readable by its owner alone."""
     if not path.exists():
-        write_secretly(path, new_link_keys())
+        private.write(path, new_link_keys())
     return path
 
 

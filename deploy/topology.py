@@ -284,12 +284,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--application-url",
         default=os.environ.get("DEELNAME_NATS_URL"),
-        help="user topology in account APP, nats://user:password@host:port (default: DEELNAME_NATS_URL)",
+        help="user topology in account APP; with a password by DEELNAME_NATS_URL alone (its default)",
     )
     parser.add_argument(
         "--partners-url",
         default=os.environ.get("DEELNAME_PARTNERS_NATS_URL"),
-        help="user topology_partners in account PARTNERS (default: DEELNAME_PARTNERS_NATS_URL)",
+        help="user topology_partners in account PARTNERS; likewise by DEELNAME_PARTNERS_NATS_URL",
     )
     parser.add_argument(
         "--application-seed",
@@ -318,6 +318,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="how many servers of a cluster keep each stream (default: DEELNAME_REPLICAS, or 1)",
     )
     given = parser.parse_args(arguments)
+    for option, variable in (("application_url", "NATS_URL"), ("partners_url", "PARTNERS_NATS_URL")):
+        url = getattr(given, option) or ""
+        if "@" in url and url != os.environ.get(f"DEELNAME_{variable}"):
+            parser.error(f"others can see a password on a command line: give this URL as DEELNAME_{variable}")
     if not given.application_url or not given.partners_url:
         parser.error("both --application-url and --partners-url are needed")
     partners = [name.strip() for name in given.partners.split(",") if name.strip()]

@@ -10,7 +10,7 @@ import typer
 from cli.desk import Desk, command
 from cli.doctor import brokers, services
 from cli.doctor.findings import RUNBOOK, Finding, Report
-from cli.endpoints import Endpoints, is_address
+from cli.endpoints import Endpoints, is_address, refuse_password
 from cli.failure import REFUSED, USAGE, Failure
 
 __all__ = ["RUNBOOK", "Finding", "Report", "examine", "register"]
@@ -100,6 +100,7 @@ def _named(given: list[str] | tuple[str, ...]) -> dict[str, str]:
     named = {}
     for each in given:
         service, _, url = each.partition("=")
+        refuse_password("--http", url, "Services ask nobody for a password there: name the address alone.")
         if service not in services.SERVICES or not is_address(url, ("http", "https")):
             raise Failure(
                 f"'{each}' names no service's address.",

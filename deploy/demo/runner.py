@@ -24,6 +24,7 @@ from typing import Any
 
 from rich.progress import Progress, TaskID
 
+from cli import private
 from cli.endpoints import read
 from cli.output import Output
 from deploy.demo import summary
@@ -161,9 +162,7 @@ class Clock:
     def set(self, moment: datetime) -> None:
         """Put the clock to this moment, unless it is past it."""
         self.moment = max(moment, self.moment)
-        new = self.path.with_name(self.path.name + ".new")
-        new.write_text(f"{self.moment.isoformat()}\n", encoding="utf-8")
-        new.replace(self.path)
+        private.write(self.path, f"{self.moment.isoformat()}\n")
 
 
 class _Story:
@@ -325,5 +324,5 @@ def _empty(data: Path) -> None:
                 except OSError:
                     raise DemoFailed(f"A demo runs on {data} already. Stop it, or choose another --data.") from None
         shutil.rmtree(data)
-    data.mkdir(parents=True, exist_ok=True)
-    (data / _MARK).write_text("Made by 'deelname demo'; the next demo removes this directory.\n", encoding="utf-8")
+    private.folder(data)
+    private.write(data / _MARK, "Made by 'deelname demo'; the next demo removes this directory.\n")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL
 
+from cli import private
 from deploy.embedded import dies_with_its_parent
 
 FIRST_PAUSE = 0.5
@@ -57,7 +58,7 @@ class Child:
         """Start it; its output goes to the end of its log."""
         if self.log.exists() and self.log.stat().st_size > _LARGEST_LOG:
             self.log.replace(self.log.with_name(self.log.name + ".old"))
-        with self.log.open("ab") as output:
+        with private.appended(self.log) as output:
             self._start_of_log = output.tell()
             self.process = self.popen(
                 self.command,

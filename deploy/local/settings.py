@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli import private
 from deploy.broker import RunningBroker
 from deploy.identities import REGISTRATION_INTAKE
 from deploy.links import LINKED
@@ -58,6 +59,10 @@ class Layout:
         """The tokens that stand in ``endpoints`` too, and outlast it."""
         return self.data / "tokens.json"
 
+    def header(self, role: str) -> Path:
+        """The token of a role as HTTP's header: ``curl --header @FILE`` reads it, so that no command line shows it."""
+        return self.data / f"{role}.header"
+
     @property
     def lock(self) -> Path:
         """Held by whoever runs the system on this directory."""
@@ -92,9 +97,15 @@ class Layout:
         return self.data / service
 
     def create(self) -> None:
-        """Create the folders."""
+        """Create the folders, and take from others what an earlier release let them read."""
+        ours = not self.data.exists() or self.lock.exists() or not any(self.data.iterdir())
         for folder in (self.data / "logs", *(self.database(service) for service in _OFFSETS)):
-            folder.mkdir(parents=True, exist_ok=True)
+            private.folder(folder)
+        private.narrow(self.endpoints, self.tokens, self.link_keys, self.lock, self.clock)
+        private.narrow_all(self.data / "logs", self.broker, self.mail, *map(self.database, _OFFSETS))
+        if ours:
+            # Somebody may have named a folder that holds more than what is ours.
+            private.narrow(self.data)
 
 
 def environment(

@@ -21,15 +21,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, BinaryIO, Self
 
 import nats.errors
 
+from cli import private
 from cli.connection import Connection
 from cli.endpoints import Access
 from cli.failure import Failure
+from cli.token import header
 from contracts.problem import ProblemError
-from deploy.broker import RunningBroker, ServerKind, prepare_broker, write_secretly
+from deploy.broker import RunningBroker, ServerKind, prepare_broker
 from deploy.embedded import BrokerDidNotStart, EmbeddedBroker
 from deploy.identities import SERVICES
 from deploy.links import keep_link_keys
@@ -117,7 +119,7 @@ class LocalSystem:
         self._children: list[Child] = []
         self._due: dict[str, float] = {}
         self._watch: asyncio.Task[None] | None = None
-        self._lock: IO[str] | None = None
+        self._lock: BinaryIO | None = None
 
     @property
     def children(self) -> Mapping[str, Child]:
@@ -169,7 +171,7 @@ class LocalSystem:
                 transport=self._transport,
                 tokens=await self._make_tokens() if self._tokens else {},
             )
-            write_secretly(self.layout.endpoints, json.dumps(self.endpoints, indent=2, ensure_ascii=False) + "\n")
+            private.write(self.layout.endpoints, json.dumps(self.endpoints, indent=2, ensure_ascii=False) + "\n")
         except BaseException:
             await self.stop()
             raise
@@ -204,7 +206,7 @@ class LocalSystem:
     def _take_directory(self) -> None:
         try:
             self.layout.create()
-            lock = self.layout.lock.open("a+", encoding="utf-8")
+            lock = private.appended(self.layout.lock)
         except OSError as error:
             raise DidNotStart(
                 f"{error.filename or self.layout.data} cannot be used: {error.strerror}. Choose another directory"
@@ -214,13 +216,13 @@ class LocalSystem:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.seek(0)
-            holder = lock.read().strip() or "unknown"
+            holder = lock.read().decode().strip() or "unknown"
             lock.close()
             raise DidNotStart(
                 f"Deelname already runs on {self.layout.data} (process {holder}). Stop it, or choose another directory."
             ) from None
         lock.truncate(0)
-        lock.write(str(os.getpid()))
+        lock.write(str(os.getpid()).encode())
         lock.flush()
         self._lock = lock
         self.layout.endpoints.unlink(missing_ok=True)
@@ -274,7 +276,7 @@ class LocalSystem:
         given = Path(self._now)
         if given.is_file():
             return given.absolute()
-        self.layout.clock.write_text(f"{self._now}\n", encoding="utf-8")
+        private.write(self.layout.clock, f"{self._now}\n")
         return self.layout.clock
 
     async def _ready(self, child: Child) -> None:
@@ -312,6 +314,8 @@ class LocalSystem:
         finally:
             with contextlib.suppress(Failure):
                 await (await staff.client()).close()
+        for role, token in made.items():
+            private.write(self.layout.header(role), header(token))
         deadline = time.monotonic() + READY_WITHIN
         for token in made.values():
             while said := await asyncio.to_thread(_lets_in, self.ports.http("reporting"), token):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from cli import private
 from cli.connection import Connection
 from contracts.access import Role
 from contracts.commands import CreateToken, RevokeToken, TokenMade, TokenRevocation
 from contracts.queries import Everything, TokenList, TokenView
 from contracts.subjects import command, query
-from deploy.broker import write_secretly
 
 ROLES: tuple[Role, ...] = ("viewer", "admin")
 """Those that need no organisation."""
@@ -27,7 +27,7 @@ async def local_tokens(staff: Connection, file: Path) -> dict[str, str]:
     kept = _kept(file)
     tokens = {role: kept[role] if _account(kept.get(role)) in good else await _new(staff, role, good) for role in ROLES}
     if tokens != kept:
-        write_secretly(file, json.dumps(tokens, indent=2) + "\n")
+        private.write(file, json.dumps(tokens, indent=2) + "\n")
     return {str(role): token for role, token in tokens.items()}
 
 

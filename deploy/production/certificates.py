@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from deploy.broker import write_secretly
+from cli import private
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Every server certificate is also good for these: health checks and operators on the same machine."""
@@ -27,6 +27,8 @@ AUTHORITY_LASTS = timedelta(days=3653)
 SERVER_LASTS = timedelta(days=825)
 RENEW_BEFORE = timedelta(days=30)
 """A certificate that ends sooner is made anew when the configuration is written."""
+PUBLIC = 0o644
+"""The mode of a certificate: a server shows its own to whoever connects, and every client is given the authority's."""
 _CLOCKS_DIFFER = timedelta(hours=1)
 
 _Key = ec.EllipticCurvePrivateKey
@@ -34,7 +36,7 @@ _Key = ec.EllipticCurvePrivateKey
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """The four files (PEM) under one directory. The keys are readable by their owner alone."""
+    """The four files (PEM) under one directory: certificates for everybody, the keys for their owner alone."""
 
     directory: Path
 
@@ -77,7 +79,7 @@ def make_certificates(
         OSError: a file cannot be read or written.
     """
     files = Certificates(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    private.folder(directory)
     wanted = tuple(dict.fromkeys((*names, *LOOPBACK)))
     if not (files.authority.exists() and files.authority_key.exists()):
         _make_authority(files)
@@ -198,8 +200,8 @@ def _general_name(name: str) -> x509.GeneralName:
 
 def _write_key(path: Path, key: _Key) -> None:
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    write_secretly(path, pem.decode())
+    private.write(path, pem.decode())
 
 
 def _write_certificate(path: Path, certificate: x509.Certificate) -> None:
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private.write(path, certificate.public_bytes(serialization.Encoding.PEM), mode=PUBLIC)

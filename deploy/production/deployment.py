@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+import pwd
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from deploy.identities import Access, access
 
 _VERSION = 1
+Reader = Literal["broker", "registration", "notifications", "reporting", "topology"]
+"""Who reads something of a deployment, and may be another user than whoever operates it."""
 
 
 class NotADeployment(ValueError):  # noqa: N818 - it reads as what is wrong
@@ -74,6 +77,8 @@ class Deployment(BaseModel):
         replicas: how many of them keep each stream; None for three, or one where there is one server.
         secrets_at: where each service sees the directory ``secrets``, or its own seed and ``ca.pem`` out of it.
         keys: the public key of each identity, partners included.
+        owners: the user, by name or number, to whom is handed what the broker or a service reads; of who is not named
+            here it is the user who owns the directory.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,6 +103,7 @@ class Deployment(BaseModel):
     replicas: Annotated[int, Field(ge=1, le=5)] | None = None
     partners: tuple[str, ...] = ()
     keys: dict[str, str] = Field(default_factory=dict)
+    owners: dict[Reader, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -107,7 +113,8 @@ class Deployment(BaseModel):
         for url in ",".join((self.url, self.partners_url, self.operations_url)).split(","):
             parts = urlsplit(url)
             if url and (parts.scheme != wanted or not parts.hostname or parts.username or parts.path or not _port(url)):
-                raise ValueError(f"{url!r} must look like {wanted}://HOST:PORT, without user and path")
+                shown = repr(url) if "@" not in url else "an address"
+                raise ValueError(f"{shown} must look like {wanted}://HOST:PORT, without user and path")
         if self.public_url and not _leads_to_pages(self.public_url):
             raise ValueError(f"{self.public_url!r} must look like https://HOST, with a path at most")
         if self.nodes and (len(self.nodes) < 3 or len(self.nodes) % 2 == 0):
@@ -126,6 +133,23 @@ class Deployment(BaseModel):
     def copies(self) -> int:
         """How many servers keep each stream."""
         return self.replicas or (3 if self.nodes else 1)
+
+    def owner(self, reader: str) -> int | None:
+        """
+        The number of the user to whom is handed what this one reads; None where nobody is named.
+
+        Raises:
+            NotADeployment: this machine knows no such user.
+        """
+        named = next((user for name, user in self.owners.items() if name == reader), None)
+        if named is None:
+            return None
+        try:
+            return int(named) if named.isascii() and named.isdecimal() else pwd.getpwnam(named).pw_uid
+        except KeyError:
+            raise NotADeployment(
+                f"{reader} runs as {named!r}, and this machine knows no such user: give its number"
+            ) from None
 
     @property
     def access(self) -> Access:

@@ -13,13 +13,16 @@ Everything that the broker and its clients need, written into one directory.
 ``secrets/NAME.nk``           the nkey seed of each identity                              NAME's
 ``secrets/NAME.links``        the keys of personal links, the same for the two            NAME's
 ``secrets/ca.pem``            the authority, for every client                             no secret
-``environment/NAME.env``      the settings of each service, and of ``topology``           no secret
-``endpoints.json``            for ``deelname --endpoints``: staff and monitor             no secret
+``environment/NAME.env``      the settings of each service, and of ``topology``           NAME's
+``endpoints.json``            for ``deelname --endpoints``: staff and monitor             the operator's
 ``partners/NAME/``            to be handed over: seed, authority, ``endpoints.json``      the partner's
 ``authority/``                the authority's key: needed here alone, best kept offline   the operator's
 ============================  ==========================================================  ==========================
 
-Secrets have mode 0600. The broker is to see the *directory* ``broker/`` (files in it are replaced, not rewritten).
+Each file is readable by its owner alone (0600), whatever the umask, but for ``ca.pem``, which every client is given.
+What the broker or a service reads is handed to the user who runs it by owner, not by mode (``Deployment.owners``): all
+of ``broker/`` is the broker's, and services may pass through the folders above their own files (0711) and list none.
+The broker is to see the *directory* ``broker/`` (files in it are replaced, not rewritten).
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ import fcntl
 import json
 import os
 import secrets
-import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +40,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from deploy.broker import write_secretly
+from cli import private
 from deploy.configuration import (
     Broker,
     Credential,
@@ -57,13 +60,21 @@ from deploy.identities import (
     TOPOLOGY_PARTNERS,
 )
 from deploy.links import LINKED, names_of, new_link_keys, rotated
-from deploy.production.certificates import make_certificates
+from deploy.production.certificates import PUBLIC, make_certificates
 from deploy.production.deployment import Deployment, Node, NotADeployment, explain
 from deploy.production.keys import make_seed, public_key_of
 
 DESCRIPTION = "deployment.json"
 _ROUTES = "routes.conf"
 STAFF = "staff"
+SEEDS: Mapping[str, tuple[str, ...]] = {
+    "registration": ("registration", REGISTRATION_INTAKE),
+    "notifications": ("notifications",),
+    "reporting": ("reporting",),
+    "topology": (TOPOLOGY, TOPOLOGY_PARTNERS),
+}
+"""Whose the seeds of the system's identities are; those that are not named here are the operator's."""
+_PASSABLE = 0o711
 NOT_CONFIGURED = "write one with 'deelname broker configure DIR'"
 
 
@@ -109,7 +120,7 @@ class Directory:
             NotADeployment: there is none, and it is not to be created: a directory named by mistake stays as it is.
         """
         if create:
-            self.path.mkdir(parents=True, exist_ok=True)
+            private.folder(self.path)
         else:
             self.read()
         descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -153,7 +164,8 @@ class Directory:
                     raise NotADeployment("where services reach the one server has to be said: its URL")
                 chosen = {**chosen, "url": _urls(chosen["nodes"], chosen.get("encrypted", before.encrypted))}
             try:
-                deployment = Deployment.model_validate(before.model_dump() | dict(chosen))
+                owners = {**before.owners, **chosen.get("owners", {})}
+                deployment = Deployment.model_validate(before.model_dump() | dict(chosen) | {"owners": owners})
             except ValidationError as error:
                 raise NotADeployment(explain(error)) from None
             return self.write(self._with_keys(deployment), renew_certificate=renew_certificate)
@@ -161,21 +173,22 @@ class Directory:
     def write(self, deployment: Deployment, *, renew_certificate: bool = False) -> Deployment:
         """Write everything that follows from a deployment whose keys are there; see ``configure``."""
         table = deployment.access
-        for folder in (self.broker, self.path / "secrets", self.path / "environment", self.path / "partners"):
-            folder.mkdir(parents=True, exist_ok=True)
-        (self.path / "secrets").chmod(0o700)
+        self._make_folders(deployment)
         encryption = self._encrypt(deployment, renew_certificate) if deployment.encrypted else None
         keys: dict[str, Credential] = {name: PublicKey(value) for name, value in deployment.keys.items()}
-        _write(self.broker / "accounts.conf", render_accounts(table, keys, deployment.copies))
+        accounts = render_accounts(table, keys, deployment.copies)
+        _write(self.broker / "accounts.conf", accounts, self._owner(deployment, "broker"))
         self._write_servers(deployment, encryption)
         for name, settings in _environments(self, deployment).items():
             text = "".join(f"DEELNAME_{key}={value}\n" for key, value in settings.items())
-            _write(self.path / "environment" / f"{name}.env", text)
-        self._hand_link_keys(self._link_keys() or new_link_keys())
-        _write_json(self.path / "endpoints.json", self._endpoints(deployment, (STAFF, MONITOR), "secrets/"))
+            _write(self.path / "environment" / f"{name}.env", text, self._owner(deployment, name))
+        self._hand_link_keys(self._link_keys() or new_link_keys(), deployment)
+        own = self._owner(deployment)
+        _write_json(self.path / "endpoints.json", self._endpoints(deployment, (STAFF, MONITOR), "secrets/"), own)
         for name in deployment.partners:
             self._hand_over(name, deployment)
-        _write_json(self.description, deployment.model_dump(mode="json"))
+        self._hand_out_seeds(deployment)
+        _write_json(self.description, deployment.model_dump(mode="json"), own)
         return deployment
 
     def rotate_links(self) -> tuple[str, ...]:
@@ -189,7 +202,7 @@ class Directory:
         """
         with self.locked():
             text = rotated(self._link_keys() or "")
-            self._hand_link_keys(text)
+            self._hand_link_keys(text, self.read())
             return names_of(text)
 
     def _link_keys(self) -> str | None:
@@ -197,12 +210,37 @@ class Directory:
         files = (self.link_keys(service) for service in LINKED)
         return next((file.read_text(encoding="utf-8") for file in files if file.exists()), None)
 
-    def _hand_link_keys(self, text: str) -> None:
+    def _hand_link_keys(self, text: str, deployment: Deployment) -> None:
         """A copy for each, because a file has one owner."""
         for service in LINKED:
-            file = self.link_keys(service)
-            if not file.exists() or file.read_text(encoding="utf-8") != text:
-                write_secretly(file, text)
+            _write(self.link_keys(service), text, self._owner(deployment, service))
+
+    def _owner(self, deployment: Deployment, reader: str = "") -> int | None:
+        """Who is to own what ``reader`` reads; None where files are of who writes them, because only root gives any."""
+        named = deployment.owner(reader)
+        if os.geteuid() == 0:
+            # An operator's directory stays theirs, also when root writes into it.
+            return self.path.stat().st_uid if named is None else named
+        if named not in (None, os.geteuid()):
+            raise NotADeployment(f"only root may give what {reader} reads to another user: run this as root")
+        return None
+
+    def _make_folders(self, deployment: Deployment) -> None:
+        """Each folder its reader's; where files in it have other owners, these may pass through."""
+        private.narrow_all(self.path / "authority", self.path / "partners", leave={self.authority.name})
+        secret = set((self.path / "secrets").glob("*")) - {self.authority}
+        private.narrow(self.path / ".lock", *secret)
+        own = self._owner(deployment)
+        shared = any(self._owner(deployment, reader) != own for reader in deployment.owners)
+        for folder in (self.path, self.path / "secrets", self.path / "environment"):
+            _make_folder(folder, own, _PASSABLE if shared else private.FOLDER)
+        _make_folder(self.path / "partners", own)
+        _make_folder(self.broker, self._owner(deployment, "broker"))
+
+    def _hand_out_seeds(self, deployment: Deployment) -> None:
+        readers = {name: reader for reader, names in SEEDS.items() for name in names}
+        for seed in (self.path / "secrets").glob("*.nk"):
+            _give(seed, self._owner(deployment, readers.get(seed.stem, "")), private.FILE)
 
     def _with_keys(self, deployment: Deployment) -> Deployment:
         """Every identity has a key: that of its seed if it is here, else the one that is known, else a new one."""
@@ -220,6 +258,7 @@ class Directory:
 
     def _write_servers(self, deployment: Deployment, encryption: Encryption | None) -> None:
         """A file for the one server or for each of several, and none of servers that are no more."""
+        owner = self._owner(deployment, "broker")
         alone = Broker(
             Path(deployment.store),
             host=deployment.host,
@@ -231,7 +270,7 @@ class Directory:
         )
         servers = {node.file: _among_others(alone, node) for node in deployment.nodes} or {"nats.conf": alone}
         for name, server in servers.items():
-            _write(self.broker / name, render_server(deployment.access, server, "accounts.conf"))
+            _write(self.broker / name, render_server(deployment.access, server, "accounts.conf"), owner)
         for left in {"nats.conf", *(path.name for path in self.broker.glob("nats-*.conf"))} - set(servers):
             (self.broker / left).unlink(missing_ok=True)
         if not deployment.nodes:
@@ -239,34 +278,36 @@ class Directory:
                 (self.broker / left).unlink(missing_ok=True)
             return
         if encryption is not None:
-            _write(self.broker / "ca.pem", self.authority.read_text(encoding="ascii"))
+            _write(self.broker / "ca.pem", self.authority.read_text(encoding="ascii"), owner, PUBLIC)
         password = self.path / "secrets" / "routes.password"
         if not password.exists():
-            write_secretly(password, secrets.token_urlsafe(32) + "\n")
+            _write(password, secrets.token_urlsafe(32) + "\n", self._owner(deployment))
         routes = render_routes(
             [f"{node.host}:{node.routes_port}" for node in deployment.nodes],
             password.read_text(encoding="ascii").strip(),
             encryption,
             Path(deployment.broker_at or self.broker) / "ca.pem",
         )
-        write_secretly(self.broker / _ROUTES, routes)
+        _write(self.broker / _ROUTES, routes, owner)
 
     def _encrypt(self, deployment: Deployment, renew: bool) -> Encryption:
         made = make_certificates(self.path / "authority", deployment.hosts, renew=renew)
-        _write(self.authority, made.authority.read_text(encoding="ascii"))
-        _write(self.broker / made.server.name, made.server.read_text(encoding="ascii"))
-        write_secretly(self.broker / made.server_key.name, made.server_key.read_text(encoding="ascii"))
+        own, owner = self._owner(deployment), self._owner(deployment, "broker")
+        _write(self.authority, made.authority.read_text(encoding="ascii"), own, PUBLIC)
+        _write(self.broker / made.server.name, made.server.read_text(encoding="ascii"), owner)
+        _write(self.broker / made.server_key.name, made.server_key.read_text(encoding="ascii"), owner)
         seen = Path(deployment.broker_at or self.broker)
         return Encryption(seen / made.server.name, seen / made.server_key.name)
 
     def _hand_over(self, name: str, deployment: Deployment) -> None:
-        folder = self.partner(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        folder, own = self.partner(name), self._owner(deployment)
+        _make_folder(folder, own)
+        for seed in folder.glob("*.nk"):
+            _give(seed, own, private.FILE)
         if deployment.encrypted:
-            shutil.copyfile(self.authority, folder / "ca.pem")
+            _write(folder / "ca.pem", self.authority.read_text(encoding="ascii"), own, PUBLIC)
         outside = deployment.model_copy(update={"operations_url": deployment.partners_url or deployment.url})
-        _write_json(folder / "endpoints.json", self._endpoints(outside, (name,), ""))
+        _write_json(folder / "endpoints.json", self._endpoints(outside, (name,), ""), own)
 
     def _endpoints(self, deployment: Deployment, names: tuple[str, ...], folder: str) -> dict[str, Any]:
         """Paths in it are seen from the file."""
@@ -336,15 +377,26 @@ def _environments(directory: Directory, deployment: Deployment) -> dict[str, dic
     return environments
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace a file that anybody may read: readers see the old text or the new, never a half."""
+def _make_folder(path: Path, owner: int | None, mode: int = private.FOLDER) -> None:
+    private.folder(path)
+    _give(path, owner, mode)
+
+
+def _give(path: Path, owner: int | None, mode: int) -> None:
+    seen = path.stat()
+    if owner not in (None, seen.st_uid):
+        os.chown(path, owner, -1)
+    if stat.S_IMODE(seen.st_mode) != mode:
+        path.chmod(mode)
+
+
+def _write(path: Path, text: str, owner: int | None, mode: int = private.FILE) -> None:
+    """Replace a file where it differs: readers see the old text or the new, never a half."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.chmod(0o644)
-    beside.replace(path)
+        _give(path, owner, mode)
+    else:
+        private.write(path, text, mode=mode, owner=owner)
 
 
-def _write_json(path: Path, content: object) -> None:
-    _write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+def _write_json(path: Path, content: object, owner: int | None) -> None:
+    _write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", owner)

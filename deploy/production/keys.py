@@ -7,15 +7,15 @@ from pathlib import Path
 
 import nkeys  # type: ignore[import-untyped]
 
-from deploy.broker import write_secretly
+from cli import private
 from deploy.configuration import InvalidCredential, PublicKey
 
 
 def make_seed(path: Path) -> PublicKey:
     """Write a new seed to ``path``, readable by its owner alone. Returns the public half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.folder(path.parent)
     seed: bytes = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
-    write_secretly(path, seed.decode() + "\n")
+    private.write(path, seed.decode() + "\n")
     return _public_half(seed)
 
 

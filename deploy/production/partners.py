@@ -17,8 +17,8 @@ from pathlib import Path
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
+from cli import private
 from contracts import subjects
-from deploy.broker import write_secretly
 from deploy.configuration import PublicKey
 from deploy.identities import TOPOLOGY, TOPOLOGY_PARTNERS, access
 from deploy.production.deployment import Deployment
@@ -107,7 +107,7 @@ async def rotate(directory: Directory, name: str, public_key: str | None = None)
         except BaseException:
             seed.unlink(missing_ok=True)
             if kept is not None:
-                write_secretly(seed, kept)
+                private.write(seed, kept)
             raise
         return directory.partner(name)
 

@@ -27,6 +27,7 @@ from contracts import subjects
 from contracts.commands import CopyDatabase, CopyDiscarded, DatabaseCopy, DiscardCopy
 from contracts.problem import Problem, ProblemError, problem_type
 from contracts.queries import LARGEST_PIECE, CopyPiece, CopyQuestion
+from services.chassis import private
 from services.chassis.commands import Call, Route
 from services.chassis.copying import DamagedDatabase, check, copy, synchronise
 from services.chassis.identity import new_id
@@ -219,6 +220,7 @@ def take_up(path: Path, service: str) -> Restored | None:
         for of_another in (f"{path.name}-wal", f"{path.name}-shm"):
             # SQLite would apply the write-ahead log of a database that was moved away.
             path.with_name(of_another).unlink(missing_ok=True)
+        private.narrow(found)
         found.replace(path)
         synchronise(path.parent)
     elif not path.exists():

@@ -7,6 +7,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from services.chassis import private
+
 
 class DamagedDatabase(RuntimeError):  # noqa: N818
     """A database, or a copy of one, is not what SQLite wrote; nothing is made of it."""
@@ -23,10 +25,10 @@ def copy(source: sqlite3.Connection, target: Path) -> None:
         sqlite3.Error, OSError: it could not be written, for instance because the disk is full; there is no file then.
     """
     part = target.with_name(f"{target.name}.part")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    private.folder(target.parent)
     try:
         part.unlink(missing_ok=True)
-        part.touch(mode=0o600)
+        private.database(part)
         with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as made:
             # In one step: between two, a busy service would have it begin anew again and again.
             source.backup(made, pages=-1)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import aiosqlite
 import structlog
 
+from services.chassis import private
 from services.chassis.migrating import migrate, scripts_in
 from services.chassis.storage import in_words, primary_code
 from services.chassis.transactions import in_transaction
@@ -64,7 +65,8 @@ class Database:
             services.chassis.copying.DamagedDatabase: the copy before a migration could not be verified.
         """
         scripts = scripts_in(migrations)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.folder(path.parent)
+        private.database(path)
         connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512)
         database = cls(connection, path)
         try:

@@ -1,6 +1,6 @@
 """``python -m services.notifications``: read the settings, run the service."""
 
-from services.chassis import journal, service, tracing
+from services.chassis import journal, private, service, tracing
 from services.chassis.settings import read
 from services.notifications.app import NAME, start
 from services.notifications.settings import Settings
@@ -8,5 +8,6 @@ from services.notifications.settings import Settings
 if __name__ == "__main__":
     settings = read(Settings, NAME)
     journal.configure(settings.log_level, NAME)
+    private.begin(settings.data)
     tracing.configure(NAME)
     service.main(lambda: start(settings))

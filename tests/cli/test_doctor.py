@@ -144,3 +144,9 @@ def test_nothing_is_ended_that_deelname_up_did_not_start(tmp_path: Path) -> None
     outcome = invoke("down", "--endpoints", endpoints)
     assert outcome.code == 1
     assert "Nothing runs on" in outcome.said
+
+
+def test_an_address_with_a_password_is_refused_without_repeating_it(deelname: Deelname) -> None:
+    outcome = deelname("doctor", "--http", "registration=https://me:geheim@deelname.example")
+    assert (outcome.code, "geheim" in outcome.said) == (2, False)
+    assert "can see a command line" in outcome.said

@@ -4,14 +4,53 @@ from __future__ import annotations
 
 import builtins
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy import local
 from tests.ports import free_ports
-from tests.tool import invoke
+from tests.tool import ROOT, invoke
+
+
+def leaving_by(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """What ``deelname up`` takes mail to leave by, told instead of started."""
+    given: list[str | None] = []
+
+    def system(*_: object, transport: str | None, **__: object) -> None:
+        given.append(transport)
+        raise local.DidNotStart("it was not to")
+
+    monkeypatch.setattr(local, "LocalSystem", system)
+    return given
+
+
+def test_the_mail_servers_password_comes_by_file_by_standard_input_or_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, relay = leaving_by(monkeypatch), "smtps://deelname:ge@heim?/@relay.example:465?ca=/etc/a@b.pem"
+    (tmp_path / "transport").write_text(f"{relay}\n")
+    monkeypatch.delenv("DEELNAME_TRANSPORT", raising=False)
+    assert "it was not to" in invoke("up", "--transport-file", tmp_path / "transport").said
+    ended = subprocess.run(
+        [sys.executable, "-c", "from cli.system import _transport; print(_transport(None, '-'))"],
+        input=relay, capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert ended.stdout == f"{relay}\n"
+    invoke("up", env={"DEELNAME_TRANSPORT": relay})
+    for harmless in ("smtp://relay.example:25?ca=/etc/a@b.pem", "maildir:/srv/mail@home"):
+        invoke("up", "--transport", harmless, env={"DEELNAME_TRANSPORT": relay})
+    invoke("up")
+    assert given == [relay, relay, "smtp://relay.example:25?ca=/etc/a@b.pem", "maildir:/srv/mail@home", None]
+    for words in (("--transport", relay), ("--transport", "smtp://x", "--transport-file", "-")):
+        told = invoke("up", *words)
+        assert told.code == 2
+        assert "heim" not in told.said
+    assert invoke("up", "--transport-file", tmp_path / "missing").code == 2
+    assert len(given) == 5
 
 
 @pytest.mark.parametrize("command", ["up", "demo"])

@@ -89,11 +89,40 @@ def test_who_revokes_hears_that_reporting_cannot_know_it_yet(running: Path, monk
     assert "Registration alone turns it away." in revoked.said
 
 
-def test_a_new_token_is_shown_once_with_what_to_do_with_it(running: Path) -> None:
-    said = invoke("token", "create", "--name", "shown", "--role", "viewer", "--endpoints", running).said
-    assert "deelname_" in said
-    assert "not shown again" in said
-    assert json.loads(running.read_text())["http"]["reporting"] in said
+def test_a_new_token_is_shown_once_by_itself_with_what_to_do_with_it(running: Path) -> None:
+    told = invoke("token", "create", "--name", "shown", "--role", "viewer", "--endpoints", running)
+    assert [line for line in (told.out + told.err).splitlines() if "deelname_" in line] == [told.out.splitlines()[1]]
+    assert len(told.out.splitlines()[1].split()) == 1, "in no command, which others on the machine would see"
+    assert "not shown again" in told.said
+    assert json.loads(running.read_text())["http"]["reporting"] in told.said
+
+
+def test_a_token_is_written_for_curl_and_shown_nowhere(running: Path, tmp_path: Path) -> None:
+    at, file = ("--endpoints", running), tmp_path / "my header"
+    told = invoke("token", "create", "--name", "written", "--header-file", file, *at)
+    assert told.code == 0
+    assert f"curl --header @'{file}' http" in told.said
+    name, _, value = file.read_text().partition(": ")
+    scheme, token = value.split()
+    assert (name, scheme, file.stat().st_mode & 0o777) == ("Authorization", "Bearer", 0o600)
+    assert token not in told.said
+    until(running, token, 200)
+    as_json = invoke("token", "create", "--name", "in-json", "--header-file", tmp_path / "other", "--json", *at)
+    assert as_json.json.keys() >= {"account", "name"}
+    assert "token" not in as_json.json
+    viewer = running.with_name("viewer.header").read_text()
+    assert viewer == f"Authorization: Bearer {json.loads(running.read_text())['tokens']['viewer']}\n"
+
+
+def test_no_token_is_made_that_cannot_be_written_and_no_file_where_none_is_made(running: Path, tmp_path: Path) -> None:
+    at, file = ("--endpoints", running), tmp_path / "header"
+    file.write_text("somebody's")
+    told = invoke("token", "create", "--name", "unwritten", "--header-file", file, *at)
+    assert (told.code, file.read_text()) == (2, "somebody's")
+    assert "unwritten" not in invoke("token", "list", *at).said
+    invoke("token", "create", "--name", "twice", *at)
+    assert invoke("token", "create", "--name", "twice", "--header-file", tmp_path / "second", *at).code == 1
+    assert not (tmp_path / "second").exists()
 
 
 def test_the_log_says_who_caused_a_fact(running: Path) -> None:

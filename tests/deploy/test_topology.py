@@ -146,23 +146,32 @@ async def test_a_stream_that_nobody_declares_is_named_and_left_alone(own_broker:
         assert await owner.connection.jsm().stream_info("STRANGER")
 
 
-def test_ops_declare_from_the_command_line(own_broker: RunningBroker, capsys: pytest.CaptureFixture[str]) -> None:
-    urls = [
-        "--application-url",
-        own_broker.url("topology"),
-        "--partners-url",
-        own_broker.url("topology_partners"),
-    ]
-    assert topology.main([*urls, "--partners", "demo"]) == 0
+@pytest.fixture
+def named(own_broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker's addresses in the environment, where passwords may stand."""
+    monkeypatch.setenv("DEELNAME_NATS_URL", own_broker.url("topology"))
+    monkeypatch.setenv("DEELNAME_PARTNERS_NATS_URL", own_broker.url("topology_partners"))
+
+
+@pytest.mark.usefixtures("named")
+def test_ops_declare_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert topology.main(["--partners", "demo"]) == 0
     said = capsys.readouterr().out
     assert "unchanged: LOG_REGISTRATION" in said
     assert "undeclared: INTAKE_SCHOOL_X, OUTCOMES/school-x" in said
 
 
+@pytest.mark.usefixtures("named")
 def test_ops_are_told_why_it_did_not_work(own_broker: RunningBroker, capsys: pytest.CaptureFixture[str]) -> None:
     own_broker.stop()
-    code = topology.main(
-        ["--application-url", own_broker.url("topology"), "--partners-url", own_broker.url("topology_partners")]
-    )
-    assert code == 1
+    assert topology.main([]) == 1
     assert "topology: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--application-url", "--partners-url"])
+def test_a_password_is_not_taken_from_the_command_line(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        topology.main([option, "nats://topology:geheim@127.0.0.1:4222"])
+    said = capsys.readouterr().err
+    assert "others can see a password on a command line" in said
+    assert "geheim" not in said

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from pathlib import Path
 
+from services.chassis import private
 from services.notifications.hygiene import mailbox
 from services.notifications.transport.outcomes import Fault, Outcome, Reply, Sent
 
@@ -36,8 +37,9 @@ class Maildir:
 
     async def open(self) -> None:
         """Makes the directories. Raises OSError if it may not."""
-        for folder in ("tmp", "new", "cur"):
-            (self.path / folder).mkdir(parents=True, exist_ok=True)
+        for folder in (self.path, *(self.path / name for name in ("tmp", "new", "cur"))):
+            private.folder(folder)
+            private.narrow(folder.resolve())
 
     async def close(self) -> None:
         """Waits for what is being written."""
@@ -94,7 +96,7 @@ def _write(path: Path, batch: list[_Delivery]) -> list[Outcome]:
 
 def _write_one(path: Path, delivery: _Delivery) -> None:
     temporary = path / "tmp" / delivery.name
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, private.FILE)
     try:
         written = 0
         while written < len(delivery.content):

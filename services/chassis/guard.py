@@ -85,7 +85,8 @@ class Guarded:
     """
     Plain ASGI; routes find the ``Caller`` in ``request.state.caller``.
 
-    ``request.state.unconfirmed`` says that somebody came with a token of which nobody can say whether it still is good.
+    ``request.state.unconfirmed`` says that somebody came with a token of which nobody can say whether it still is good,
+    ``request.state.source`` where the request comes from.
     """
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
@@ -103,7 +104,8 @@ class Guarded:
             caller = gate.caller(scope)
         except Unconfirmed:
             unconfirmed = True
-        scope.setdefault("state", {}).update(caller=caller, unconfirmed=unconfirmed)
+        source = _neighbourhood(gate.proxy.client(scope))
+        scope.setdefault("state", {}).update(caller=caller, unconfirmed=unconfirmed, source=source)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

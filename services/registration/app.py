@@ -28,6 +28,7 @@ from services.chassis.database import Database
 from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.intake import Queues, take_in
+from services.chassis.links import LinkKeys
 from services.chassis.relay import Relay
 from services.chassis.service import periodic, run
 from services.chassis.settings import Login
@@ -43,6 +44,7 @@ from services.registration.handlers.intake import Intake
 from services.registration.handlers.retention import Retention
 from services.registration.partners import Partners
 from services.registration.settings import Settings
+from services.registration.store import strangers
 from services.registration.tokens import Tokens
 from services.registration.web import router
 from services.registration.writer import Writer
@@ -53,6 +55,7 @@ DESCRIPTION = "Decides which enrolments come true, and says so."
 _LOGS = {subjects.log_stream(NAME): store.LOG, subjects.OUTCOMES_STREAM: store.OUTCOMES}
 SECONDS_BETWEEN_DEADLINE_CHECKS = 2.0
 SECONDS_BETWEEN_FORGETTING = 5.0
+SECONDS_BETWEEN_FORGETTING_STRANGERS = 60.0
 SECONDS_BETWEEN_LOOKS_AT_TERMS = 5.0
 SECONDS_BETWEEN_LOOKS_AT_CONTACTS = 15.0
 SECONDS_BETWEEN_LOOKS_AT_PARTNERS = 2.0
@@ -82,6 +85,8 @@ def routes(handlers: Handlers) -> list[Route]:
               "organiser"),
         Route(do("enrolment", "withdraw"), c.WithdrawEnrolment, result, h.withdraw_enrolment(), "Give a place back.",
               "organiser"),
+        Route(do("enrolment", "confirm"), c.ConfirmEnrolment, result, h.confirm_enrolment(),
+              "Vouch for who has yet to confirm.", "organiser"),
         Route(do("enrolment", "promote"), c.PromoteEnrolment, result, h.promote_enrolment(),
               "Give who waits a place by hand.", "organiser"),
         Route(do("participant", "add"), c.AddParticipant, result, h.add_participant(), "Add somebody.", "organiser"),
@@ -148,12 +153,14 @@ def document() -> dict[str, Any]:
     )
 
 
-def web(writer: Writer, clock: Clock, health: Health, guard: Guard, table: Iterable[Route]) -> FastAPI:
+def web(
+    writer: Writer, clock: Clock, keys: LinkKeys, *, health: Health, guard: Guard, table: Iterable[Route]
+) -> FastAPI:
     """The HTTP face: everybody's, and the commands and questions for the staff."""
     face = application(TITLE, version("deelname-registration"), DESCRIPTION, health, guard)
-    face.include_router(router(writer, clock))
+    face.include_router(router(writer, clock, keys))
     face.include_router(staff_router(table))
-    face.include_router(pages.router(writer, clock))
+    face.include_router(pages.router(writer, clock, keys))
     return face
 
 
@@ -205,6 +212,9 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     async def let_deadlines_pass() -> None:
         await writer.perform(programmes.let_deadlines_pass(clock()))
 
+    async def forget_strangers() -> None:
+        await database.transact(lambda raw: strangers.forget(raw, clock()))
+
     tasks = {
         "writer": writer.run,
         "relay": relay.run,
@@ -212,6 +222,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         "forget": periodic(SECONDS_BETWEEN_FORGETTING, database.forget),
         "retention": periodic(SECONDS_BETWEEN_LOOKS_AT_TERMS, retention.look),
         "tokens": periodic(SECONDS_BETWEEN_NOTES_OF_USE, tokens.note),
+        "strangers": periodic(SECONDS_BETWEEN_FORGETTING_STRANGERS, forget_strangers),
         "deadlines": periodic(SECONDS_BETWEEN_DEADLINE_CHECKS, let_deadlines_pass),
     }
     relays = {subjects.log_stream(NAME): relay}
@@ -234,9 +245,10 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         web(
             writer,
             clock,
-            Health(database, relays=relays, details={"links": links.description}, clock=clock),
-            guard,
-            table,
+            links,
+            health=Health(database, relays=relays, details={"links": links.description}, clock=clock),
+            guard=guard,
+            table=table,
         ),
         host=settings.http_host,
         port=settings.http_port,

@@ -19,17 +19,17 @@ from contracts.commands import EnrolmentReceipt
 from contracts.enrolment import EnrolmentRequest
 from contracts.problem import Problem, ProblemError, problem_type
 from services.chassis.clock import Clock
-from services.chassis.identity import new_id
+from services.chassis.links import LinkKeys
 from services.chassis.pages import Lang, Pages
 from services.chassis.web import BodyTooLarge
+from services.registration import confirmation
 from services.registration import form as forms
 from services.registration.domain.offering import Offer
 from services.registration.form import Fault, Faulty, Form, Unreadable, form_of, request_of
 from services.registration.handlers import answers, enrolments, key_of, queries
-from services.registration.handlers.enrolments import Arrival
 from services.registration.sentences import Sentences
 from services.registration.store import Answer
-from services.registration.web import WEB
+from services.registration.web import WEB, public_arrival
 from services.registration.words import WORDS
 from services.registration.writer import Writer
 
@@ -39,7 +39,7 @@ _FAILED: Final = 500
 _ORDER: Final = ("open", "waiting", "opens-later", "full", "closed", "over", "withdrawn")
 
 
-def router(writer: Writer, clock: Clock) -> APIRouter:
+def router(writer: Writer, clock: Clock, keys: LinkKeys) -> APIRouter:
     """
     Every page.
 
@@ -50,6 +50,7 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     pages = _Pages(_TEMPLATES, WORDS)
     routes.include_router(pages.router())
+    routes.include_router(confirmation.router(pages, writer, clock, keys))
 
     async def look(programme: str, typed: Mapping[str, str] | None = None) -> _Seen | None:
         now = clock()
@@ -106,7 +107,7 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
         form = seen.form
         try:
             asked = request_of(form)
-            answer = await ask(asked, form.key)
+            answer = await ask(request, asked, form.key)
         except Faulty as error:
             return pages.about("enrol.html", request, lang, 422, seen, faults=error.faults)
         except ProblemError as error:
@@ -119,8 +120,8 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
         receipt = EnrolmentReceipt.model_validate_json(answer.body)
         return pages.about("enrolled.html", request, lang, 202, seen, receipt=receipt)
 
-    async def ask(asked: EnrolmentRequest, key: str | None) -> Answer:
-        work = enrolments.request(asked, Arrival(clock(), "web", WEB, key, new_id))
+    async def ask(request: Request, asked: EnrolmentRequest, key: str | None) -> Answer:
+        work = enrolments.request(asked, public_arrival(request, clock, keys, key))
         people = [one.person for one in asked.participants]
         same = key_of(WEB, key, asked, "request") if key else None
         return answers.told_in_public(await writer.perform(work, same, people))

@@ -23,6 +23,7 @@ from contracts.enrolment import Correspondent
 from contracts.facts import (
     NO_PROGRAMME,
     EnrolmentConfirmed,
+    EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWaitlisted,
     ParticipantConfirmed,
@@ -119,14 +120,17 @@ def _take_back(raw: sqlite3.Connection, entries: Sequence[Entry], contacts: Mapp
     store.LOG.append(raw, entries)
     since: dict[str, datetime] = {}
     confirmed: dict[str, datetime] = {}
-    enrolments: list[tuple[str, str, str, str | None]] = []
+    enrolments: dict[str, tuple[str, str, str, str | None]] = {}
     for entry in entries:
         fact = parse(entry.body)
         for person in people_named(entry):
             since.setdefault(person, fact.time)
         match fact.data:
-            case EnrolmentConfirmed() | EnrolmentWaitlisted() | EnrolmentRefused() as made:
-                enrolments.append((made.enrolment, entry.programme, made.source, fact.causationid))
+            case EnrolmentPending() | EnrolmentConfirmed() | EnrolmentWaitlisted() | EnrolmentRefused() as made:
+                # What was confirmed later is the enrolment that was asked for.
+                if store.whereabouts(raw, made.enrolment) is None:
+                    asked_for = made.enrolment, entry.programme, made.source, fact.causationid
+                    enrolments.setdefault(made.enrolment, asked_for)
             case TokenCreated() as token:
                 made_of = Token(token.account, token.digest, token.role, token.organisations, token.expires)
                 accounts.add_token(raw, made_of, f"restored-{token.account}", fact.time)
@@ -141,7 +145,7 @@ def _take_back(raw: sqlite3.Connection, entries: Sequence[Entry], contacts: Mapp
                 store.erase_person(raw, person)
             case _:
                 pass
-    store.add_enrolments(raw, enrolments)
+    store.add_enrolments(raw, list(enrolments.values()))
     for programme in {entry.programme for entry in entries} - {NO_PROGRAMME}:
         store.forget_deadlines(raw, programme)
         for enrolment, complete_by in store.load_programme(raw, programme).deadlines.items():

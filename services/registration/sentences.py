@@ -72,6 +72,10 @@ class Sentences:
         periods = [session.period for session in definition.sessions if session.period]
         return getattr(periods[0], self._language) if periods else self._words["date_of_programme_unknown"]
 
+    def moment(self, moment: datetime) -> str:
+        """A day and a time."""
+        return dates.moment(moment, self._language)
+
     def when(self, occasion: Occasion) -> str:
         """When a session is, as far as is known."""
         if occasion.begins and occasion.finishes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 
 from contracts.base import Identity, Slug
 from contracts.commands import EnrolmentReceipt
@@ -13,9 +13,11 @@ from contracts.problem import Problem
 from contracts.queries import ProgrammeList, ProgrammeQuestion, ProgrammeView
 from services.chassis.clock import Clock
 from services.chassis.identity import new_id
+from services.chassis.links import LinkKeys
 from services.chassis.problems import problem_response, problems
 from services.registration.handlers import answers, enrolments, key_of, queries
 from services.registration.handlers.enrolments import Arrival
+from services.registration.handlers.strangers import Origin
 from services.registration.store import Answer
 from services.registration.writer import Writer
 
@@ -27,7 +29,7 @@ Repeatable = Annotated[
 ]
 
 
-def router(writer: Writer, clock: Clock) -> APIRouter:
+def router(writer: Writer, clock: Clock, keys: LinkKeys) -> APIRouter:
     """
     The routes under ``/api`` that are everybody's.
 
@@ -55,18 +57,25 @@ def router(writer: Writer, clock: Clock) -> APIRouter:
         status_code=202,
         responses=problems(400, 403, 404, 409, 413, 422, 429, 503),
     )
-    async def request_enrolment(body: EnrolmentRequest, idempotency_key: Repeatable = None) -> Response:
+    async def request_enrolment(
+        request: Request, body: EnrolmentRequest, idempotency_key: Repeatable = None
+    ) -> Response:
         """
-        Ask for a place. What became of it comes by mail, to those who are named.
+        Ask for a place. What comes next is said by mail, to those who are named: most have to confirm it first.
 
-        Whether somebody takes part already, the answer does not say: it is what it would be if nobody did.
+        Whether somebody takes part already, or need not confirm, the answer does not say.
         """
         key = key_of(WEB, idempotency_key, body, "request") if idempotency_key else None
-        work = enrolments.request(body, Arrival(clock(), "web", WEB, idempotency_key, new_id))
+        work = enrolments.request(body, public_arrival(request, clock, keys, idempotency_key))
         people = [one.person for one in body.participants]
         return _response(answers.told_in_public(await writer.perform(work, key, people)))
 
     return routes
+
+
+def public_arrival(request: Request, clock: Clock, keys: LinkKeys, key: str | None) -> Arrival:
+    """A request by somebody for whom nobody vouches; ``key`` makes a repetition harmless."""
+    return Arrival(clock(), "web", WEB, key, new_id, Origin.of(request.state.source, keys))
 
 
 def _response(answer: Answer) -> Response:

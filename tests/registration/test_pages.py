@@ -23,7 +23,7 @@ from contracts.programme import Online, PriceRule, Programme, Seat, TeamRule, Ve
 from services.chassis.web import LARGEST_BODY
 from services.registration.form import MOST_FIELDS, MOST_PEOPLE
 from services.registration.words import WORDS
-from tests.registration.domain.given import IN_ORDER, SESSION, programme, track
+from tests.registration.domain.given import IN_ORDER, SESSION, programme, track, trusting
 from tests.registration.system import System, running_system
 
 LINK = "https://vergaderen.example/geheim"
@@ -119,7 +119,7 @@ class Site:
                 return Page(error.code, error.headers, error.read().decode())
 
     def publish(self, id_: str, definition: Programme) -> None:
-        asyncio.run(self.system.publish(definition.model_copy(update={"id": id_})))
+        asyncio.run(self.system.publish(trusting(definition).model_copy(update={"id": id_})))
 
     def open(self, id_: str, **rules: Any) -> None:
         self.publish(id_, programme(**rules))
@@ -321,13 +321,13 @@ def test_somebody_enrols_with_an_organisation_and_a_role(site: Site) -> None:
     assert stands["enrolment"] not in made.source
 
 
-def test_who_waits_is_told_the_place(site: Site) -> None:
+def test_who_would_wait_is_told_so(site: Site) -> None:
     site.open("wacht", capacity=1, waiting_list=IN_ORDER)
-    for number, said in enumerate(["Er is plaats.", "als nummer 1 op de wachtlijst", "als nummer 2 op de wachtlijst"]):
+    for number, waits in enumerate([False, True, True]):
         made = site.enrol("wacht", **PERSON | {"email": f"persoon-{number}@x.example"})
         assert made.heading == RECEIVED
-        assert said in made.text
-        assert "per mail" in made.text
+        assert (WORDS["nl"]["expect_waiting"] in made.text) is waits
+        assert WORDS["nl"]["by_mail"] in made.text
     assert "Er wachten nu 2 aanmeldingen." in site.get("/programmes/wacht").text
 
 

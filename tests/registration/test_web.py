@@ -29,7 +29,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture
 def open_(system: System) -> Any:
-    return lambda id_, **rules: asyncio.run(system.open(id_, **rules))
+    """Opens a programme in which nobody has to confirm; what comes of confirming is in test_confirmation.py."""
+    return lambda id_, **rules: asyncio.run(system.open(id_, **{"confirmation": {"needed": "never"}} | rules))
 
 
 def wish(programme: str, *emails: str, **more: Any) -> dict[str, Any]:
@@ -82,17 +83,18 @@ def test_the_public_is_told_what_to_expect_and_no_id(system: System, open_: Any)
      {"closes": "2023-03-01T00:00"}, {"eligible": {"roles": ["directeur"]}}],
 )  # fmt: skip
 @pytest.mark.parametrize("others", [[], ["eva@x.example"], ["noor@x.example"]])
+@pytest.mark.parametrize("needed", ["never", "unknown"])
 def test_a_known_and_an_unknown_address_are_answered_alike(
-    system: System, rules: dict[str, Any], others: list[str]
+    system: System, rules: dict[str, Any], others: list[str], needed: str
 ) -> None:
     """By status, headers and body; two programmes alike, of which only one knows Noor."""
     answers = []
     for who, first in (("weet-het", "noor@x.example"), ("weet-niet", "iemand@x.example")):
         id_ = f"{who}-{new_id()}"
         open_first = {name: value for name, value in rules.items() if name == "capacity"}
-        asyncio.run(system.open(id_, **open_first))
+        asyncio.run(system.open(id_, confirmation={"needed": "never"}, **open_first))
         assert system.post("/api/enrolments", wish(id_, first))[0] == 202
-        asyncio.run(system.open(id_, **rules))
+        asyncio.run(system.open(id_, confirmation={"needed": needed}, **rules))
         status, headers, body = system.exchange("POST", "/api/enrolments", wish(id_, "noor@x.example", *others))
         body.pop("instance", None)
         answers.append((status, sorted(set(headers) - {"date"}), repr(body).replace(id_, "")))

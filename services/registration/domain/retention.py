@@ -14,7 +14,7 @@ from typing import Final, Literal
 from contracts.programme import AMSTERDAM, instant
 from services.registration.domain.state import ProgrammeState
 
-Standing = Literal["confirmed", "waiting", "withdrawn", "refused"]
+Standing = Literal["pending", "confirmed", "waiting", "withdrawn", "refused"]
 
 AT_ONCE: Final = datetime(1, 1, 1, tzinfo=UTC)
 """A moment that has passed: what is kept until then goes as soon as it is found."""
@@ -123,4 +123,5 @@ def field_known_until(field: str, person: str, state: ProgrammeState) -> datetim
     if field in WITH_THE_PERSON:
         return None
     rule = FIELDS.get(field)
-    return AT_ONCE if rule is None or person not in state.persons else rule(state)
+    expected = person in state.persons or person in state.awaited
+    return rule(state) if rule is not None and expected else AT_ONCE

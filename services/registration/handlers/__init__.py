@@ -19,6 +19,7 @@ from contracts.commands import (
     AddParticipant,
     ChangeParticipant,
     Command,
+    ConfirmEnrolment,
     CorrectPerson,
     CreateToken,
     ErasePerson,
@@ -203,6 +204,10 @@ class Handlers:
     def withdraw_enrolment(self) -> Handler:
         """``do.registration.enrolment.withdraw``."""
         return self._command(WithdrawEnrolment, lambda body, now: enrolments.withdraw(body, self._arrival(body, now)))
+
+    def confirm_enrolment(self) -> Handler:
+        """``do.registration.enrolment.confirm``."""
+        return self._command(ConfirmEnrolment, lambda body, now: enrolments.vouch(body, self._arrival(body, now)))
 
     def promote_enrolment(self) -> Handler:
         """``do.registration.enrolment.promote``."""

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from contracts.base import Message
 from contracts.commands import EnrolmentReceipt, EnrolmentResult
 from contracts.enrolment import Reason
-from contracts.facts import NAMES, EnrolmentConfirmed, EnrolmentWaitlisted, RegistrationFact
+from contracts.facts import NAMES, RegistrationFact
 from contracts.problem import MOST_FAULTS, Fault, Problem, enrolment_instance, problem_type
 from services.registration.domain import ProgrammeState, Rejected
 from services.registration.domain.telling import Told
@@ -109,14 +109,8 @@ def enrolment_result(
     return Answer(200, _TOLD.to_json(told))
 
 
-def receipt(programme: str, expected: EnrolmentConfirmed | EnrolmentWaitlisted) -> Answer:
+def receipt(told: EnrolmentReceipt) -> Answer:
     """What the public is told of a request that came in."""
-    told = EnrolmentReceipt(
-        programme=programme,
-        expected="waiting" if isinstance(expected, EnrolmentWaitlisted) else "confirmed",
-        place=expected.place if isinstance(expected, EnrolmentWaitlisted) else None,
-        missing=expected.missing,
-    )
     return Answer(_ACCEPTED, told.to_json())
 
 
@@ -126,13 +120,14 @@ def told_in_public(answer: Answer) -> Answer:
         return answer
     stored = EnrolmentResult.model_validate_json(answer.body)
     waits = stored.status == "waiting"
-    told = EnrolmentReceipt(
-        programme=stored.programme,
-        expected="waiting" if waits else "confirmed",
-        place=stored.place if waits else None,
-        missing=stored.missing,
+    return receipt(
+        EnrolmentReceipt(
+            programme=stored.programme,
+            expected="waiting" if waits else "confirmed",
+            place=stored.place if waits else None,
+            missing=stored.missing,
+        )
     )
-    return Answer(_ACCEPTED, told.to_json())
 
 
 def _faults(reasons: Sequence[Reason]) -> tuple[Fault, ...]:

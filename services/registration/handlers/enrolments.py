@@ -4,33 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from contracts.base import Language
-from contracts.commands import EnrolmentCommand
-from contracts.enrolment import EnrolmentRequest, Participant, ParticipantRequest, Person
-from contracts.facts import EnrolmentConfirmed, EnrolmentRefused, EnrolmentWaitlisted, RegistrationFact
+from contracts.commands import EnrolmentCommand, EnrolmentReceipt
+from contracts.enrolment import Channel, Enrolled, EnrolmentRequest, Participant, ParticipantRequest, Person
+from contracts.facts import (
+    EnrolmentConfirmed,
+    EnrolmentPending,
+    EnrolmentRefused,
+    EnrolmentWaitlisted,
+    RegistrationFact,
+)
 from contracts.intake import EnrolmentReference
 from contracts.problem import Problem, not_found, problem_type
 from services.registration import store
 from services.registration.batch import Batch
-from services.registration.domain import ProgrammeState, Rejected, decide
+from services.registration.domain import ProgrammeState, Rejected, confirming, decide, rules
 from services.registration.domain import commands as domain
 from services.registration.domain.reasons import no_such_participant
-from services.registration.handlers import answers, people
+from services.registration.handlers import answers, people, strangers
 from services.registration.handlers.addresses import all_checked, checked
+from services.registration.handlers.strangers import Origin
 from services.registration.store import Answer, Known, PersonKey, terms
 from services.registration.work import Work, problem_answer
+
+_ARRIVING = (EnrolmentPending, EnrolmentConfirmed, EnrolmentWaitlisted)
 
 
 class Arrival(NamedTuple):
     """When a request came, from whom, and the ids that are made of it: decided at the edge, once."""
 
     now: datetime
-    channel: Literal["intake", "staff", "web"]
+    channel: Channel
     source: str
     request: str | None
     new_id: Callable[[], str]
+    origin: Origin | None = None
+    """Where it came from, on the public channel: nobody vouches for whom such a request names."""
 
     def may_touch(self, source: str) -> bool:
         """Partners touch what they brought in; staff anything."""
@@ -44,6 +55,7 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
         [asking.person for asking in body.participants], lambda number: f"participants.{number}.person.email"
     )
     candidates = [arrival.new_id() for _ in named]
+    own = [arrival.new_id() for _ in named] if arrival.origin else []
 
     def work(batch: Batch) -> Answer:
         state = batch.programme(body.programme)
@@ -52,20 +64,37 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
         asked = domain.RequestEnrolment(
             enrolment, body.organisation, organisation, participants, arrival.channel, arrival.source, arrival.now
         )
+        if arrival.origin is not None:
+            asked = asked._replace(
+                stranger=strangers.known_of(
+                    batch,
+                    arrival.origin,
+                    state.id,
+                    participants=participants,
+                    people=named,
+                    enrolments=own,
+                    now=arrival.now,
+                )
+            )
         decision = decide(state, asked)
         if isinstance(decision, Rejected):
             return answers.rejected(decision)
-        public = _told_in_public(state, asked, decision) if arrival.channel == "web" else None
+        before = state
         batch.add_people(newcomers, arrival.now)
-        batch.add_enrolment(enrolment, state.id, arrival.source, arrival.request)
+        for id_ in dict.fromkeys(fact.enrolment for fact in decision if isinstance(fact, Enrolled)):
+            batch.add_enrolment(id_, state.id, arrival.source, arrival.request)
         state = batch.record(state, decision, arrival.now, arrival.request)
-        batch.spell(state.id, named)
+        came = {one.person for fact in decision if isinstance(fact, _ARRIVING) for one in fact.participants}
+        # How somebody stands who was in already is not for a further request to say.
+        batch.spell(state.id, [who for who, one in zip(named, participants, strict=True) if one.person in came])
+        if arrival.origin is not None and asked.stranger is not None:
+            _note_diets(batch, state, body.participants, participants)
+            strangers.remember(batch, arrival.origin, state.id, asked.stranger, facts=decision, now=arrival.now)
+            return _told_in_public(before, asked, decision)
         made = decision[-1]
         if isinstance(made, EnrolmentRefused):
-            return public or answers.refused(enrolment, made.reasons)
+            return answers.refused(enrolment, made.reasons)
         _note_diets(batch, state, body.participants, participants)
-        if public:
-            return public
         place = made.place if isinstance(made, EnrolmentWaitlisted) else None
         return answers.enrolment_result(state, enrolment, decision, place)
 
@@ -76,21 +105,26 @@ def _told_in_public(
     state: ProgrammeState, asked: domain.RequestEnrolment, decision: Sequence[RegistrationFact]
 ) -> Answer:
     """
-    What would be answered if nobody in the request took part: anybody can type anybody's address into a form.
+    The same whoever is named: anybody can type anybody's address into a form.
 
-    Computed for every request, so that time does not tell either. The facts are those of the decision all the same, and
-    so are the mails.
+    What the mails say differs, and goes to those who are named alone.
     """
-    strangers = {one.person: f"stranger-{number}" for number, one in enumerate(asked.participants)}
-    people = tuple(one.model_copy(update={"person": strangers[one.person]}) for one in asked.participants)
-    expected = decide(state, asked._replace(participants=people))
-    match expected[-1] if not isinstance(expected, Rejected) else decision[-1]:
-        case EnrolmentRefused(reasons=reasons):
-            return answers.refused(asked.enrolment, reasons)
-        case (EnrolmentConfirmed() | EnrolmentWaitlisted()) as made:
-            return answers.receipt(state.id, made)
-        case other:
-            raise TypeError(f"a request made {type(other).__name__}")
+    definition = state.definition
+    refusal = decision[-1] if decision else None
+    if isinstance(refusal, EnrolmentRefused) and not refusal.present:
+        return answers.refused(asked.enrolment, refusal.reasons)
+    if definition is None:
+        raise TypeError("a request was decided in a programme that does not exist")
+    waits, try_again = confirming.expected(state, definition, asked)
+    return answers.receipt(
+        EnrolmentReceipt(
+            programme=state.id,
+            expected="waiting" if waits else "confirmed",
+            place=len(state.waiting) + 1 if waits else None,
+            missing=rules.missing_seats(definition.team, asked.participants),
+            try_again=try_again,
+        )
+    )
 
 
 def withdraw(body: EnrolmentReference | EnrolmentCommand, arrival: Arrival) -> Work:
@@ -101,6 +135,18 @@ def withdraw(body: EnrolmentReference | EnrolmentCommand, arrival: Arrival) -> W
 def promote(body: EnrolmentCommand, arrival: Arrival) -> Work:
     """Give who waits a place by hand."""
     return _about(body, arrival, lambda _batch, enrolment: (domain.PromoteEnrolment(enrolment, arrival.now), {}))
+
+
+def vouch(body: EnrolmentCommand, arrival: Arrival) -> Work:
+    """Let everybody in who has yet to confirm: somebody who knows them says that they are who they are."""
+
+    def command(batch: Batch, enrolment: str) -> _Made:
+        found = store.whereabouts(batch.settled, enrolment)
+        stands = batch.programme(found.programme).enrolments.get(enrolment) if found else None
+        organisation = batch.registry.organisations.get(stands.organisation or "") if stands else None
+        return domain.ConfirmEnrolment(enrolment, None, organisation, arrival.now), {}
+
+    return _about(body, arrival, command)
 
 
 def add_participant(body: EnrolmentReference | EnrolmentCommand, joining: ParticipantRequest, arrival: Arrival) -> Work:
@@ -176,7 +222,7 @@ def _note_diets(
     if not state.definition or not any(session.lunch for session in state.definition.sessions):
         return
     for one, participant in zip(asking, participants, strict=True):
-        if one.diet:
+        if one.diet and (participant.person in state.persons or participant.person in state.awaited):
             terms.say(batch.connection, participant.person, state.id, "diet", one.diet)
 
 

@@ -14,7 +14,7 @@ from contracts.problem import Problem, not_found, problem_type
 from services.registration import store
 from services.registration.batch import Batch
 from services.registration.domain import Rejected, decide
-from services.registration.domain.commands import WithdrawParticipant
+from services.registration.domain.commands import WithdrawEnrolment, WithdrawParticipant
 from services.registration.handlers import answers
 from services.registration.handlers.addresses import checked, on_the_envelope
 from services.registration.store import Answer, PersonKey
@@ -190,6 +190,10 @@ def forget(batch: Batch, fact: PersonErased, programmes: Iterable[str], now: dat
     person = fact.person
     for programme in programmes:
         state = batch.programme(programme)
+        awaited = state.enrolments.get(state.awaited.get(person) or "")
+        if awaited is not None and awaited.status == "pending" and len(awaited.awaited) == 1:
+            decision = decide(state, WithdrawEnrolment(awaited.id, now))
+            state = state if isinstance(decision, Rejected) else batch.record(state, decision, now, cause)
         enrolment = state.enrolments.get(state.persons.get(person) or "")
         if enrolment is None:
             continue

@@ -56,6 +56,7 @@ def _standing(state: ProgrammeState, definition: Programme, now: datetime) -> di
         "open": not rules.broken_by_time(state, definition.enrolment, now),
         "capacity": definition.enrolment.capacity,
         "confirmed": state.confirmed,
+        "held": state.held,
         "waiting": sum(enrolment.units for enrolment in state.queue()),
         "version": state.version,
     }
@@ -164,7 +165,7 @@ def person_export(batch: Batch, body: PersonQuestion) -> Answer:
         views += [
             _view(batch, state, one, state.place(one.id), only=known.person)
             for one in sorted(state.enrolments.values(), key=lambda one: one.number)
-            if one.participant(known.person)
+            if known.person in {each.person for each in (*one.participants, *one.awaited)}
         ]
     return answers.result(
         PersonExport(
@@ -233,7 +234,8 @@ def _view(
     batch: Batch, state: ProgrammeState, enrolment: Enrolment, place: int | None, only: str | None = None
 ) -> EnrolmentView:
     """``only`` leaves the colleagues out: an export of one person's data must not be one of another's."""
-    shown = [one for one in enrolment.participants if only in (None, one.person)]
+    everybody = (*enrolment.participants, *enrolment.awaited)
+    shown = [one for one in everybody if only in (None, one.person)]
     contacts = store.contacts(batch.connection, (one.person for one in shown), state.id)
     return EnrolmentView(
         enrolment=enrolment.id,
@@ -249,12 +251,16 @@ def _view(
                 role=one.role,
                 contact=contacts.get(one.person),
                 shares_address=store.sharing(batch.connection, one.person) or None,
+                unconfirmed=one in enrolment.awaited,
             )
             for one in shown
         ),
         missing=enrolment.missing,
         complete_by=enrolment.complete_by,
+        channel=enrolment.channel,
         source=enrolment.source,
+        confirm_by=enrolment.confirm_by,
+        held=enrolment.held,
         price=enrolment.price,
         reasons=enrolment.reasons,
     )

@@ -16,6 +16,7 @@ import structlog
 from contracts.facts import (
     NO_PROGRAMME,
     EnrolmentConfirmed,
+    EnrolmentPending,
     EnrolmentPromoted,
     EnrolmentRefused,
     EnrolmentWaitlisted,
@@ -144,10 +145,12 @@ def fold(batch: Batch) -> bool:
 def _follow(batch: Batch, programme: str, fact: Fact) -> None:
     connection, time = batch.connection, fact.time
     match fact.data:
-        case EnrolmentConfirmed() | EnrolmentWaitlisted() | EnrolmentRefused() as enrolled:
+        case EnrolmentPending() | EnrolmentConfirmed() | EnrolmentWaitlisted() | EnrolmentRefused() as enrolled:
             standing = _STANDINGS[type(enrolled)]
             persons = [one.person for one in enrolled.participants]
-            terms.appear(connection, enrolled.enrolment, programme, persons, standing=standing, since=time)
+            # Who has yet to confirm is known until then, and a term longer.
+            since = enrolled.confirm_by if isinstance(enrolled, EnrolmentPending) else time
+            terms.appear(connection, enrolled.enrolment, programme, persons, standing=standing, since=since)
         case EnrolmentPromoted(enrolment=enrolment):
             terms.stand(connection, enrolment, "confirmed", time)
         case EnrolmentWithdrawn(enrolment=enrolment):
@@ -168,6 +171,7 @@ def _follow(batch: Batch, programme: str, fact: Fact) -> None:
 
 
 _STANDINGS: dict[type[object], Standing] = {
+    EnrolmentPending: "pending",
     EnrolmentConfirmed: "confirmed",
     EnrolmentWaitlisted: "waiting",
     EnrolmentRefused: "refused",

@@ -20,6 +20,7 @@ from contracts.facts import (
 )
 from contracts.organisation import Organisation
 from contracts.programme import (
+    Confirmation,
     Contact,
     EnrolmentRules,
     Programme,
@@ -76,6 +77,13 @@ def programme(*, sessions: tuple[Session, ...] = (SESSION,), team: TeamRule | No
 def track(complete_within_days: int | None = 14, **rules: Any) -> Programme:
     """A programme for teams of three seats."""
     return programme(team=TeamRule(seats=SEATS, complete_within_days=complete_within_days), **rules)
+
+
+def trusting(definition: Programme) -> Programme:
+    """The same, but nobody has to confirm: for tests of what comes after that."""
+    never = Confirmation(needed="never")
+    rules = definition.enrolment.model_copy(update={"confirmation": never})
+    return definition.model_copy(update={"enrolment": rules})
 
 
 def published(**rules: Any) -> ProgrammePublished:

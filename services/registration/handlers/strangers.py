@@ -1,0 +1,86 @@
+"""
+What is known of a request that anybody may have sent, looked up for the domain and remembered after its decision.
+
+Where a request came from and which mailboxes were asked are kept as digests under the key of the links, for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from contracts.base import same_address, same_mailbox
+from contracts.enrolment import Participant, Person
+from contracts.facts import EnrolmentPending, RegistrationFact
+from services.chassis.links import LinkKeys
+from services.registration import store
+from services.registration.batch import Batch
+from services.registration.domain.commands import Stranger
+from services.registration.store import strangers
+
+MOST_MAILS: Final = 3
+"""Mails that ask one mailbox to confirm within thirty days, whatever strangers type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request of the public came from: ``source`` is a digest, and ``keys`` make those of mailboxes."""
+
+    source: str
+    keys: LinkKeys
+
+    @classmethod
+    def of(cls, source: str, keys: LinkKeys) -> Origin:
+        """``source`` is what counts as one on the network: an address, or a network of IPv6."""
+        return cls(keys.digest("source", source), keys)
+
+    def mailbox(self, email: str) -> str:
+        """A mailbox without what its provider does not tell apart, as a digest."""
+        return self.keys.digest("mailbox", same_mailbox(email))
+
+
+def known_of(
+    batch: Batch,
+    origin: Origin,
+    programme: str,
+    *,
+    participants: Sequence[Participant],
+    people: Sequence[Person],
+    enrolments: Sequence[str],
+    now: datetime,
+) -> Stranger:
+    """What the domain has to know: ``people`` are the participants as they were typed, in the same order."""
+    addresses = [same_address(one.email) for one in people]
+    confirmed = store.confirmed_addresses(batch.settled, addresses)
+    mailboxes = {one.person: origin.mailbox(who.email) for one, who in zip(participants, people, strict=True)}
+    asked = strangers.times_asked(batch.connection, set(mailboxes.values()), now)
+    held, free = strangers.held_by(batch.connection, origin.source, programme, now)
+    return Stranger(
+        enrolments=tuple(enrolments),
+        unknown=frozenset(
+            one.person for one, address in zip(participants, addresses, strict=True) if address not in confirmed
+        ),
+        mailboxes=mailboxes,
+        mails_left={mailbox: max(0, MOST_MAILS - asked.get(mailbox, 0)) for mailbox in mailboxes.values()},
+        source_held=held,
+        source_free=free,
+    )
+
+
+def remember(
+    batch: Batch,
+    origin: Origin,
+    programme: str,
+    stranger: Stranger,
+    *,
+    facts: Sequence[RegistrationFact],
+    now: datetime,
+) -> None:
+    """Keep in mind what a request has come to hold, and whom it made us ask."""
+    waits = [fact for fact in facts if isinstance(fact, EnrolmentPending)]
+    for person in (person for fact in waits for person in fact.asked):
+        strangers.ask(batch.connection, stranger.mailboxes[person], now)
+    # Also nothing is written down: otherwise the time of an answer would tell what was decided.
+    strangers.hold(batch.connection, origin.source, programme, sum(fact.held for fact in waits), now)

@@ -1,0 +1,59 @@
+"""The SQL of what is remembered of strangers for a while: by keyed digests, and nothing of it in any log."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+SOURCES_KEPT: Final = timedelta(hours=1)
+"""How long it is known what a source on the network has come to hold."""
+
+MAILS_KEPT: Final = timedelta(days=30)
+"""How long it is known how often a mailbox was asked to confirm."""
+
+
+def held_by(connection: sqlite3.Connection, source: str, programme: str, now: datetime) -> tuple[int, datetime | None]:
+    """The units that a source has come to hold in a programme within the last hour, and when the first leave it."""
+    units, oldest = connection.execute(
+        "SELECT total(units), min(since) FILTER (WHERE units > 0) FROM sources"
+        " WHERE source = ? AND programme = ? AND since > ?",
+        (source, programme, _text(now - SOURCES_KEPT)),
+    ).fetchone()
+    return int(units), datetime.fromisoformat(oldest) + SOURCES_KEPT if oldest else None
+
+
+def hold(connection: sqlite3.Connection, source: str, programme: str, units: int, now: datetime) -> None:
+    """Remember that a source has come to hold units."""
+    connection.execute(
+        "INSERT INTO sources (source, programme, units, since) VALUES (?, ?, ?, ?)",
+        (source, programme, units, _text(now)),
+    )
+
+
+def times_asked(connection: sqlite3.Connection, mailboxes: Collection[str], now: datetime) -> dict[str, int]:
+    """How often each of these mailboxes was asked to confirm within thirty days, for those that were."""
+    rows = connection.execute(
+        "SELECT mailbox, count(*) FROM asked WHERE mailbox IN (SELECT value FROM json_each(?)) AND since > ?"
+        " GROUP BY mailbox",
+        (json.dumps(list(mailboxes)), _text(now - MAILS_KEPT)),
+    )
+    return dict(rows.fetchall())
+
+
+def ask(connection: sqlite3.Connection, mailbox: str, now: datetime) -> None:
+    """Remember that a mailbox is asked to confirm."""
+    connection.execute("INSERT INTO asked (mailbox, since) VALUES (?, ?)", (mailbox, _text(now)))
+
+
+def forget(connection: sqlite3.Connection, now: datetime) -> int:
+    """Forget what is older than it may be; how much that was."""
+    sources = connection.execute("DELETE FROM sources WHERE since <= ?", (_text(now - SOURCES_KEPT),)).rowcount
+    asked = connection.execute("DELETE FROM asked WHERE since <= ?", (_text(now - MAILS_KEPT),)).rowcount
+    return sources + asked
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

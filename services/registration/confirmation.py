@@ -57,7 +57,7 @@ def router(pages: Pages, writer: Writer, clock: Clock, keys: LinkKeys) -> APIRou
     @routes.post("/confirm/{text}")
     async def press(request: Request, text: str, lang: Lang) -> Response:
         link = confirming.opened(keys, text)
-        seen = await confirming.press(writer, link, clock()) if link else Seen("none")
+        seen = await confirming.press(writer, keys, link, clock()) if link else Seen("none")
         return page(request, lang, seen, text)
 
     return routes

@@ -13,6 +13,7 @@ import pytest
 
 from contracts.queries import ProgrammeView
 from services.chassis.links import Link, LinkKeys
+from services.registration.handlers.strangers import MOST_UNASKED
 from services.registration.words import WORDS
 from tests.registration.domain.given import IN_ORDER, TEAM, track
 from tests.registration.system import NOW, running_system
@@ -224,6 +225,25 @@ def test_a_mailbox_is_asked_three_times_whatever_it_is_called(hall: Hall) -> Non
         assert hall.ask(f"slachtoffer-{number}", f"v.ictim+{number}@gmail.example")[0] == 202
     asked = [len(hall.enrolments(f"slachtoffer-{number}")) for number in range(5)]
     assert asked == [1, 1, 1, 0, 0]
+
+
+def test_where_nobody_has_to_confirm_a_mailbox_is_not_buried_either(hall: Hall) -> None:
+    hall.open_to_strangers("nooit", confirmation={"needed": "never"})
+    for first in ("Noor", "Sam"):
+        people = [
+            {"person": {"name": f"{first} {letter}", "email": f"begraven+{letter}@x.example"}}
+            for letter in "abcdefghij"
+        ]
+        body = {"programme": "nooit", "participants": people}
+        assert hall.system.post("/api/enrolments", body)[0] == 202
+    assert sum(len(one["participants"]) for one in hall.enrolments("nooit")) == MOST_UNASKED
+
+
+def test_a_mailbox_that_answers_may_be_asked_again(hall: Hall) -> None:
+    for number in range(5):
+        hall.open_to_strangers(f"altijd-{number}", confirmation={"needed": "always"})
+        hall.ask(f"altijd-{number}", "trouw@x.example")
+        assert hall.press(hall.link(f"altijd-{number}", "trouw@x.example")).heading == WORD["confirm_confirmed"]
 
 
 def test_the_staff_vouch_for_somebody_whom_they_know(hall: Hall) -> None:

@@ -67,7 +67,9 @@ def requested(
     present = tuple(one for one in people if one.person in state.persons)
     others = [one for one in people if one.person not in state.persons and one.person not in state.awaited]
     asked_first = [one for one in others if needed == "always" or (needed == "unknown" and one.person in unknown)]
-    at_once = [one for one in others if one not in asked_first]
+    # Where nobody has to confirm, a mailbox that never did gets no more mails for it either.
+    mails = _Mails(stranger)
+    at_once = [one for one in others if one not in asked_first and (one.person not in unknown or mails.to([one]))]
     facts: tuple[RegistrationFact, ...] = ()
     if at_once:
         asked = _asked(command, at_once, unknown, present)

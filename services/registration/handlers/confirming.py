@@ -16,7 +16,8 @@ from services.registration import store
 from services.registration.batch import Batch
 from services.registration.domain import Enrolment, ProgrammeState, Rejected, decide
 from services.registration.domain.commands import ConfirmEnrolment
-from services.registration.store import Answer
+from services.registration.handlers.strangers import mailbox
+from services.registration.store import Answer, strangers
 from services.registration.writer import Writer
 
 Stage = Literal["none", "ended", "asked", "confirmed", "waiting", "refused"]
@@ -57,7 +58,7 @@ async def look(writer: Writer, link: Link, now: datetime) -> Seen:
     return await writer.read(lambda batch: _seen(batch, link, now))
 
 
-async def press(writer: Writer, link: Link, now: datetime) -> Seen:
+async def press(writer: Writer, keys: LinkKeys, link: Link, now: datetime) -> Seen:
     """
     Confirm what the link asks: whoever presses twice sees the same twice.
 
@@ -68,7 +69,7 @@ async def press(writer: Writer, link: Link, now: datetime) -> Seen:
     def work(batch: Batch) -> Answer:
         seen.clear()
         before = _seen(batch, link, now)
-        seen.append(_confirmed(batch, link, now) if before.stage == "asked" else before)
+        seen.append(_confirmed(batch, keys, link, now) if before.stage == "asked" else before)
         return _DONE
 
     answer = await writer.perform(work)
@@ -76,7 +77,7 @@ async def press(writer: Writer, link: Link, now: datetime) -> Seen:
     return seen[0] if answer == _DONE else Seen("ended")
 
 
-def _confirmed(batch: Batch, link: Link, now: datetime) -> Seen:
+def _confirmed(batch: Batch, keys: LinkKeys, link: Link, now: datetime) -> Seen:
     state = batch.programme(link.programme)
     enrolment = state.enrolments[state.awaited[link.person]]
     registry = batch.registry.organisations
@@ -95,6 +96,8 @@ def _confirmed(batch: Batch, link: Link, now: datetime) -> Seen:
     state = batch.record(state, decision, now)
     for person in persons:
         store.confirm_person(batch.settled, person, now)
+    if (contact := store.contact(batch.settled, link.person)) is not None:
+        strangers.answered(batch.connection, mailbox(keys, contact.contact.email))
     made = state.enrolments[enrolment.id]
     refusal = next((fact for fact in decision if isinstance(fact, EnrolmentRefused)), None)
     if refusal is not None and not refusal.present:

@@ -69,7 +69,7 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
                 stranger=strangers.known_of(
                     batch,
                     arrival.origin,
-                    state.id,
+                    state,
                     participants=participants,
                     people=named,
                     enrolments=own,

@@ -13,15 +13,19 @@ from typing import Final
 
 from contracts.base import same_address, same_mailbox
 from contracts.enrolment import Participant, Person
-from contracts.facts import EnrolmentPending, RegistrationFact
+from contracts.facts import EnrolmentConfirmed, EnrolmentPending, EnrolmentWaitlisted, RegistrationFact
 from services.chassis.links import LinkKeys
 from services.registration import store
 from services.registration.batch import Batch
+from services.registration.domain import ProgrammeState
 from services.registration.domain.commands import Stranger
 from services.registration.store import strangers
 
 MOST_MAILS: Final = 3
-"""Mails that ask one mailbox to confirm within thirty days, whatever strangers type."""
+"""Mails that ask one mailbox to confirm within thirty days, while nobody answers."""
+
+MOST_UNASKED: Final = 12
+"""Enrolments of one mailbox within thirty days in programmes where nobody has to confirm, while nobody ever did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +40,16 @@ class Origin:
         """``source`` is what counts as one on the network: an address, or a network of IPv6."""
         return cls(keys.digest("source", source), keys)
 
-    def mailbox(self, email: str) -> str:
-        """A mailbox without what its provider does not tell apart, as a digest."""
-        return self.keys.digest("mailbox", same_mailbox(email))
+
+def mailbox(keys: LinkKeys, email: str) -> str:
+    """A mailbox without what its provider does not tell apart, as a digest."""
+    return keys.digest("mailbox", same_mailbox(email))
 
 
 def known_of(
     batch: Batch,
     origin: Origin,
-    programme: str,
+    state: ProgrammeState,
     *,
     participants: Sequence[Participant],
     people: Sequence[Person],
@@ -54,16 +59,18 @@ def known_of(
     """What the domain has to know: ``people`` are the participants as they were typed, in the same order."""
     addresses = [same_address(one.email) for one in people]
     confirmed = store.confirmed_addresses(batch.settled, addresses)
-    mailboxes = {one.person: origin.mailbox(who.email) for one, who in zip(participants, people, strict=True)}
+    mailboxes = {one.person: mailbox(origin.keys, who.email) for one, who in zip(participants, people, strict=True)}
     asked = strangers.times_asked(batch.connection, set(mailboxes.values()), now)
-    held, free = strangers.held_by(batch.connection, origin.source, programme, now)
+    held, free = strangers.held_by(batch.connection, origin.source, state.id, now)
+    never = state.definition is not None and state.definition.enrolment.confirmation.needed == "never"
+    most = MOST_UNASKED if never else MOST_MAILS
     return Stranger(
         enrolments=tuple(enrolments),
         unknown=frozenset(
             one.person for one, address in zip(participants, addresses, strict=True) if address not in confirmed
         ),
         mailboxes=mailboxes,
-        mails_left={mailbox: max(0, MOST_MAILS - asked.get(mailbox, 0)) for mailbox in mailboxes.values()},
+        mails_left={one: max(0, most - asked.get(one, 0)) for one in mailboxes.values()},
         source_held=held,
         source_free=free,
     )
@@ -80,7 +87,9 @@ def remember(
 ) -> None:
     """Keep in mind what a request has come to hold, and whom it made us ask."""
     waits = [fact for fact in facts if isinstance(fact, EnrolmentPending)]
-    for person in (person for fact in waits for person in fact.asked):
+    in_at_once = [fact for fact in facts if isinstance(fact, EnrolmentConfirmed | EnrolmentWaitlisted)]
+    mailed = [*(fact.asked for fact in waits), *(fact.unconfirmed for fact in in_at_once)]
+    for person in (person for people in mailed for person in people):
         strangers.ask(batch.connection, stranger.mailboxes[person], now)
     # Also nothing is written down: otherwise the time of an answer would tell what was decided.
     strangers.hold(batch.connection, origin.source, programme, sum(fact.held for fact in waits), now)

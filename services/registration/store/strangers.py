@@ -48,6 +48,11 @@ def ask(connection: sqlite3.Connection, mailbox: str, now: datetime) -> None:
     connection.execute("INSERT INTO asked (mailbox, since) VALUES (?, ?)", (mailbox, _text(now)))
 
 
+def answered(connection: sqlite3.Connection, mailbox: str) -> None:
+    """Forget that a mailbox was asked: whoever reads it has answered, and may be asked again."""
+    connection.execute("DELETE FROM asked WHERE mailbox = ?", (mailbox,))
+
+
 def forget(connection: sqlite3.Connection, now: datetime) -> int:
     """Forget what is older than it may be; how much that was."""
     sources = connection.execute("DELETE FROM sources WHERE since <= ?", (_text(now - SOURCES_KEPT),)).rowcount

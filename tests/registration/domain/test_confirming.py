@@ -243,6 +243,14 @@ class TestWhatStrangersHold:
         command = stranger("zeist", 3, mailboxes=same, mails_left={"zeist@": 2})
         given(published()).when(command).then_brief(("pending", "zeist.1"), ("pending", "zeist.2"))
 
+    def test_nor_is_a_mailbox_enrolled_more_often_where_nobody_has_to_confirm(self) -> None:
+        never = Confirmation(needed="never")
+        same = dict.fromkeys(("zeist-1", "zeist-2", "zeist-3"), "zeist@")
+        command = stranger("zeist", 3, mailboxes=same, mails_left={"zeist@": 2})
+        (came,) = given(published(confirmation=never)).when(command).facts
+        assert isinstance(came, EnrolmentConfirmed)
+        assert came.participants == people("zeist", 2)
+
 
 class TestHowLong:
     def test_a_place_is_held_as_long_as_the_programme_says(self) -> None:

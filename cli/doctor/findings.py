@@ -22,6 +22,8 @@ Section = Literal[
     "database-lost",
     "disk-full",
     "mail-relay-down",
+    "mails-that-stay-under-way",
+    "mail-that-comes-back-is-not-taken",
     "mails-of-unknown-fate",
     "more-mails-than-the-caps-allow",
     "personal-links",

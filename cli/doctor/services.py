@@ -57,6 +57,16 @@ _REASONS: dict[str, tuple[str, str, Section]] = {
         " ('deelname broker configure DIR --public-url URL'), and start it again.",
         "personal-links",
     ),
+    "inbox": (
+        "inbox-not-answering",
+        "Mend what it names, such as DEELNAME_INBOX. The mail server keeps what comes back, and hands it over then.",
+        "mail-that-comes-back-is-not-taken",
+    ),
+    "sending": (
+        "mails-stay-under-way",
+        "Look whether the mail server answers; if it does, restart notifications. Nothing is sent twice by itself.",
+        "mails-that-stay-under-way",
+    ),
 }
 _DIVERGED = ("the stream is at", "facts the stream holds", "the stream has lost", "of the stream is not the fact")
 

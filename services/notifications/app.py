@@ -36,11 +36,11 @@ from services.chassis.specification import Channel, specification
 from services.notifications import store
 from services.notifications.contacts import Contacts
 from services.notifications.handlers import Archivist, Desk, Planner
-from services.notifications.inbox import Inbox, Lmtp, Postbox, parse_inbox
+from services.notifications.inbox import Inbox, Lmtp, MailReader, Postbox, parse_inbox
 from services.notifications.measures import measure
 from services.notifications.rendering import Renderer
 from services.notifications.return_path import ReturnPaths
-from services.notifications.sender import Sender
+from services.notifications.sender import Sender, UnderWay
 from services.notifications.settings import Settings, sender_address
 from services.notifications.transport import parse_transport
 from services.notifications.web import application
@@ -51,6 +51,7 @@ DESCRIPTION = "Tells each person once. It reads the log of registration and writ
 OWN_STREAM = subjects.log_stream(NAME)
 _TIDY_EVERY = 3600.0
 _FORGET_EVERY = 5.0
+_LOOK_EVERY = 15.0
 _MOST_NAMED = 5
 
 _log = structlog.get_logger("notifications.app")
@@ -203,8 +204,11 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             relay.wake()
             sender.wake()
 
+        mail_reader = MailReader()
+        parts.push_async_callback(mail_reader.close)
         inbox = Inbox(
             database,
+            reads=mail_reader.read,
             return_paths=return_paths,
             organiser=renderer.sender.mailbox,
             clock=clock,
@@ -236,11 +240,28 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
                 else "DEELNAME_PUBLIC_URL is not set: mails with a personal link cannot be written"
             )
 
+        listens = parse_inbox(settings.inbox)
+        lmtp = Lmtp(*listens, takes=inbox.takes, opens=inbox.opens) if listens is not None else None
+
+        async def inbox_trouble() -> str:
+            return "; ".join(filter(None, (lmtp.trouble if lmtp else "", mail_reader.trouble)))
+
+        under_way = UnderWay(database)
+
+        async def mails_that_stay() -> str:
+            return under_way.trouble
+
         health = Health(
             database,
             relays={OWN_STREAM: relay},
             readers={store.FACTS: reader},
-            checks={"transport": transport_trouble, "caps": lasting_caps, "pages": no_pages},
+            checks={
+                "transport": transport_trouble,
+                "caps": lasting_caps,
+                "pages": no_pages,
+                "inbox": inbox_trouble,
+                "sending": mails_that_stay,
+            },
             details={"links": links.description},
             clock=clock,
         )
@@ -252,12 +273,17 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             "relay": relay.run,
             "forget": service.periodic(_FORGET_EVERY, database.forget),
             "archivist": service.periodic(_TIDY_EVERY, archivist.tidy),
+            "mail reader": mail_reader.run,
+            "under way": service.periodic(_LOOK_EVERY, under_way.look),
         }
-        listens = parse_inbox(settings.inbox)
-        if listens is not None:
-            tasks["inbox"] = Lmtp(*listens, takes=inbox.takes, receive=inbox.receive).run
+        if lmtp is not None:
+            tasks["inbox"] = lmtp.run
         await service.run(
-            application(health, settings.guard(), measure(database, sender, clock)),
+            application(
+                health,
+                settings.guard(),
+                measure(database, sender, clock, inbox_trouble=inbox_trouble, under_way=under_way),
+            ),
             host=settings.http_host,
             port=settings.http_port,
             brokers=(broker,),

@@ -8,20 +8,26 @@ from collections.abc import Iterable
 from services.chassis import metrics
 from services.chassis.clock import Clock
 from services.chassis.database import Database
+from services.chassis.health import Check
 from services.chassis.metrics import Gauge
 from services.notifications import store
-from services.notifications.sender import Sender
+from services.notifications.inbox import MOST_UNREAD
+from services.notifications.sender import Sender, UnderWay
 
 _QUEUE = "deelname_mail_queue"
 _QUEUE_MEANS = "Mails that are not done: due now, due later, under way, failed, or of unknown fate."
 
 
-def measure(database: Database, sender: Sender, clock: Clock) -> metrics.Measure:
-    """Looks up the queue, what holds it, and the addresses to which nothing is sent."""
+def measure(
+    database: Database, sender: Sender, clock: Clock, *, inbox_trouble: Check, under_way: UnderWay
+) -> metrics.Measure:
+    """Looks up the queue, what holds it, the addresses to which nothing is sent, and how the inbox does."""
 
     async def look() -> Iterable[Gauge]:
         now = clock()
-        queue = await database.run(lambda raw: store.queue(raw, now))
+        queue, unread = await database.run(lambda raw: (store.queue(raw, now), store.unread(raw)))
+        await under_way.look()
+        longest = under_way.longest
         capped = Counter(key.partition(":")[0] for key in sender.capped)
         return (
             *(
@@ -46,6 +52,11 @@ def measure(database: Database, sender: Sender, clock: Clock) -> metrics.Measure
                 for kind in ("person", "programme")
             ),
             Gauge("deelname_suppressed_addresses", "Addresses to which nothing is sent.", queue.suppressed),
+            Gauge("deelname_mail_under_way_seconds", "How long the mail is under way that is so for longest.", longest),
+            Gauge("deelname_inbox_fault", "Whether mail cannot come in: 1 or 0.", int(bool(await inbox_trouble()))),
+            Gauge("deelname_unread_mails", "Mails that came in and are kept for a person.", unread.mails),
+            Gauge("deelname_unread_octets", "Octets of the mails that are kept for a person.", unread.octets),
+            Gauge("deelname_unread_octets_limit", "Octets of such mails that there is room for.", MOST_UNREAD),
         )
 
     return look

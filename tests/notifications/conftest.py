@@ -6,22 +6,29 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contracts.enrolment import KnownPerson
+from deploy.broker import start_broker_async
+from services.chassis.broker import connect
 from services.chassis.database import Database
 from services.chassis.log import Entry
 from services.notifications import store
 from services.notifications.contacts import Absence, Contact, ContactsUnavailable
 from services.notifications.handlers import Desk, Planner
 from services.notifications.inbox import Inbox, Postbox
+from services.notifications.inbox.receiving import Reads
+from services.notifications.incoming.content import Read
+from services.notifications.incoming.reading import read
 from services.notifications.letters import Address
 from services.notifications.rendering import Renderer
 from services.notifications.return_path import ReturnPaths
 from services.notifications.sender import Limits, Sender
 from services.notifications.transport import Transport
 from tests.notifications.lives import START, Life, messages
+from tests.notifications.whole import System
 
 BOUNCES = "bounce@deelname.example"
 SENDER = Address("Deelname", "deelname@deelname.example")
@@ -60,6 +67,11 @@ def someone(person: str) -> KnownPerson:
     return KnownPerson(name=f"{person.title()} de Wit", email=f"{person}@bibliotheek.example")
 
 
+async def at_once(raw: bytes) -> Read:
+    """Reads a mail in this process: what reading does to others is not what most tests are about."""
+    return read(raw)
+
+
 @dataclass
 class Service:
     """Everything of the service but the broker."""
@@ -93,7 +105,17 @@ class Service:
 
     @property
     def inbox(self) -> Inbox:
-        return Inbox(self.database, return_paths=self.return_paths, organiser=SENDER.mailbox, clock=self.clock)
+        return self.inbox_that_reads(at_once)
+
+    def inbox_that_reads(self, reads: Reads, **more: Any) -> Inbox:
+        return Inbox(
+            self.database,
+            reads=reads,
+            return_paths=self.return_paths,
+            organiser=SENDER.mailbox,
+            clock=self.clock,
+            **more,
+        )
 
     @property
     def postbox(self) -> Postbox:
@@ -142,3 +164,20 @@ async def notifications(database_path: Path, renderer: Renderer) -> AsyncIterato
     return_paths = ReturnPaths(BOUNCES, await database.run(store.key))
     yield Service(database, clock, AddressBook(), planner, renderer, return_paths)
     await database.close()
+
+
+@pytest.fixture
+async def system(tmp_path: Path) -> AsyncIterator[System]:
+    broker = await start_broker_async(tmp_path / "broker")
+    clients = {
+        name: await connect(broker.address, name, name, broker.passwords[name])
+        for name in ("registration", "staff", "reporting")
+    }
+    system = System(broker, clients, tmp_path)
+    yield system
+    if system.process is not None:
+        system.process.kill()
+        system.process.wait()
+    for client in clients.values():
+        await client.close()
+    broker.kill()

@@ -6,6 +6,7 @@ Nothing here ever answers a mail, so that it goes round in no circle. What is no
 
 from services.notifications.inbox.lmtp import Lmtp, parse_inbox
 from services.notifications.inbox.postbox import Postbox
-from services.notifications.inbox.receiving import Inbox, TryLater
+from services.notifications.inbox.reader import MailReader
+from services.notifications.inbox.receiving import MOST_UNREAD, Inbox, TryLater
 
-__all__ = ["Inbox", "Lmtp", "Postbox", "TryLater", "parse_inbox"]
+__all__ = ["MOST_UNREAD", "Inbox", "Lmtp", "MailReader", "Postbox", "TryLater", "parse_inbox"]

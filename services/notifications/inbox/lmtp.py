@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from services.notifications.inbox.guests import Guest, Guests, NoRoom
+from services.notifications.inbox.wire import LineTooLong, Wire
+
 _log = structlog.get_logger("notifications.lmtp")
 
 LARGEST = 10_000_000
@@ -23,16 +26,27 @@ LARGEST = 10_000_000
 PATIENCE = 300.0
 """Seconds that a client may take for a line (RFC 5321 §4.5.3.2.7)."""
 
-CONNECTIONS = 20
-"""So many at once: each may hold a whole message in memory."""
+TURN = 600.0
+"""Seconds from one mail to the end of the next one, however busily a client talks."""
 
-_LONGEST_COMMAND = 2048
+CONNECTIONS = 20
+MEMORY = 50_000_000
+"""Octets of all messages that are being taken."""
+
+_MOST_COMMANDS = 500
+"""Between two mails: a hundred recipients, and as much again and again of what means nothing."""
 _MOST_RECIPIENTS = 100
+_ANSWERED_WITHIN = 300.0
+"""Seconds that we may take for a message; clients wait for ten minutes (RFC 5321 §4.5.3.2.6)."""
+_FAREWELL = 5.0
+_BETWEEN_TRIES = 5.0
+_NOT_NOW = "451 4.3.0 not now, come again"
 _FORM = "an inbox is lmtp://HOST:PORT, such as lmtp://127.0.0.1:2424, or off"
 _PATH = re.compile(r"(?:FROM|TO):\s?<([^<>\s]*)>(?: .*)?", re.IGNORECASE)
 
 Takes = Callable[[str], bool]
-Receive = Callable[[bytes, str], Awaitable[object]]
+Take = Callable[[str], Awaitable[object]]
+Opens = Callable[[bytes], Awaitable[Take]]
 
 
 def parse_inbox(text: str) -> tuple[str, int] | None:
@@ -75,7 +89,13 @@ class Lmtp:
 
     Args:
         takes: whether mail to an address is for us.
-        receive: takes a message for one recipient, and returns when it is committed; raises when it could not be.
+        opens: reads a message once, and gives what takes it for one recipient and returns when that is committed;
+            either raises when it could not be.
+        largest: octets of one message.
+        patience: seconds that a client may say nothing.
+        turn: seconds that a client may take for a mail.
+        connections: so many at once.
+        memory: octets of all messages that are being taken.
     """
 
     def __init__(
@@ -84,112 +104,191 @@ class Lmtp:
         port: int,
         *,
         takes: Takes,
-        receive: Receive,
+        opens: Opens,
         largest: int = LARGEST,
         patience: float = PATIENCE,
+        turn: float = TURN,
+        connections: int = CONNECTIONS,
+        memory: int = MEMORY,
     ) -> None:
         self._address = (host, port)
-        self._takes = takes
-        self._receive = receive
-        self._largest = largest
+        self.takes = takes
+        self._opens = opens
+        self.largest = largest
         self._patience = patience
+        self._turn = turn
+        self._guests = Guests(connections, memory)
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = port
+        self.trouble = ""
+        """Why mail servers find nobody here; "" while they do."""
 
     async def run(self) -> None:
-        """
-        Serve for ever.
-
-        Raises:
-            OSError: the address cannot be listened on.
-        """
+        """Serve for ever. While the address cannot be listened on, it is tried again: mails go out meanwhile."""
         host, port = self._address
-        server = await asyncio.start_server(self._connected, host, port, limit=64 * 1024)
-        self.port = int(server.sockets[0].getsockname()[1])
-        try:
-            async with server:
-                await server.serve_forever()
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        while True:
+            try:
+                server = await asyncio.start_server(self._connected, host, port, limit=64 * 1024)
+            except OSError as error:
+                trouble = f"the inbox cannot listen on {host}:{port} ({error.strerror or type(error).__name__})"
+                if self.trouble != trouble:
+                    _log.error("the inbox cannot listen", host=host, port=port, reason=error.strerror)
+                self.trouble = trouble
+                await asyncio.sleep(_BETWEEN_TRIES)
+                continue
+            self.trouble = ""
+            self.port = int(server.sockets[0].getsockname()[1])
+            try:
+                async with server:
+                    await server.serve_forever()
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  (narrows for the type checker: a coroutine runs in a task)
-        crowded = len(self._tasks) >= CONNECTIONS
+        peer = writer.get_extra_info("peername")
+        guest = Guest(task, str(peer[0]) if peer else "")
         self._tasks.add(task)
         try:
-            if crowded:
-                writer.write(b"421 4.3.2 too many connections, come again\r\n")
-            else:
-                await self._converse(reader, writer)
-            await writer.drain()
-        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError):
+            await self._received(reader, writer, guest)
+            writer.close()
+            async with asyncio.timeout(_FAREWELL):
+                await writer.wait_closed()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass
         except asyncio.CancelledError:
-            # Only run() cancels, when the service ends; Python 3.11 would log a cancelled conversation as an error.
-            pass
+            # Sent away, or cancelled by run() when the service ends; Python 3.11 would log that as an error.
+            if guest.sent_away:
+                writer.write(b"421 4.3.2 others want their turn, come again\r\n")
         finally:
+            # Who does not read what we say keeps nothing open by it.
+            writer.transport.abort()
+            self._guests.leave(guest)
             self._tasks.discard(task)
-            writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        envelope = _Envelope()
-        greeted = False
+    async def _received(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guest: Guest) -> None:
+        try:
+            self._guests.enter(guest)
+            await self._converse(reader, writer, guest)
+        except NoRoom:
+            writer.write(b"421 4.3.2 too much at once, come again\r\n")
+        except TimeoutError:
+            writer.write(b"421 4.4.2 too slow, come again\r\n")
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guest: Guest) -> None:
+        wire = Wire(reader, self._patience, lambda octets: self._guests.hold(guest, octets))
+        talk = _Talk(self, wire, writer)
         writer.write(b"220 deelname LMTP\r\n")
         while True:
-            await writer.drain()
+            guest.turn()
+            async with asyncio.timeout(self._turn):
+                said = await talk.until_a_mail()
+            if said is None:
+                return
+            guest.busy = True
+            await self._answer(writer, *said)
+
+    async def _answer(self, writer: asyncio.StreamWriter, raw: bytes | None, recipients: list[str]) -> None:
+        """One reply for each recipient (RFC 2033 §4.2)."""
+        if raw is None:
+            replies = ["552 5.3.4 too large"] * len(recipients)
+        else:
+            replies = await self._taken(raw, recipients)
+        writer.write("".join(f"{reply}\r\n" for reply in replies).encode("ascii"))
+
+    async def _taken(self, raw: bytes, recipients: list[str]) -> list[str]:
+        replies: list[str] = []
+        failures: list[str] = []
+        try:
+            async with asyncio.timeout(_ANSWERED_WITHIN):
+                take = await self._opens(raw)
+                for recipient in recipients:
+                    try:
+                        await take(recipient)
+                        replies.append("250 2.0.0 taken")
+                    except Exception as error:
+                        failures.append(type(error).__name__)
+                        replies.append(_NOT_NOW)
+        except Exception as error:
+            failures.append(type(error).__name__)
+        if failures:
+            # Whatever it is, the mail server still has the mail.
+            _log.warning(
+                "a mail could not be taken, the mail server keeps it", reason=failures[0], recipients=len(failures)
+            )
+        return replies + [_NOT_NOW] * (len(recipients) - len(replies))
+
+
+class _Talk:
+    """A conversation with one client."""
+
+    def __init__(self, server: Lmtp, wire: Wire, writer: asyncio.StreamWriter) -> None:
+        self._server = server
+        self._wire = wire
+        self._writer = writer
+        self._greeted = False
+
+    async def until_a_mail(self) -> tuple[bytes | None, list[str]] | None:
+        """
+        Talk until there is a mail, and for whom; None for one that is too large. None alone when that was all.
+
+        Raises:
+            TimeoutError: the client said nothing for too long.
+            asyncio.IncompleteReadError: it is gone.
+        """
+        envelope = _Envelope()
+        for _ in range(_MOST_COMMANDS):
+            await self._writer.drain()
+            # Neither of both waits while there are octets to read and room to write: others want the event loop too.
+            await asyncio.sleep(0)
             try:
-                verb, _, argument = (await self._command(reader)).partition(" ")
+                verb, _, argument = (await self._command()).partition(" ")
                 verb = verb.upper()
                 if verb == "QUIT":
-                    writer.write(b"221 2.0.0 goodbye\r\n")
-                    return
+                    self._writer.write(b"221 2.0.0 goodbye\r\n")
+                    return None
                 if verb == "LHLO":
-                    greeted, envelope = True, _Envelope()
-                    writer.write(
+                    self._greeted, envelope = True, _Envelope()
+                    self._writer.write(
                         f"250-deelname\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
-                        f"250 SIZE {self._largest}\r\n".encode()
+                        f"250 SIZE {self._server.largest}\r\n".encode()
                     )
                 elif verb == "RSET":
                     envelope = _Envelope()
-                    writer.write(b"250 2.0.0 forgotten\r\n")
+                    self._writer.write(b"250 2.0.0 forgotten\r\n")
                 elif verb == "NOOP":
-                    writer.write(b"250 2.0.0 here\r\n")
-                elif not greeted:
+                    self._writer.write(b"250 2.0.0 here\r\n")
+                elif not self._greeted:
                     raise Refused("503 5.5.1 say LHLO first")
                 elif verb == "MAIL":
                     self._mail(envelope, argument)
-                    writer.write(b"250 2.1.0 go on\r\n")
+                    self._writer.write(b"250 2.1.0 go on\r\n")
                 elif verb == "RCPT":
                     self._recipient(envelope, argument)
-                    writer.write(b"250 2.1.5 go on\r\n")
+                    self._writer.write(b"250 2.1.5 go on\r\n")
                 elif verb == "DATA":
                     if not envelope.recipients:
                         raise Refused("503 5.5.1 no recipient")
-                    writer.write(b"354 end with a dot\r\n")
-                    await writer.drain()
-                    raw = await self._message(reader)
-                    for recipient in envelope.recipients:
-                        writer.write((await self._taken(raw, recipient) + "\r\n").encode("ascii"))
-                        await writer.drain()
-                    envelope = _Envelope()
+                    self._writer.write(b"354 end with a dot\r\n")
+                    await self._writer.drain()
+                    return await self._wire.message(self._server.largest), envelope.recipients
                 else:
                     raise Refused("500 5.5.1 not understood")
             except Refused as error:
-                writer.write((error.reply + "\r\n").encode("ascii"))
+                self._writer.write((error.reply + "\r\n").encode("ascii"))
                 if error.last:
-                    return
+                    return None
+        self._writer.write(b"421 4.7.0 too many commands without a mail\r\n")
+        return None
 
-    async def _command(self, reader: asyncio.StreamReader) -> str:
+    async def _command(self) -> str:
         try:
-            async with asyncio.timeout(self._patience):
-                line = await reader.readuntil(b"\n")
-        except asyncio.LimitOverrunError:
-            raise Refused("500 5.5.2 line too long", last=True) from None
-        if len(line) > _LONGEST_COMMAND:
-            raise Refused("500 5.5.2 line too long")
+            line = await self._wire.line()
+        except LineTooLong as error:
+            raise Refused("500 5.5.2 line too long", last=error.endless) from None
         try:
             return line.decode("ascii").strip()
         except UnicodeDecodeError:
@@ -201,7 +300,7 @@ class Lmtp:
         if envelope.open:
             raise Refused("503 5.5.1 one mail at a time")
         size = re.search(r" SIZE=(\d{1,12})(?: |$)", argument, re.IGNORECASE)
-        if size and int(size[1]) > self._largest:
+        if size and int(size[1]) > self._server.largest:
             raise Refused("552 5.3.4 too large")
         envelope.open = True
 
@@ -213,46 +312,6 @@ class Lmtp:
             raise Refused("503 5.5.1 say MAIL first")
         if len(envelope.recipients) >= _MOST_RECIPIENTS:
             raise Refused("452 4.5.3 too many recipients")
-        if not self._takes(path[1]):
+        if not self._server.takes(path[1]):
             raise Refused("550 5.1.1 nobody here has this address")
         envelope.recipients.append(path[1])
-
-    async def _message(self, reader: asyncio.StreamReader) -> bytes | None:
-        """
-        The message without its dots (RFC 5321 §4.5.2); None when it is too large.
-
-        It ends with a dot alone between two CRLF and with nothing else: who takes a bare LF for a line end can be made
-        to see two mails in one.
-        """
-        lines: list[bytes] = []
-        size = 0
-        line = b""
-        while True:
-            async with asyncio.timeout(self._patience):
-                try:
-                    piece = await reader.readuntil(b"\r\n")
-                except asyncio.LimitOverrunError as error:
-                    # A line without end: taken piece by piece, so that no more than the limit waits in memory.
-                    piece = await reader.readexactly(error.consumed)
-            fresh = not line or line.endswith(b"\r\n")
-            line = piece
-            if fresh and piece == b".\r\n":
-                return b"".join(lines) if size <= self._largest else None
-            if fresh and piece.startswith(b"."):
-                piece = piece[1:]
-            size += len(piece)
-            if size <= self._largest:
-                lines.append(piece)
-            else:
-                lines.clear()
-
-    async def _taken(self, raw: bytes | None, recipient: str) -> str:
-        if raw is None:
-            return "552 5.3.4 too large"
-        try:
-            await self._receive(raw, recipient)
-        except Exception as error:
-            # Whatever it is, the mail server still has the mail.
-            _log.warning("a mail could not be taken, the mail server keeps it", reason=type(error).__name__)
-            return "451 4.3.0 not now, come again"
-        return "250 2.0.0 taken"

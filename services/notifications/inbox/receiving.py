@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -16,11 +16,13 @@ from contracts.base import same_address
 from contracts.commands import ReceivedMail
 from contracts.facts import InvitationAnswer, InvitationAnswered, MailBounced
 from contracts.queries import ReceivedKind
+from services.chassis import metrics
 from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.notifications import store
 from services.notifications.domain.bouncing import FAILURES, WINDOW, weigh, worn_out
-from services.notifications.inbox.reading import (
+from services.notifications.inbox.reader import ReaderUnavailable
+from services.notifications.incoming.content import (
     Answered,
     Automatic,
     OddReport,
@@ -29,7 +31,6 @@ from services.notifications.inbox.reading import (
     Reply,
     Report,
     Unclear,
-    read,
 )
 from services.notifications.return_path import ReturnPaths
 from services.notifications.store import Mailed, News
@@ -38,6 +39,12 @@ _log = structlog.get_logger("notifications.inbox")
 
 _ANSWERS: dict[str, InvitationAnswer] = {"ACCEPTED": "accepted", "TENTATIVE": "tentative", "DECLINED": "declined"}
 _FAILED = "failed"
+MOST_UNREAD = 500_000_000
+"""Octets of all mails together that are kept for a person: strangers who write cannot fill the disk."""
+
+_RECEIVED = metrics.counter("deelname_received_mails", "Mails that came back, by what was made of them.", ["kind"])
+
+Reads = Callable[[bytes], Awaitable[Read]]
 
 
 class TryLater(Exception):  # noqa: N818
@@ -59,24 +66,30 @@ class Inbox:
     Takes mails that came back.
 
     Args:
+        reads: what reads a mail; raises ``ReaderUnavailable`` when nothing can at this moment.
         organiser: the address of the organiser of every invitation, whose mail may be copied here.
         appended: called after a mail was taken: there may be facts in our log, and mails to send.
+        most_unread: octets of all mails together that are kept for a person.
     """
 
     def __init__(
         self,
         database: Database,
         *,
+        reads: Reads,
         return_paths: ReturnPaths,
         organiser: str,
         clock: Clock,
         appended: Callable[[], None] = lambda: None,
+        most_unread: int = MOST_UNREAD,
     ) -> None:
         self._database = database
+        self._reads = reads
         self._return_paths = return_paths
         self._organiser = same_address(organiser)
         self._clock = clock
         self._appended = appended
+        self._most_unread = most_unread
 
     def takes(self, address: str) -> bool:
         """Whether mail to an address belongs here."""
@@ -91,22 +104,53 @@ class Inbox:
             actor: the account of whoever of the staff handed it over.
 
         Raises:
-            TryLater: the mail that it is about is under way at this moment.
+            TryLater: nobody can read it at this moment, the mail that it is about is under way, or too many are kept.
         """
-        # Megabytes take the library a while, and others wait for the event loop.
-        found = await asyncio.to_thread(read, raw)
+        return await (await self.opened(raw)).take(recipient, actor)
+
+    async def opens(self, raw: bytes) -> Callable[[str], Awaitable[ReceivedMail]]:
+        """Read a mail once; what is given takes it for one of those whom its envelope names. Raises as ``receive``."""
+        return (await self.opened(raw)).take
+
+    async def opened(self, raw: bytes) -> Opened:
+        """
+        A mail that was read, to be taken for each of those whom its envelope names.
+
+        Raises:
+            TryLater: nobody can read it at this moment.
+        """
+        try:
+            found = await self._reads(raw)
+        except ReaderUnavailable:
+            raise TryLater("mails cannot be read at this moment") from None
+        # Of megabytes it is made without the interpreter's lock.
+        digest = await asyncio.to_thread(lambda: sha256(raw).digest())
+        return Opened(self, raw, found, digest)
+
+    async def take(
+        self, opened: Opened, recipient: str | None, actor: str | None, known: int | None
+    ) -> tuple[ReceivedMail, bool]:
+        """See ``Opened.take``; also whether the bytes are kept now, which they need be but once: as ``known``."""
         now = self._clock()
+        found = opened.found
 
         def take(connection: Connection) -> tuple[int, _Verdict]:
             work = _Work(connection, self._return_paths, found, recipient, now=now, actor=actor)
             verdict = work.verdict()
+            if verdict.kept and known is not None:
+                return known, verdict
+            raw = opened.raw if verdict.kept else None
+            digest = hmac.new(work.key, (recipient or "").encode() + b"\n" + opened.digest, sha256).hexdigest()
+            fits = raw is None or store.unread(connection).octets + len(raw) <= self._most_unread
+            if not fits and store.number_of(connection, digest) is None:
+                raise TryLater("there is no more room for mails that a person has to look at")
             number = store.keep(
                 connection,
-                digest=hmac.new(work.key, (recipient or "").encode() + b"\n" + raw, sha256).hexdigest(),
+                digest=digest,
                 kind=verdict.kind,
                 note=verdict.note,
                 mail=verdict.mail,
-                raw=raw if verdict.kept else None,
+                raw=raw,
                 mentioned=[store.fingerprint(work.key, each) for each in found.mentioned] if verdict.kept else (),
                 now=now,
             )
@@ -114,10 +158,35 @@ class Inbox:
 
         number, verdict = await self._database.transact(take)
         self._appended()
+        _RECEIVED.labels(verdict.kind).inc()
         _log.info("mail received", received=number, kind=verdict.kind, mail=verdict.mail and verdict.mail.id)
-        return ReceivedMail(
+        taken = ReceivedMail(
             received=number, kind=verdict.kind, note=verdict.note, mail=verdict.mail.id if verdict.mail else None
         )
+        return taken, verdict.kept
+
+
+class Opened:
+    """A mail that was read once, whomever it is for."""
+
+    def __init__(self, inbox: Inbox, raw: bytes, found: Read, digest: bytes) -> None:
+        self._inbox = inbox
+        self._kept: int | None = None
+        self.raw = raw
+        self.found = found
+        self.digest = digest
+
+    async def take(self, recipient: str | None, actor: str | None = None) -> ReceivedMail:
+        """
+        Do what follows from it, as mail to one recipient; when this returns, that is committed.
+
+        Raises:
+            TryLater: see ``Inbox.receive``.
+        """
+        taken, kept = await self._inbox.take(self, recipient, actor, self._kept)
+        if kept:
+            self._kept = taken.received
+        return taken
 
 
 class _Work:

@@ -3,6 +3,7 @@
 from services.notifications.sender.judging import UNKNOWN_PERSON_PATIENCE, UNKNOWN_PERSON_WAIT
 from services.notifications.sender.limits import Limits
 from services.notifications.sender.loop import BATCH, BATCHES_UNDER_WAY, Sender, Sending
+from services.notifications.sender.under_way import UnderWay
 
 __all__ = [
     "BATCH",
@@ -12,4 +13,5 @@ __all__ = [
     "Limits",
     "Sender",
     "Sending",
+    "UnderWay",
 ]

@@ -7,6 +7,7 @@ from services.notifications.store.doubting import doubt, doubt_until, doubtful_u
 from services.notifications.store.inbox import (
     Answer,
     Mailed,
+    Unread,
     answer_of,
     answers,
     bounced,
@@ -17,10 +18,12 @@ from services.notifications.store.inbox import (
     mail_of_id,
     mail_of_item,
     mail_of_message,
+    number_of,
     put_answer,
     received,
     received_about,
     received_bytes,
+    unread,
 )
 from services.notifications.store.items import histories
 from services.notifications.store.key import fingerprint, key
@@ -37,6 +40,7 @@ from services.notifications.store.sending import (
     sending,
     settle,
     tried_since,
+    under_way,
 )
 from services.notifications.store.suppression import lift, suppress, suppressions, tell
 
@@ -56,6 +60,7 @@ __all__ = [
     "News",
     "Outcome",
     "Queue",
+    "Unread",
     "Written",
     "addresses",
     "answer_of",
@@ -84,6 +89,7 @@ __all__ = [
     "mail_of_message",
     "mails",
     "messages",
+    "number_of",
     "people_with_address",
     "put_answer",
     "queue",
@@ -100,4 +106,6 @@ __all__ = [
     "tell",
     "text",
     "tried_since",
+    "under_way",
+    "unread",
 ]

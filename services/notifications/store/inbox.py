@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from contracts.facts import InvitationAnswer
 from contracts.queries import AnswerView, ReceivedKind, ReceivedView
@@ -141,9 +142,9 @@ def keep(
         digest: the same for the same bytes to the same recipient.
         mentioned: fingerprints of the addresses in ``raw``.
     """
-    known = connection.execute("SELECT ordinal FROM received WHERE digest = ?", (digest,)).fetchone()
-    if known:
-        return int(known[0])
+    known = number_of(connection, digest)
+    if known is not None:
+        return known
     (ordinal,) = connection.execute(
         "INSERT INTO received (digest, at, kind, note, mail, person, raw) VALUES (?, ?, ?, ?, ?, ?, ?)"
         " RETURNING ordinal",
@@ -155,6 +156,24 @@ def keep(
             [(address, ordinal) for address in mentioned],
         )
     return int(ordinal)
+
+
+def number_of(connection: sqlite3.Connection, digest: str) -> int | None:
+    """The number under which a mail was noted before; see ``keep``."""
+    row = connection.execute("SELECT ordinal FROM received WHERE digest = ?", (digest,)).fetchone()
+    return int(row[0]) if row else None
+
+
+class Unread(NamedTuple):
+    """How many mails are kept for a person, and how many octets they have."""
+
+    mails: int
+    octets: int
+
+
+def unread(connection: sqlite3.Connection) -> Unread:
+    """What is kept for a person."""
+    return Unread(*connection.execute("SELECT mails, octets FROM unread").fetchone())
 
 
 def received(connection: sqlite3.Connection, limit: int, *, unread: bool = False) -> list[ReceivedView]:

@@ -197,6 +197,15 @@ def sending(connection: sqlite3.Connection) -> list[tuple[Due, bool]]:
     return [(_half_sent(row, actor=row[15]), row[14] == REPEATABLE) for row in rows]
 
 
+def under_way(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+    """What is being sent: each mail's number, and the attempt."""
+    rows = connection.execute(
+        # In the words of the index, as above.
+        "SELECT ordinal, attempts FROM mails WHERE status = 'sending' AND status IN ('sending', 'failed', 'uncertain')"
+    )
+    return [(ordinal, attempts) for ordinal, attempts in rows]
+
+
 def retry(connection: sqlite3.Connection, mail: str, now: datetime, actor: str | None = None) -> MailStatus | None:
     """
     Make a mail due again that failed or whose fate is unknown; what becomes of it then, ``actor`` has caused.

@@ -21,9 +21,11 @@ from services.notifications.domain import Planned
 from services.notifications.domain.bouncing import weigh
 from services.notifications.handlers import Archivist
 from services.notifications.inbox import TryLater
+from services.notifications.inbox.reader import ReaderUnavailable
+from services.notifications.incoming.content import Read
 from services.notifications.transport import Maildir
-from tests.notifications.conftest import Service
-from tests.notifications.inbox import returned
+from tests.notifications.conftest import Service, at_once
+from tests.notifications.inbox import attacks, returned
 from tests.notifications.lives import Life, confirmed, occasion, session, withdrawn
 
 JUNE, LATER = occasion("2023-06-20"), occasion("2023-06-27")
@@ -193,6 +195,60 @@ async def test_a_report_about_a_mail_under_way_is_asked_for_again(notifications:
     await notifications.becomes(mail.id, "sent")
     # Without an envelope the address in the headers is as good: nobody else can make one.
     assert (await notifications.postbox.receive(command)).mail == mail.id
+
+
+# What nobody could read -----------------------------------------------------------------------------------------------
+
+
+async def test_a_mail_that_exceeds_a_bound_is_kept_as_it_came_and_counted_until_it_is_forgotten(
+    notifications: Service,
+) -> None:
+    raw = attacks.parts(4, 40_000)
+    result = await notifications.inbox.receive(raw, "bounce@deelname.example")
+    assert (result.kind, result.mail) == ("unknown", None)
+    assert result.note == "it was not read: a header with parameters has more than 8000 octets"
+    kept = await notifications.postbox.message(ReceivedMailQuestion(received=result.received))
+    assert kept.raw == b64encode(raw).decode()
+    assert await notifications.database.run(store.unread) == (1, len(raw))
+    # The same once more is no second mail.
+    assert (await notifications.inbox.receive(raw, "bounce@deelname.example")).received == result.received
+    assert await notifications.database.run(store.unread) == (1, len(raw))
+    notifications.clock.forward(days=31)
+    await Archivist(notifications.database, notifications.clock, archive_days=180, inbox_days=30).tidy()
+    assert await notifications.database.run(store.unread) == (0, 0)
+
+
+async def test_a_mail_to_many_is_kept_once(notifications: Service) -> None:
+    raw = returned.person("bounce@deelname.example", NOOR)
+    take = await notifications.inbox.opens(raw)
+    numbers = {(await take(f"bounce+{number}@deelname.example")).received for number in range(10)}
+    assert len(numbers) == 1
+    assert await notifications.database.run(store.unread) == (1, len(raw))
+
+
+async def test_where_there_is_no_room_for_what_a_person_has_to_see_the_mail_server_keeps_it(
+    notifications: Service, tmp_path: Path
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    await told(notifications, life, tmp_path)
+    first, second = (returned.person("bounce@deelname.example", NOOR, words) for words in ("one", "two"))
+    inbox = notifications.inbox_that_reads(at_once, most_unread=len(first) + 10)
+    await inbox.receive(first)
+    with pytest.raises(TryLater, match="no more room"):
+        await inbox.receive(second)
+    # What is there is there, and what need not be kept is taken as ever.
+    await inbox.receive(first)
+    mail = mail_for(life, "noor")
+    assert (await inbox.receive(returned.postfix(path(notifications, mail), NOOR))).kind == "bounce"
+
+
+async def test_a_mail_that_nobody_can_read_at_this_moment_stays_with_who_has_it(notifications: Service) -> None:
+    async def reads(raw: bytes) -> Read:
+        raise ReaderUnavailable
+
+    with pytest.raises(TryLater):
+        await notifications.inbox_that_reads(reads).receive(returned.person("x@y.example", NOOR))
+    assert await notifications.database.run(lambda raw: store.received(raw, 10)) == []
 
 
 # Who is told ----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifications.inbox.reading import Automatic, OddReport, Reply, Report, Unclear, mentioned, read
+from services.notifications.incoming.addresses import mentioned
+from services.notifications.incoming.content import Automatic, OddReport, Reply, Report, Unclear
+from services.notifications.incoming.reading import read
 from tests.notifications.inbox import returned
 
 TO = "bounce+1@deelname.example"

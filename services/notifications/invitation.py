@@ -83,6 +83,8 @@ class Outline(NamedTuple):
         stamp = _utc(calendar.stamp)
         created = "" if calendar.created is None else f"CREATED:{_utc(calendar.created)}\r\n"
         reply = "TRUE" if self.method == "REQUEST" else "FALSE"
+        # RFC 5545 §3.2.2: the name may be left out.
+        name = f";CN={parameter(attendee.name)}" if line(attendee.name) else ""
         return b"".join(
             (
                 self.head,
@@ -91,8 +93,8 @@ class Outline(NamedTuple):
                 f"SEQUENCE:{calendar.sequence}\r\nDTSTAMP:{stamp}\r\n{created}LAST-MODIFIED:{stamp}\r\n".encode(),
                 self.event,
                 fold(
-                    f"ATTENDEE;CUTYPE=INDIVIDUAL;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP={reply};"
-                    f"CN={parameter(attendee.name)}:mailto:{mailbox(attendee.mailbox)}"
+                    f"ATTENDEE;CUTYPE=INDIVIDUAL;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP={reply}"
+                    f"{name}:mailto:{mailbox(attendee.mailbox)}"
                 ),
                 self.rest,
             )

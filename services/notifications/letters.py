@@ -5,13 +5,15 @@ aware and may be in any zone, they are shown in Europe/Amsterdam. Nothing here r
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, Literal, NamedTuple
 
 Language = Literal["nl", "en"]
 Purpose = Literal[
+    "confirmation-request",
+    "already-enrolled",
     "confirmation",
     "invite",
     "waiting",
@@ -41,7 +43,7 @@ class Address(NamedTuple):
 
 
 class Recipient(NamedTuple):
-    """The one person a mail goes to."""
+    """The one person a mail goes to; without a name where nobody has confirmed that it is theirs."""
 
     name: str
     mailbox: str
@@ -146,6 +148,30 @@ class Calendar:
             raise ValueError("a calendar SEQUENCE is never negative")
         if self.stamp.utcoffset() is None or (self.created is not None and self.created.utcoffset() is None):
             raise ValueError("the stamps of a calendar item need a time zone")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationRequest:
+    """Somebody enrolled this address: whoever reads it is asked to confirm that, and reads nothing that was typed.
+
+    `link` is for the recipient's eyes; None in all that others may see, which shows that there is one.
+    """
+
+    purpose: ClassVar[Purpose] = "confirmation-request"
+    deadline: datetime
+    link: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _needs_zone(self.deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyEnrolled:
+    """Somebody enrolled you once more: you have a place, or wait for one, and that stays so."""
+
+    purpose: ClassVar[Purpose] = "already-enrolled"
+    waiting: bool = False
+    sessions: tuple[Session, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +295,7 @@ class TeamIncomplete:
     deadline: datetime
 
     def __post_init__(self) -> None:
-        if self.deadline.utcoffset() is None:
-            raise ValueError("a deadline needs a time zone")
+        _needs_zone(self.deadline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +307,9 @@ class Undeliverable:
 
 
 Occasion = (
-    Confirmation
+    ConfirmationRequest
+    | AlreadyEnrolled
+    | Confirmation
     | Promotion
     | Waiting
     | Refusal
@@ -325,6 +352,11 @@ class Letter(NamedTuple):
     def purpose(self) -> Purpose:
         """The name of the occasion, as templates and stored rows know it."""
         return self.occasion.purpose
+
+
+def _needs_zone(deadline: datetime) -> None:
+    if deadline.utcoffset() is None:
+        raise ValueError("a deadline needs a time zone")
 
 
 def _needs_date(session: Session) -> None:

@@ -24,6 +24,7 @@ _STATUSES: dict[Purpose, tuple[str, ...]] = {
     "promotion": ("confirmed", "waiting"),
     "waiting": ("waiting",),
     "refusal": ("refused",),
+    "already-enrolled": ("confirmed", "waiting"),
 }
 
 
@@ -44,7 +45,10 @@ def imagined(state: State, programme: str, question: MailPreviewQuestion, now: d
     purpose = next((each for each in PURPOSES if each == question.purpose), None)
     if purpose is None:
         raise DoesNotFit(f"there is no mail '{question.purpose}'; there are {', '.join(PURPOSES)}")
-    person = _person(enrolment, question.person)
+    if purpose == "confirmation-request":
+        person = _awaited(enrolment, question.person)
+    else:
+        person = _person(enrolment, question.person)
     _check(purpose, enrolment)
     session, detail = None, Detail()
     if purpose in REQUESTS | CANCELS:
@@ -68,6 +72,13 @@ def imagined(state: State, programme: str, question: MailPreviewQuestion, now: d
         session=session,
         detail=detail,
     )
+
+
+def _awaited(enrolment: Enrolment, wanted: str | None) -> str:
+    people = [each.participant.person for each in enrolment.awaited]
+    if not people or wanted not in (None, *people):
+        raise DoesNotFit("the mail 'confirmation-request' is for people who have yet to confirm")
+    return wanted or people[0]
 
 
 def _person(enrolment: Enrolment, wanted: str | None) -> str:

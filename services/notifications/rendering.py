@@ -24,8 +24,10 @@ from services.notifications import invitation, views
 from services.notifications.hygiene import line, link, mailbox, paragraphs, shortened
 from services.notifications.letters import (
     Address,
+    AlreadyEnrolled,
     CalendarOccasion,
     Confirmation,
+    ConfirmationRequest,
     Invite,
     Language,
     Letter,
@@ -59,6 +61,9 @@ _CUT = re.compile(r"[ \t]*\{# cut #\}\n?")
 _SOMEBODY = "somebody"
 _NOTHING = Piece("", b"")
 _IN_NO_CAPACITY = (_NOTHING, _NOTHING)
+PERSONAL_LINK = "[personal link]"
+"""What stands for a link that is its recipient's alone, in whatever others may see."""
+
 _WITH_CAPACITY = Confirmation | Promotion | Waiting | Invite
 _BLOCKS = ("subject", "preheader", "heading", "opening", "closing")
 
@@ -212,7 +217,8 @@ class Renderer:
         if calendar is not None and mailbox(recipient.mailbox).lower() == self.sender.mailbox.lower():
             calendar = None
         shared = self._shared(letter, invited=calendar is not None)
-        words = f"{self._labels[recipient.language]['greeting']} {views.title_of(recipient.name)},"
+        labels, name = self._labels[recipient.language], views.title_of(recipient.name)
+        words = f"{labels['greeting']} {name}," if name else f"{labels['greeting_nobody']},"
         greeting, greeting_html = self._text.greeting(words), self._html.greeting(words)
         capacity, capacity_html = self._capacity(letter) if isinstance(occasion, _WITH_CAPACITY) else _IN_NO_CAPACITY
         # The page is longer than the text: it says the same in more characters.
@@ -244,8 +250,8 @@ class Renderer:
     def _shared(self, letter: Letter, *, invited: bool) -> _Shared:
         """The pieces that do not depend on who reads them."""
         occasion = letter.occasion
-        if isinstance(occasion, Refusal | TeamIncomplete | Undeliverable):
-            # Reasons, empty seats and names are one enrolment's own: nobody else will be told the same.
+        if isinstance(occasion, Refusal | TeamIncomplete | Undeliverable | ConfirmationRequest):
+            # Reasons, empty seats, names and links are one enrolment's own: nobody else will be told the same.
             return self._say(letter, invited=invited)
         common = _Common(letter.programme, letter.purpose, _told(occasion), letter.recipient.language, invited)
         shared = self._kept.get(common)
@@ -291,8 +297,16 @@ class Renderer:
             "session": None,
             "first": None,
             "invitation": invited,
+            "action": "",
         }
         match occasion:
+            case ConfirmationRequest(deadline, address):
+                view["action"] = address or PERSONAL_LINK
+                view["page"] = ""
+                view["deadline"] = moment(deadline, language)
+            case AlreadyEnrolled(waiting, sessions):
+                view["waiting"] = waiting
+                view["sessions"] = [views.of_session(session, labels, language) for session in sessions]
             case Confirmation(sessions) | Promotion(sessions):
                 view["sessions"] = [views.of_session(session, labels, language) for session in sessions]
                 dated = [session for session in sessions if session.slot.start is not None]

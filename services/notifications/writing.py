@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import TypeVar
 from contracts.base import Text, Title
 from contracts.enrolment import KnownPerson, MissingSeat, Participant
 from contracts.programme import Contact, Occasion, Session, instant
+from services.chassis.links import Link
 from services.chassis.state import State
 from services.notifications import letters
 from services.notifications.domain import entities
@@ -31,24 +33,31 @@ class Writer:
 
     Args:
         now: sessions that ended by then are not listed.
+        address_of: where a personal link leads. Without it letters say that there is one, and not which.
     """
 
-    def __init__(self, state: State, now: datetime) -> None:
+    def __init__(self, state: State, now: datetime, address_of: Callable[[Link], str] | None = None) -> None:
         self._state = state
         self._now = now
+        self._address_of = address_of
         self._programmes: dict[tuple[str, Language], letters.Programme] = {}
         self._sessions: dict[tuple[object, ...], letters.Session] = {}
         self._coming: dict[tuple[str, str | None, Language], tuple[letters.Session, ...]] = {}
 
-    def letter(self, mail: Planned, person: KnownPerson, language: Language | None = None) -> Letter:
+    def letter(
+        self, mail: Planned, person: KnownPerson, language: Language | None = None, *, answered: bool = False
+    ) -> Letter:
         """
-        What the mail says to its recipient, in the person's own language if none is given.
+        What the mail says to its recipient, in the language of the enrolment if none is given.
+
+        Whom a stranger named reads nothing that the stranger typed, the own name included.
+
+        Args:
+            answered: whether the person has ever answered an invitation, and so is no stranger's invention.
 
         Raises:
             NothingToSay: the programme, the enrolment or the session is not known.
         """
-        # Nobody says which language a team reads; the programmes are Dutch.
-        language = language or ("nl" if mail.purpose == "undeliverable" else person.language)
         state = self._state
         course = entities.course_of(state, mail.programme)
         if course is None:
@@ -57,8 +66,19 @@ class Writer:
         if enrolment is None:
             raise NothingToSay("the enrolment is not known")
         if mail.purpose == "undeliverable":
-            return self._notice(course, person, language)
-        participant = enrolment.participant(mail.person)
+            # Nobody says which language a team reads; the programmes are Dutch.
+            return self._notice(course, person, language or "nl")
+        participant, awaited = enrolment.participant(mail.person), enrolment.waits_for(mail.person)
+        said = participant or (awaited.participant if awaited else None)
+        language = language or (said.language if said else None) or person.language
+        if mail.purpose == "confirmation-request" or (
+            not answered and entities.is_unconfirmed(state, enrolment, mail.person)
+        ):
+            return Letter(
+                recipient=letters.Recipient("", person.email, language),
+                programme=self._programme(course, language),
+                occasion=self._occasion(course, enrolment, mail, language),
+            )
         organisation = enrolment.organisation
         return Letter(
             recipient=letters.Recipient(person.spelling(mail.programme), person.email, language),
@@ -103,6 +123,12 @@ class Writer:
 
     def _occasion(self, course: Course, enrolment: Enrolment, mail: Planned, language: Language) -> letters.Occasion:
         match mail.purpose:
+            case "confirmation-request":
+                return self._request(course, enrolment, mail.person)
+            case "already-enrolled":
+                waiting = enrolment.status == "waiting"
+                sessions = () if waiting else self._to_come(course, enrolment, mail.person, language)
+                return letters.AlreadyEnrolled(waiting, sessions)
             case "confirmation":
                 return letters.Confirmation(self._to_come(course, enrolment, mail.person, language))
             case "invite" | "session-moved" | "session-cancelled" | "withdrawn-invite":
@@ -127,6 +153,15 @@ class Writer:
                 return letters.TeamIncomplete(missing, enrolment.complete_by)
             case "undeliverable":
                 raise NothingToSay("it is about a person, not about an enrolment")
+
+    def _request(self, course: Course, enrolment: Enrolment, person: str) -> letters.ConfirmationRequest:
+        awaited = enrolment.waits_for(person)
+        if awaited is None:
+            raise NothingToSay("the person is not asked to confirm anything")
+        link = Link("confirm", person, course.definition.id, awaited.asked_at, awaited.confirm_by)
+        return letters.ConfirmationRequest(
+            deadline=awaited.confirm_by, link=self._address_of(link) if self._address_of else None
+        )
 
     def _calendar(self, course: Course, mail: Planned, language: Language) -> letters.CalendarOccasion:
         appointment = mail.detail.appointment

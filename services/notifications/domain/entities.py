@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 
@@ -31,8 +31,22 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """Somebody who has yet to confirm an enrolment: asked at the one moment, in time until the other."""
+
+    participant: Participant
+    asked_at: datetime
+    confirm_by: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Enrolment:
-    """An enrolment as it stands; ``reasons`` says why it was refused, ``price`` is in euro for all of it."""
+    """
+    An enrolment as it stands; ``reasons`` says why it was refused, ``price`` is in euro for all of it.
+
+    ``awaited`` have yet to confirm and take no part: not one of ``participants``. From the addresses of ``unconfirmed``
+    nobody had ever confirmed anything when they came in.
+    """
 
     id: str
     status: EnrolmentStatus
@@ -42,6 +56,12 @@ class Enrolment:
     complete_by: datetime | None = None
     reasons: tuple[Reason, ...] = ()
     price: Decimal | None = None
+    awaited: tuple[Awaited, ...] = ()
+    unconfirmed: tuple[str, ...] = ()
+
+    def waits_for(self, person: str) -> Awaited | None:
+        """What the person has yet to confirm."""
+        return next((each for each in self.awaited if each.participant.person == person), None)
 
     def participant(self, person: str) -> Participant | None:
         """The person's part in it."""
@@ -94,6 +114,25 @@ class Agenda:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Somebody whose address is known: whoever reads its mailbox has confirmed an enrolment of this person."""
+
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """
+    The day (in the Netherlands) on which somebody was last told that a request changed nothing.
+
+    Anybody may send requests that name the person: one mail a day is enough of that.
+    """
+
+    person: str
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
 class Institution:
     """An organisation of the registry, for its name."""
 
@@ -105,6 +144,8 @@ KINDS: dict[str, type] = {
     "enrolment": Enrolment,
     "agenda": Agenda,
     "institution": Institution,
+    "known": Known,
+    "notice": Notice,
 }
 """The kinds by the names that stored rows know them by."""
 
@@ -119,6 +160,16 @@ def enrolment_key(enrolment: str) -> str:
 def agenda_key(person: str) -> str:
     """Where a person's agenda stands in its programme's partition."""
     return f"agenda:{person}"
+
+
+def known_key(person: str) -> str:
+    """Where it stands, in the partition of what belongs to no programme, that a person's address is known."""
+    return f"known:{person}"
+
+
+def notice_key(person: str) -> str:
+    """Where it stands in a programme's partition what a person was last told of requests that changed nothing."""
+    return f"notice:{person}"
 
 
 def institution_key(organisation: str) -> str:
@@ -136,6 +187,19 @@ def enrolment_of(state: State, programme: str, enrolment: str) -> Enrolment | No
     """The enrolment, if it is known."""
     found: Enrolment | None = state.get(programme, enrolment_key(enrolment))
     return found
+
+
+def is_unconfirmed(state: State, enrolment: Enrolment, person: str) -> bool:
+    """Whether a stranger named the person, and nobody has confirmed anything from the person's address since."""
+    return person in enrolment.unconfirmed and state.get(NO_PROGRAMME, known_key(person)) is None
+
+
+def present_enrolment(state: State, programme: str, person: str) -> Enrolment | None:
+    """The enrolment by which a person takes part in a programme, or else waits for a place."""
+    found = [enrolment_of(state, programme, id_) for id_ in agenda_of(state, programme, person).enrolments]
+    live = [each for each in found if each is not None and each.participant(person) is not None]
+    by_status = {each.status: each for each in reversed(live)}
+    return by_status.get("confirmed") or by_status.get("waiting")
 
 
 def agenda_of(state: State, programme: str, person: str) -> Agenda:

@@ -16,6 +16,9 @@ REQUESTS: frozenset[Purpose] = frozenset({"invite", "session-moved"})
 CANCELS: frozenset[Purpose] = frozenset({"session-cancelled", "withdrawn-invite"})
 """Purposes that take something out of an agenda (METHOD:CANCEL)."""
 
+ABOUT_REQUESTS: frozenset[Purpose] = frozenset({"confirmation-request", "already-enrolled", "refusal"})
+"""Purposes that say what became of a request, and that whoever may send requests may cause."""
+
 
 @dataclass(frozen=True, slots=True)
 class Appointment:
@@ -68,7 +71,8 @@ class Planned(NamedTuple):
     """
     One mail to one person, not yet written: who, why and since when.
 
-    ``held``: it waits a little for further changes, so that several are told as one.
+    ``held``: it waits a little for further changes, so that several are told as one. ``by_stranger``: anybody may have
+    caused it, so that it must not delay the mails of others.
     """
 
     id: str
@@ -80,6 +84,7 @@ class Planned(NamedTuple):
     session: str | None = None
     detail: Detail = NO_DETAIL
     held: bool = False
+    by_stranger: bool = False
 
 
 def mail_id(fact: str, purpose: Purpose, person: str, session: str | None) -> str:

@@ -24,6 +24,12 @@ def obstacle(state: State, mail: Planned, now: datetime) -> str | None:
     if course is None or enrolment is None:
         return "the enrolment is not known"
     match mail.purpose:
+        case "confirmation-request":
+            return _not_awaited(course, enrolment, mail.person, now)
+        case "already-enrolled":
+            if enrolment.status not in ("confirmed", "waiting") or enrolment.participant(mail.person) is None:
+                return "the person takes part no more"
+            return _not_held(course, now)
         case "confirmation" | "promotion":
             return _not_coming(course, enrolment, mail.person, now)
         case "team-incomplete":
@@ -42,6 +48,9 @@ def obstacle(state: State, mail: Planned, now: datetime) -> str | None:
                 return "the person is not invited to this session any more"
             return "the person has a newer invitation" if invitation.uid != appointment.uid else None
         case "undeliverable":
+            if entities.is_unconfirmed(state, enrolment, mail.person):
+                # The programme's contact would read what a stranger typed.
+                return "nobody has confirmed anything from this address"
             return "the programme is over" if entities.all_over(course, now) else None
         case "session-cancelled" if appointment is None:
             return _not_coming(course, enrolment, mail.person, now)
@@ -50,8 +59,21 @@ def obstacle(state: State, mail: Planned, now: datetime) -> str | None:
 
 
 def _not_coming(course: Course, enrolment: Enrolment, person: str, now: datetime) -> str | None:
+    if not course.withdrawn and (enrolment.status != "confirmed" or enrolment.participant(person) is None):
+        return "the person is not enrolled any more"
+    return _not_held(course, now)
+
+
+def _not_awaited(course: Course, enrolment: Enrolment, person: str, now: datetime) -> str | None:
+    awaited = enrolment.waits_for(person)
+    if awaited is None:
+        if enrolment.participant(person) is not None:
+            return "the person has confirmed already"
+        return f"the person is not asked to confirm any more: the enrolment is {enrolment.status}"
+    return "the time to confirm is up" if awaited.confirm_by <= now else _not_held(course, now)
+
+
+def _not_held(course: Course, now: datetime) -> str | None:
     if course.withdrawn:
         return "the programme was withdrawn"
-    if enrolment.status != "confirmed" or enrolment.participant(person) is None:
-        return "the person is not enrolled any more"
     return "the programme is over" if entities.all_over(course, now) else None

@@ -9,12 +9,13 @@ from typing import Any
 
 from contracts import facts
 from contracts.base import Message
-from contracts.enrolment import Enrolled, Participant
+from contracts.enrolment import Participant
 from contracts.facts import NO_PROGRAMME
 from contracts.programme import Occasion, Session
 from services.notifications.domain import entities
 from services.notifications.domain.entities import Course, Enrolment, Institution
 from services.notifications.domain.mails import Detail
+from services.notifications.domain.planning import confirming
 from services.notifications.domain.planning.work import Work
 
 
@@ -121,29 +122,19 @@ def _who_expects(work: Work, session: Session) -> dict[str, str]:
     return {person: found[1] for person, found in attending.items() if found}
 
 
-def _enrolled(data: Enrolled, status: Any, **more: Any) -> Enrolment:
-    return Enrolment(
-        id=data.enrolment,
-        status=status,
-        participants=data.participants,
-        organisation=data.organisation,
-        missing=data.missing,
-        complete_by=data.complete_by,
-        **more,
-    )
-
-
 def _confirmed(work: Work, data: facts.EnrolmentConfirmed) -> None:
-    enrolment = _enrolled(data, "confirmed", price=data.price)
+    enrolment = confirming.enrolled(work, data, "confirmed", price=data.price)
     work.put_enrolment(enrolment)
     work.welcome(enrolment, enrolment.participants, "confirmation")
     work.lacking(enrolment)
+    confirming.told_to_be_present(work, data.present, data.channel)
 
 
 def _waitlisted(work: Work, data: facts.EnrolmentWaitlisted) -> None:
-    enrolment = _enrolled(data, "waiting", price=data.price)
+    enrolment = confirming.enrolled(work, data, "waiting", price=data.price)
     work.put_enrolment(enrolment)
     _wait(work, enrolment, enrolment.participants, data.place)
+    confirming.told_to_be_present(work, data.present, data.channel)
 
 
 def _wait(work: Work, enrolment: Enrolment, participants: Iterable[Participant], place: int | None) -> None:
@@ -151,13 +142,6 @@ def _wait(work: Work, enrolment: Enrolment, participants: Iterable[Participant],
         work.join(participant.person, enrolment.id)
         if not work.silent:
             work.mail("waiting", participant.person, enrolment=enrolment.id, detail=Detail(place=place))
-
-
-def _refused(work: Work, data: facts.EnrolmentRefused) -> None:
-    enrolment = _enrolled(data, "refused", reasons=data.reasons)
-    work.put_enrolment(enrolment)
-    for participant in enrolment.participants:
-        work.mail("refusal", participant.person, enrolment=enrolment.id)
 
 
 def _promoted(work: Work, data: facts.EnrolmentPromoted) -> None:
@@ -174,7 +158,7 @@ def _withdrawn(work: Work, data: facts.EnrolmentWithdrawn) -> None:
     enrolment = work.enrolment(data.enrolment)
     if enrolment is None or enrolment.status not in ("confirmed", "waiting"):
         return
-    work.put_enrolment(dataclasses.replace(enrolment, status="withdrawn"))
+    work.put_enrolment(dataclasses.replace(enrolment, status="withdrawn", awaited=()))
     work.part(enrolment, (each.person for each in enrolment.participants))
 
 
@@ -198,7 +182,10 @@ def _participant_added(work: Work, data: facts.ParticipantAdded) -> None:
     if enrolment is None or enrolment.participant(data.participant.person):
         return
     enrolment = dataclasses.replace(
-        enrolment, participants=(*enrolment.participants, data.participant), price=_price(enrolment, data)
+        enrolment,
+        participants=(*enrolment.participants, data.participant),
+        awaited=tuple(each for each in enrolment.awaited if each.participant.person != data.participant.person),
+        price=_price(enrolment, data),
     )
     work.put_enrolment(enrolment)
     _newcomer(work, enrolment, data.participant)
@@ -273,7 +260,10 @@ RULES: dict[type[Message], Callable[[Work, Any], None]] = {
     facts.SessionCancelled: _session_cancelled,
     facts.EnrolmentConfirmed: _confirmed,
     facts.EnrolmentWaitlisted: _waitlisted,
-    facts.EnrolmentRefused: _refused,
+    facts.EnrolmentRefused: confirming.refused,
+    facts.EnrolmentPending: confirming.pending,
+    facts.EnrolmentLapsed: confirming.lapsed,
+    facts.ParticipantConfirmed: confirming.confirmed,
     facts.EnrolmentPromoted: _promoted,
     facts.EnrolmentWithdrawn: _withdrawn,
     facts.EnrolmentCompleted: _completed,
@@ -284,4 +274,5 @@ RULES: dict[type[Message], Callable[[Work, Any], None]] = {
     facts.ParticipantWithdrawn: _participant_withdrawn,
     facts.OrganisationRegistered: _institution,
     facts.OrganisationChanged: _institution,
+    facts.PersonErased: confirming.erased,
 }

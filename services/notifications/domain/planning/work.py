@@ -61,6 +61,11 @@ class Work:
         course = self.course
         return course is None or course.withdrawn or entities.all_over(course, self.time)
 
+    def is_unconfirmed(self, person: str, enrolment: str | None) -> bool:
+        """Whether a stranger named the person in this enrolment, and nothing was ever confirmed from the address."""
+        found = self.enrolment(enrolment) if enrolment else None
+        return found is not None and entities.is_unconfirmed(self.state, found, person)
+
     # What changes -----------------------------------------------------------------------------------------------------
 
     def put(self, key: str, entity: object) -> None:
@@ -111,8 +116,9 @@ class Work:
         session: str | None = None,
         detail: Detail | None = None,
         held: bool = False,
+        by_stranger: bool = False,
     ) -> None:
-        """Plan a mail; the same one twice counts once."""
+        """Plan a mail; the same one twice counts once. Whoever is unconfirmed was named by a stranger in any case."""
         id_ = mail_id(self.fact.id, purpose, person, session)
         if id_ in self.ids:
             return
@@ -128,6 +134,7 @@ class Work:
                 session=session,
                 detail=detail or NO_DETAIL,
                 held=held,
+                by_stranger=by_stranger or self.is_unconfirmed(person, enrolment),
             )
         )
 

@@ -35,6 +35,7 @@ from contracts.subjects import CONTACTS
 from deploy.broker import RunningBroker, start_broker
 from services.chassis.broker import connect
 from services.chassis.database import Database, insert_rows
+from services.chassis.links import LinkKeys
 from services.chassis.reader import Reader
 from services.chassis.relay import Relay, publish_batch
 from services.chassis.service import tune_interpreter
@@ -43,6 +44,7 @@ from services.notifications.app import OWN_STREAM
 from services.notifications.contacts import Contacts
 from services.notifications.handlers import Planner
 from services.notifications.letters import Address
+from services.notifications.links import PersonalLinks
 from services.notifications.rendering import Renderer
 from services.notifications.return_path import ReturnPaths
 from services.notifications.sender import BATCH, BATCHES_UNDER_WAY, Sender
@@ -144,6 +146,7 @@ class _Service:
             clock=self._clock,
             state=lambda: self.planner.state,
             envelope_from=return_paths.of,
+            links=PersonalLinks(LinkKeys({"k1": bytes(32)}), "https://deelname.example"),
             appended=self.relay.offer,
         )
         self.planner = Planner(database, self._clock, self.sender.wake)

@@ -37,6 +37,7 @@ from services.notifications import store
 from services.notifications.contacts import Contacts
 from services.notifications.handlers import Archivist, Desk, Planner
 from services.notifications.inbox import Inbox, Lmtp, MailReader, Postbox, parse_inbox
+from services.notifications.links import PersonalLinks
 from services.notifications.measures import measure
 from services.notifications.rendering import Renderer
 from services.notifications.return_path import ReturnPaths
@@ -195,6 +196,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             clock=clock,
             state=lambda: planner.state,
             envelope_from=return_paths.of,
+            links=PersonalLinks(settings.links, renderer.public_url),
             appended=relay.offer,
             limits=settings.limits,
         )

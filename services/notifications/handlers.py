@@ -11,7 +11,7 @@ import structlog
 from contracts.base import same_address
 from contracts.commands import RetriedMail, RetryMail
 from contracts.enrolment import KnownPerson
-from contracts.facts import PersonCorrected, PersonErased, parse
+from contracts.facts import ParticipantConfirmed, PersonCorrected, PersonErased, parse
 from contracts.problem import Problem, ProblemError, not_found, problem_type
 from contracts.queries import (
     MailList,
@@ -86,7 +86,7 @@ class Planner:
         """
         state = self._state
         planned: list[tuple[int, Planned]] = []
-        people: list[PersonErased | PersonCorrected] = []
+        people: list[PersonErased | PersonCorrected | ParticipantConfirmed] = []
         traces: dict[int, str] = {}
         for each in messages:
             fact = parse(each.body)
@@ -95,17 +95,20 @@ class Planner:
                 planned += [(each.position, mail) for mail in mails]
                 if fact.traceparent is not None:
                     traces[each.position] = fact.traceparent
-            if isinstance(fact.data, PersonErased | PersonCorrected):
+            if isinstance(fact.data, PersonErased | PersonCorrected | ParticipantConfirmed):
                 people.append(fact.data)
         now = self._clock()
 
         def record(raw: Connection) -> None:
             store.record(raw, messages[-1].position, state, planned, now, hold=self._hold, traces=traces)
             for data in people:
-                if isinstance(data, PersonErased):
-                    store.erase(raw, data.person)
-                else:
-                    store.forget_bytes(raw, data.person)
+                match data:
+                    case PersonErased(person=person):
+                        store.erase(raw, person)
+                    case PersonCorrected(person=person):
+                        store.forget_bytes(raw, person)
+                    case ParticipantConfirmed(person=person):
+                        store.known(raw, person, now)
             if messages[0].position <= self._doubt_until:
                 store.doubt(raw, now)
 

@@ -40,6 +40,11 @@ def measure(
                     ("uncertain", queue.uncertain),
                 )
             ),
+            Gauge(
+                "deelname_mails_by_strangers",
+                "Mails that wait, due or not, and that anybody may have caused by requests on the public pages.",
+                queue.by_strangers,
+            ),
             Gauge("deelname_mail_overdue_seconds", "How long the oldest due mail has been due.", queue.overdue),
             Gauge("deelname_transport_fault", "Whether the mail server refuses us: 1 or 0.", int(bool(sender.fault))),
             *(

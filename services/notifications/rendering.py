@@ -68,6 +68,15 @@ _WITH_CAPACITY = Confirmation | Promotion | Waiting | Invite
 _BLOCKS = ("subject", "preheader", "heading", "opening", "closing")
 
 
+def for_others(letter: Letter) -> Letter:
+    """A letter as anybody but its recipient may see it: that it holds a link, and not which."""
+    match letter.occasion:
+        case ConfirmationRequest(deadline):
+            return letter._replace(occasion=ConfirmationRequest(deadline))
+        case _:
+            return letter
+
+
 class LetterTooLong(ValueError):  # noqa: N818  (reads as what is the matter)
     """A rendered part exceeds `LONGEST_OUTPUT`."""
 

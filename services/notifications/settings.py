@@ -13,7 +13,7 @@ from services.notifications.hygiene import UnusableAddress, link, mailbox
 from services.notifications.inbox.lmtp import parse_inbox
 from services.notifications.letters import Address
 from services.notifications.return_path import ReturnPaths
-from services.notifications.sender.limits import Limits
+from services.notifications.sender.limits import LARGEST_SHARE, Limits
 from services.notifications.transport import parse_transport
 
 
@@ -79,7 +79,7 @@ class Settings(LinkSettings):
     ] = timedelta(minutes=3)
 
     mails_a_person_and_hour: Annotated[
-        int, Field(ge=0, description="The most mails to one person within an hour; the rest waits. 0: no cap.")
+        int, Field(ge=0, description="The most mails to one mailbox within an hour; the rest waits. 0: no cap.")
     ] = 60
     mails_a_programme_and_hour: Annotated[
         int, Field(ge=0, description="The most mails of one programme within an hour; the rest waits. 0: no cap.")
@@ -91,6 +91,18 @@ class Settings(LinkSettings):
         int,
         Field(ge=0, description="How fast mails go to addresses of one domain. 0: as fast as the server takes them."),
     ] = 120
+    unconfirmed_percent: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=LARGEST_SHARE,
+            description="The share of the pace, and of each number by the hour besides, of mails to addresses that"
+            " strangers typed and nobody has confirmed.",
+        ),
+    ] = 20
+    unconfirmed_mails_a_domain_and_hour: Annotated[
+        int, Field(ge=0, description="The most of those mails to addresses of one domain within an hour. 0: no cap.")
+    ] = 100
     domains: Annotated[
         dict[str, Annotated[int, Field(ge=0)]],
         Field(
@@ -113,6 +125,8 @@ class Settings(LinkSettings):
             relay=self.mails_a_minute,
             domain=self.mails_a_minute_and_domain,
             domains=self.domains,
+            strangers_percent=self.unconfirmed_percent,
+            strangers_domain=self.unconfirmed_mails_a_domain_and_hour,
         )
 
     @field_validator("transport")

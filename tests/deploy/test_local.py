@@ -116,7 +116,7 @@ class TestRunning:
 
         assert told(data, "reporting").keys() == common
         own = {"TRANSPORT", "SENDER", "PUBLIC_URL", "INBOX", "HOLD", "LINK_KEYS"}
-        own |= {"MAILS_A_MINUTE_AND_DOMAIN", "MAILS_A_PROGRAMME_AND_HOUR"}
+        own |= {"MAILS_A_MINUTE_AND_DOMAIN", "MAILS_A_PROGRAMME_AND_HOUR", "UNCONFIRMED_MAILS_A_DOMAIN_AND_HOUR"}
         assert told(data, "notifications").keys() == common | own
         assert told(data, "notifications")["TRANSPORT"] == f"maildir:{data / 'mail'}"
         assert told(data, "registration")["PARTNERS"] == "demo"

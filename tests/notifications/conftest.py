@@ -14,6 +14,7 @@ from contracts.enrolment import KnownPerson
 from deploy.broker import start_broker_async
 from services.chassis.broker import connect
 from services.chassis.database import Database
+from services.chassis.links import LinkKeys
 from services.chassis.log import Entry
 from services.notifications import store
 from services.notifications.contacts import Absence, Contact, ContactsUnavailable
@@ -23,6 +24,7 @@ from services.notifications.inbox.receiving import Reads
 from services.notifications.incoming.content import Read
 from services.notifications.incoming.reading import read
 from services.notifications.letters import Address
+from services.notifications.links import PersonalLinks
 from services.notifications.rendering import Renderer
 from services.notifications.return_path import ReturnPaths
 from services.notifications.sender import Limits, Sender
@@ -30,6 +32,7 @@ from services.notifications.transport import Transport
 from tests.notifications.lives import START, Life, messages
 from tests.notifications.whole import System
 
+LINK_KEYS = LinkKeys({"k1": bytes(32)})
 BOUNCES = "bounce@deelname.example"
 SENDER = Address("Deelname", "deelname@deelname.example")
 
@@ -82,6 +85,7 @@ class Service:
     planner: Planner
     renderer: Renderer
     return_paths: ReturnPaths
+    links: PersonalLinks = field(default_factory=lambda: PersonalLinks(LINK_KEYS, "https://deelname.example"))
 
     def sender(
         self,
@@ -98,6 +102,7 @@ class Service:
             clock=self.clock,
             state=lambda: self.planner.state,
             envelope_from=self.return_paths.of,
+            links=self.links,
             appended=appended,
             fault_pause=fault_pause,
             limits=limits or Limits(),

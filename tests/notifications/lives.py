@@ -21,6 +21,7 @@ START = datetime(2023, 3, 2, 9, 14, tzinfo=UTC)
 PROGRAMME = "gezinsaanpak-2023"
 BROKEN = Reason(rule="closed", nl="De inschrijving is gesloten.", en="Enrolment is closed.")
 FREE = Reason(rule="place-free", nl="Er kwam een plaats vrij.", en="A place came free.")
+PRESENT = Reason(rule="already-enrolled", nl="Je bent al aangemeld.", en="You are enrolled already.")
 ASKED = Reason(rule="asked", nl="Zelf afgemeld.", en="Withdrawn on request.")
 
 
@@ -98,10 +99,37 @@ def waitlisted(enrolment: str, *persons: str | tuple[str, str], place: int = 1, 
     )
 
 
-def refused(enrolment: str, *persons: str) -> Message:
-    return facts.EnrolmentRefused(
-        enrolment=enrolment, units=1, participants=people(*persons), source="biblionet", reasons=(BROKEN,)
+def refused(enrolment: str, *persons: str, **more: Any) -> Message:
+    return facts.EnrolmentRefused.model_validate(
+        {"enrolment": enrolment, "units": 1, "participants": people(*persons), "source": "biblionet"}
+        | {"reasons": (BROKEN,)}
+        | more
     )
+
+
+def pending(enrolment: str, *persons: str | tuple[str, str], hours: float = 48, **more: Any) -> facts.EnrolmentPending:
+    """A request of the public; by itself from nobody's known address, and one mail for each of those whom it names."""
+    participants = more.pop("participants", people(*persons))
+    ids = tuple(each.person for each in participants)
+    return facts.EnrolmentPending.model_validate(
+        {
+            "enrolment": enrolment,
+            "units": 1,
+            "participants": participants,
+            "channel": "web",
+            "source": "web",
+            "held": 1,
+            "cause": "address-unknown",
+            "confirm_by": START + timedelta(hours=hours),
+            "asked": ids,
+            "unconfirmed": ids,
+            **more,
+        }
+    )
+
+
+def lapsed(enrolment: str, cause: Any = "expired", people: int = 1) -> facts.EnrolmentLapsed:
+    return facts.EnrolmentLapsed(enrolment=enrolment, people=people, units=1, cause=cause)
 
 
 def promoted(enrolment: str) -> Message:

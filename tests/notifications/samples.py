@@ -9,8 +9,10 @@ from functools import cache
 from services.notifications import message
 from services.notifications.letters import (
     Address,
+    AlreadyEnrolled,
     Calendar,
     Confirmation,
+    ConfirmationRequest,
     Contact,
     Invite,
     Language,
@@ -41,6 +43,7 @@ from services.notifications.rendering import Rendered, Renderer
 SENDER = Address("Deelname", "deelname@deelname.example")
 PUBLIC_URL = "https://deelname.example"
 DOMAIN = "deelname.example"
+CONFIRM = f"{PUBLIC_URL}/confirm/k1.{'Y3xub29yfGdlemluc2FhbnBhay0yMDIzfDE2Nzc3NDgwODB8MTY3NzkyMDg4MA' * 2}.{'s' * 43}"
 GOUDA = Venue("Bibliotheek Gouda", "Agnietenstraat 100, Gouda")
 TEAMS = Online("https://teams.microsoft.com/l/meetup-join/19%3ameeting_Zq?context=%7b%22Tid%22%7d&x=1")
 FIRST_MAIL = datetime(2023, 3, 2, 9, 14, tzinfo=UTC)
@@ -105,6 +108,9 @@ def occasions(language: Language) -> Iterator[tuple[Occasion, datetime]]:
     yield ProgrammeCancelled((WORK_2,), "Te weinig bibliotheken doen mee." if language == "nl" else None), first
     yield Undeliverable("Noor de Wit"), first + timedelta(days=3)
     yield SessionCancelled(WRAP_UP_IN_JANUARY[language]), first + timedelta(days=60)
+    yield ConfirmationRequest(first + timedelta(days=2), CONFIRM), first
+    yield AlreadyEnrolled(waiting=False, sessions=(KICK_OFF, WORK_1)), first + timedelta(days=1)
+    yield AlreadyEnrolled(waiting=True), first + timedelta(days=1)
 
 
 @cache
@@ -116,6 +122,8 @@ def letter(occasion: Occasion, language: Language = "nl", programme: Programme =
     if isinstance(occasion, Undeliverable):
         # It goes to the contact, who need not be told whom to ask.
         programme = replace(programme, content=None, enrolment=None)
+    if isinstance(occasion, ConfirmationRequest):
+        return Letter(RECIPIENTS[language]._replace(name=""), programme, occasion)
     return Letter(
         recipient=RECIPIENTS[language],
         programme=programme,

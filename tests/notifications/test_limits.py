@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.links import keep_link_keys
-from services.notifications.sender.limits import HOUR, Bucket, Gate, Limits, Window
+from services.notifications.sender.limits import HOUR, Bucket, Gate, Limits, Passenger, Window
 from services.notifications.settings import Settings
 from tests.notifications.lives import START
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+
+def mail(ordinal: int, address: str = "noor@d.example", *, programme: str = "x", again: bool = False) -> Passenger:
+    return Passenger(ordinal, address.partition("@")[0], programme, address, again)
 
 
 @given(most=st.integers(1, 5), waits=st.lists(st.integers(0, 2000), max_size=40))
@@ -68,22 +72,33 @@ def test_a_turn_once_given_is_kept_until_the_mail_went_and_is_not_kept_for_ever(
 
 
 def test_the_mail_server_as_a_whole_has_a_pace_too_and_a_maildir_has_none() -> None:
-    limits = Limits(relay=2, domain=30)
+    limits = Limits(relay=4, domain=60, strangers_percent=50)
     gate = Gate(limits)
-    waits = [gate.passes(n, f"p{n}", "x", f"d{n}.example", START) for n in range(4)]
+    waits = [gate.passes(mail(n, f"p{n}@d{n}.example"), START) for n in range(4)]
     assert [each.until - START if each else None for each in waits] == [None, None, 30 * SECOND, MINUTE]
-    assert gate.passes(2, "p2", "x", "d2.example", START + 30 * SECOND) is None
+    assert waits[2] is not None
+    assert waits[2].reason == "waits for its turn: 2 mails a minute to the mail server"
+    assert gate.passes(mail(2, "p2@d2.example"), START + 30 * SECOND) is None
     maildir = Gate(limits, paced=False)
-    assert {maildir.passes(n, f"p{n}", "x", "d.example", START) for n in range(100)} == {None}
+    assert {maildir.passes(mail(n, f"p{n}@d.example"), START) for n in range(100)} == {None}
 
 
 def test_a_further_attempt_does_not_count_against_the_caps() -> None:
     gate = Gate(Limits(person=1))
-    assert gate.passes(1, "noor", "x", "d.example", START) is None
-    assert gate.passes(1, "noor", "x", "d.example", START, again=True) is None
-    assert gate.passes(2, "noor", "x", "d.example", START) is not None
+    assert gate.passes(mail(1), START) is None
+    assert gate.passes(mail(1, again=True), START) is None
+    assert gate.passes(mail(2), START) is not None
     assert gate.capped(START) == ["person:noor"]
     assert gate.capped(START + 2 * HOUR) == []
+
+
+def test_tags_and_dots_lead_past_no_cap_and_no_address_is_told() -> None:
+    gate = Gate(Limits(person=2))
+    same = ("victim@gmail.com", "victim+1@gmail.com", "v.i.c.tim@googlemail.com")
+    waits = [gate.passes(Passenger(n, f"id{n}", "x", address), START) for n, address in enumerate(same)]
+    assert [each is None for each in waits] == [True, True, False]
+    assert gate.capped(START) == ["person:id2"]
+    assert gate.passes(mail(9, "other@gmail.com"), START) is None
 
 
 def test_by_itself_a_track_and_a_programme_of_five_hundred_go_out_at_once(tmp_path: Path) -> None:
@@ -101,8 +116,8 @@ def test_by_itself_a_track_and_a_programme_of_five_hundred_go_out_at_once(tmp_pa
     for person in range(500):
         for _ in range(1 + 6 + 1):
             ordinal += 1
-            assert gate.passes(ordinal, f"p{person}", "track", "d.example", START) is None
-    bomb = [gate.passes(ordinal + n, "victim", "other", "d.example", START) for n in range(100)]
+            assert gate.passes(mail(ordinal, f"p{person}@d.example", programme="track"), START) is None
+    bomb = [gate.passes(mail(ordinal + n, "victim@d.example", programme="other"), START) for n in range(1, 101)]
     assert sum(each is None for each in bomb) == 60
 
 

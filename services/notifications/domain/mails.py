@@ -16,6 +16,9 @@ REQUESTS: frozenset[Purpose] = frozenset({"invite", "session-moved"})
 CANCELS: frozenset[Purpose] = frozenset({"session-cancelled", "withdrawn-invite"})
 """Purposes that take something out of an agenda (METHOD:CANCEL)."""
 
+PERSONAL: frozenset[Purpose] = frozenset({"confirmation-request"})
+"""Purposes whose mails hold a link that is the recipient's alone: it is stored nowhere, and shown to nobody else."""
+
 ABOUT_REQUESTS: frozenset[Purpose] = frozenset({"confirmation-request", "already-enrolled", "refusal"})
 """Purposes that say what became of a request, and that whoever may send requests may cause."""
 

@@ -10,13 +10,24 @@ from datetime import datetime, timedelta
 from contracts.facts import MailFailed, MailSent
 from services.chassis.state import State
 from services.notifications.contacts import Absence
-from services.notifications.domain import Planned, Pointless, Unread, invitation_of, obstacle, settle
+from services.notifications.domain import (
+    Planned,
+    Pointless,
+    Unread,
+    enrolment_of,
+    invitation_of,
+    obstacle,
+    settle,
+)
+from services.notifications.domain.mails import ABOUT_REQUESTS
 from services.notifications.store import Due, News, Outcome
 from services.notifications.transport import next_try
 from services.notifications.transport import outcomes as transport_outcomes
 
 UNKNOWN_PERSON_WAIT = timedelta(seconds=30)
 UNKNOWN_PERSON_PATIENCE = timedelta(hours=24)
+OLD_NEWS = timedelta(hours=24)
+"""After which nobody wants to read any more what became of a request that a stranger may have sent."""
 
 
 @dataclass(slots=True)
@@ -68,6 +79,21 @@ def _worded(due: Due, mail: Planned) -> Due:
     if appointment is None or own is None or replace(own.appointment, change=appointment.change) == appointment:
         return due._replace(mail=mail)
     return due._replace(mail=mail, raw=None)
+
+
+def of_use_until(state: State, due: Due) -> datetime | None:
+    """Until when there is any point in sending a mail that anybody may have caused; None for always."""
+    mail = due.mail
+    enrolment = enrolment_of(state, mail.programme, mail.enrolment) if mail.enrolment else None
+    awaited = enrolment.waits_for(mail.person) if enrolment else None
+    if mail.purpose == "confirmation-request" and awaited is not None:
+        return awaited.confirm_by
+    return due.planned_at + OLD_NEWS if mail.purpose in ABOUT_REQUESTS else None
+
+
+def late(due: Due, reason: str) -> Outcome:
+    """A mail whose turn comes when it is of use to nobody."""
+    return Outcome(due.ordinal, "dropped", f"it would come too late ({reason})")
 
 
 def absent(due: Due, absence: Absence, now: datetime) -> Outcome:

@@ -13,7 +13,7 @@ import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import NamedTuple
 
@@ -27,10 +27,22 @@ from services.chassis.log import Entry, VersionConflict
 from services.chassis.state import State
 from services.notifications import message, store
 from services.notifications.contacts import Absence, Contact, ContactsUnavailable, ReadsContacts
-from services.notifications.domain.mails import CANCELS, REQUESTS
-from services.notifications.rendering import Renderer
-from services.notifications.sender.judging import Verdicts, absent, failed, jitter, judge, look_again
-from services.notifications.sender.limits import HOUR, Gate, Limits
+from services.notifications.domain.mails import CANCELS, PERSONAL, REQUESTS
+from services.notifications.letters import Letter
+from services.notifications.links import NoAddress, PersonalLinks
+from services.notifications.rendering import Renderer, for_others
+from services.notifications.sender.judging import (
+    Verdicts,
+    absent,
+    failed,
+    jitter,
+    judge,
+    late,
+    look_again,
+    of_use_until,
+)
+from services.notifications.sender.limits import HOUR, Gate, Limits, Passenger
+from services.notifications.sender.strangers import Strangers
 from services.notifications.store import Due, Outcome, Written
 from services.notifications.transport import Maildir, Transport
 from services.notifications.transport import outcomes as transport_outcomes
@@ -46,6 +58,8 @@ IDLE = 1.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _FAREWELL = 10.0  # seconds that a server has to answer when the service ends; what it leaves open is uncertain
 _LETTERS_A_TURN = 8
+_UNSET_WAIT = timedelta(minutes=5)
+"""How long a mail waits for the operator to set what it needs."""
 NO_LIMITS = Limits()
 _ABOUT_ITEMS = REQUESTS | CANCELS
 
@@ -74,6 +88,7 @@ class Sender:
         state: the fold as it stands; asked anew for every batch.
         transport: open.
         envelope_from: the envelope sender of a mail, by the mail's id.
+        links: makes the links that are for a mail's recipient alone.
         appended: given what was just appended to our own log.
         fault_pause: seconds for which the queue stands still after the server refused us.
         limits: how many mails may go out by the hour and by the minute; a maildir knows no hurry.
@@ -89,6 +104,7 @@ class Sender:
         clock: Clock,
         state: Callable[[], State],
         envelope_from: Callable[[str], str],
+        links: PersonalLinks,
         appended: Callable[[Sequence[Entry]], None] = lambda _: None,
         fault_pause: float = 180.0,
         limits: Limits = NO_LIMITS,
@@ -102,9 +118,11 @@ class Sender:
         self._clock = clock
         self._state = state
         self._envelope_from = envelope_from
+        self._links = links
         self._appended = appended
         self._fault_pause = fault_pause
         self._gate = Gate(limits, paced=not self._repeatable)
+        self._strangers = Strangers(limits, paced=not self._repeatable)
         self._remembers = False
         self._capped: set[str] = set()
         self._fault = ""
@@ -212,13 +230,15 @@ class Sender:
         if not batch:
             return 0
         if not self._remembers:
-            self._gate.remember(await self._database.run(lambda raw: store.tried_since(raw, now - HOUR)))
+            for tried in await self._database.run(lambda raw: store.tried_since(raw, now - HOUR)):
+                gate = self._strangers if tried.by_stranger else self._gate
+                gate.remember(tried.at, tried.programme, tried.recipient)
             self._remembers = True
         state = self._state()
         verdicts = Verdicts()
         sound = look_again(state, batch, now, verdicts)
         contacts = await self._contacts.of({due.mail.person for due in sound})
-        sound = self._let_through(sound, contacts, now, verdicts)
+        sound = self._let_through(state, sound, contacts, now=now, verdicts=verdicts)
         written = await self._write(state, sound, contacts, now=now, verdicts=verdicts)
         if verdicts.outcomes:
             await self._settle(verdicts)
@@ -238,22 +258,33 @@ class Sender:
         return len(written) + len(verdicts.outcomes)
 
     def _let_through(
-        self, batch: Sequence[Due], contacts: Mapping[str, Contact], now: datetime, verdicts: Verdicts
+        self,
+        state: State,
+        batch: Sequence[Due],
+        contacts: Mapping[str, Contact],
+        *,
+        now: datetime,
+        verdicts: Verdicts,
     ) -> list[Due]:
         """What may go out now; what has to wait goes to the verdicts with the moment of its turn."""
         through = []
         for due in batch:
             mail, contact = due.mail, contacts[due.mail.person]
-            domain = "" if isinstance(contact, Absence) else contact.email.rpartition("@")[2].lower()
-            wait = None
-            if domain:
-                again = due.first_at is not None
-                wait = self._gate.passes(due.ordinal, mail.person, mail.programme, domain, now, again=again)
+            if isinstance(contact, Absence):
+                through.append(due)
+                continue
+            before = of_use_until(state, due) if due.by_stranger else None
+            again = due.first_at is not None
+            passenger = Passenger(due.ordinal, mail.person, mail.programme, contact.email, again, before)
+            wait = (self._strangers if due.by_stranger else self._gate).passes(passenger, now)
             if wait is None:
                 through.append(due)
+            elif before is not None and wait.until >= before:
+                verdicts.add(late(due, wait.reason))
             else:
                 verdicts.add(Outcome(due.ordinal, "planned", wait.reason, due_at=wait.until))
         self._gate.tidy(now)
+        self._strangers.tidy(now)
         capped = set(self._gate.capped(now))
         for key in sorted(capped - self._capped):
             _log.warning("more mails than the cap allows within an hour: the rest waits", cap=key)
@@ -279,7 +310,7 @@ class Sender:
     ) -> list[Sending]:
         """The bytes of each mail; what cannot be written goes to the verdicts."""
         ready = []
-        writer = Writer(state, now)
+        writer = Writer(state, now, self._links.address_of)
         for number, due in enumerate(batch, 1):
             if number % _LETTERS_A_TURN == 0:
                 # Writing costs no waiting: without this, answers of the server would wait for the whole batch.
@@ -290,6 +321,8 @@ class Sender:
                 continue
             try:
                 ready.append(Sending(due, self._bytes(writer, due, contact, now)))
+            except NoAddress as error:
+                verdicts.add(Outcome(due.ordinal, "planned", str(error), due_at=now + _UNSET_WAIT))
             except Exception as error:
                 # One mail that cannot be written must not stop the others. The error may quote the person.
                 _log.error("mail cannot be written", mail=due.mail.id, reason=type(error).__name__)
@@ -298,25 +331,38 @@ class Sender:
         return ready
 
     def _bytes(self, writer: Writer, due: Due, person: KnownPerson, now: datetime) -> Written:
-        if due.raw is not None and due.message_id is not None and due.recipient is not None:
+        personal = due.mail.purpose in PERSONAL
+        if due.raw is not None and due.message_id is not None and due.recipient is not None and not personal:
             return Written(
                 due.ordinal, due.message_id, due.recipient, due.raw, due.mail.purpose, due.mail.detail.appointment
             )
-        said = writer.letter(due.mail, person)
+        said = writer.letter(due.mail, person, answered=due.answered)
         own_id = message.message_id(due.mail.id, person.email, self._domain)
         confirmation = None
         if due.confirmation is not None and due.mail.purpose in _ABOUT_ITEMS:
             confirmation = due.confirmation_message or message.message_id(due.confirmation, person.email, self._domain)
-        raw = message.compose(
-            self._renderer.render(said),
-            said,
-            sender=self._renderer.sender,
-            message_id=own_id,
-            date=now,
-            in_reply_to=due.previous or confirmation,
-            references=(confirmation,) if confirmation else (),
+
+        def composed(letter: Letter) -> bytes:
+            return message.compose(
+                self._renderer.render(letter),
+                letter,
+                sender=self._renderer.sender,
+                message_id=own_id,
+                # What is written anew for every attempt, because nobody keeps it, says the same each time.
+                date=(due.first_at or now) if personal else now,
+                in_reply_to=due.previous or confirmation,
+                references=(confirmation,) if confirmation else (),
+            )
+
+        return Written(
+            due.ordinal,
+            own_id,
+            said.recipient.mailbox,
+            composed(said),
+            due.mail.purpose,
+            due.mail.detail.appointment,
+            kept=composed(for_others(said)) if personal else None,
         )
-        return Written(due.ordinal, own_id, said.recipient.mailbox, raw, due.mail.purpose, due.mail.detail.appointment)
 
     # The server's answers ---------------------------------------------------------------------------------------------
 

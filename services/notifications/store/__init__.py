@@ -33,6 +33,7 @@ from services.notifications.store.planning import FACTS, STATE, erase, forget_by
 from services.notifications.store.rows import ALL, Due, Outcome, Written, text
 from services.notifications.store.sending import (
     REPEATABLE,
+    Tried,
     begin,
     due,
     forget_old_bytes,
@@ -42,6 +43,7 @@ from services.notifications.store.sending import (
     tried_since,
     under_way,
 )
+from services.notifications.store.strangers import known
 from services.notifications.store.suppression import lift, suppress, suppressions, tell
 
 MIGRATIONS = Path(__file__).parent.with_name("migrations")
@@ -60,6 +62,7 @@ __all__ = [
     "News",
     "Outcome",
     "Queue",
+    "Tried",
     "Unread",
     "Written",
     "addresses",
@@ -81,6 +84,7 @@ __all__ = [
     "histories",
     "keep",
     "key",
+    "known",
     "last_told",
     "lift",
     "load",

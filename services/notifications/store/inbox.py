@@ -12,6 +12,7 @@ from contracts.facts import InvitationAnswer
 from contracts.queries import AnswerView, ReceivedKind, ReceivedView
 from services.notifications.store import items
 from services.notifications.store.rows import text
+from services.notifications.store.strangers import known
 
 _MAILED = (
     "SELECT m.ordinal, m.id, m.purpose, m.person, m.programme, m.enrolment, m.session, m.status, a.recipient"
@@ -113,6 +114,7 @@ def put_answer(connection: sqlite3.Connection, uid: str, mail: Mailed, answer: A
             text(now),
         ),
     )
+    known(connection, mail.person, now)
 
 
 def answers(connection: sqlite3.Connection, person: str) -> list[AnswerView]:

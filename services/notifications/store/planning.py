@@ -15,14 +15,13 @@ from services.notifications.domain import Planned
 from services.notifications.domain.entities import KINDS
 from services.notifications.store.asking import addresses
 from services.notifications.store.inbox import forget_received
-from services.notifications.store.rows import text, write_detail
+from services.notifications.store.rows import HELD, text, write_detail
 
 FACTS = subjects.log_stream("registration")
 """The stream that is folded here."""
 
 STATE = EntityTable("state", KINDS)
 NO_TRACES: Mapping[int, str] = {}
-HELD = "waits a little, so that further changes of the session are told with it"
 
 
 def load(connection: sqlite3.Connection) -> tuple[State, int]:
@@ -53,7 +52,7 @@ def record(
     insert_rows(
         connection,
         "INSERT INTO mails (id, fact, purpose, person, programme, enrolment, session, uid, detail, planned_at, due_at,"
-        " answer, traceparent) VALUES",
+        " answer, traceparent, by_stranger) VALUES",
         [
             (
                 mail.id,
@@ -69,6 +68,7 @@ def record(
                 later if mail.held and hold else min(text(mail.due_at), present),
                 HELD if mail.held and hold else None,
                 traces.get(fact),
+                mail.by_stranger,
             )
             for fact, mail in planned
         ],

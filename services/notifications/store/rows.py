@@ -20,6 +20,9 @@ _NO_DETAIL = "{}"
 PLANNED = "m.id, m.purpose, m.person, m.programme, m.planned_at, m.enrolment, m.session, m.detail"
 """The columns that :func:`planned` reads."""
 
+HELD = "waits a little, so that further changes of the session are told with it"
+"""What is said of a mail that is held."""
+
 ALL = -1
 """No limit, as SQLite understands it."""
 
@@ -40,6 +43,8 @@ class Due(NamedTuple):
         history: what was written about the mail's calendar item until now.
         trace: the ``traceparent`` of the fact that called for the mail.
         actor: the account of whoever of the staff had it tried again.
+        by_stranger: whether anybody may have caused it.
+        answered: whether the person has ever answered an invitation.
     """
 
     ordinal: int
@@ -57,13 +62,16 @@ class Due(NamedTuple):
     history: History = NOTHING
     trace: str | None = None
     actor: str | None = None
+    by_stranger: bool = False
+    answered: bool = False
 
 
 class Written(NamedTuple):
     """
     A mail about to be sent: its bytes, and whom they are for.
 
-    ``purpose`` and ``said`` are what it came to say about a calendar item, when that was settled.
+    ``purpose`` and ``said`` are what it came to say about a calendar item, when that was settled. ``kept`` is stored in
+    place of ``raw`` where that holds what nobody but the recipient may see.
     """
 
     ordinal: int
@@ -72,6 +80,7 @@ class Written(NamedTuple):
     raw: bytes
     purpose: Purpose | None = None
     said: Appointment | None = None
+    kept: bytes | None = None
 
 
 class Outcome(NamedTuple):

@@ -20,6 +20,9 @@ from services.notifications.store.suppression import hold_back, refused
 REPEATABLE = "maildir"
 """What the column ``via`` says of mails that go into a maildir."""
 
+STRANGERS_ONE_IN = 5
+"""Of so many mails that are looked up at a time, one may be one that anybody may have caused."""
+
 _DUE = f"""
 SELECT m.ordinal, {PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.recipient,
   (SELECT w.id || ' ' || coalesce(w.message_id, '') FROM mails w
@@ -31,9 +34,9 @@ SELECT m.ordinal, {PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.reci
     ORDER BY p.ordinal DESC LIMIT 1),
   EXISTS (SELECT 1 FROM mails l
     WHERE l.uid = m.uid AND l.ordinal > m.ordinal AND (l.status IN ('sending', 'sent', 'uncertain') OR l.perhaps)),
-  m.traceparent, m.actor
+  m.traceparent, m.actor, m.by_stranger, EXISTS (SELECT 1 FROM answers s WHERE s.person = m.person)
 FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal
-WHERE m.status = 'planned' AND m.due_at <= ?1
+WHERE m.status = 'planned' AND m.by_stranger = ?3 AND m.due_at <= ?1
   AND NOT EXISTS (SELECT 1 FROM mails e
     WHERE e.uid = m.uid AND e.ordinal <> m.ordinal AND (e.status = 'sending'
       OR e.status = 'planned' AND e.ordinal < m.ordinal AND e.due_at <= ?1))
@@ -43,12 +46,17 @@ ORDER BY m.due_at, m.ordinal LIMIT ?2
 
 def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
     """
-    Mails whose time has come, the longest due first.
+    Mails whose time has come, the longest due first, and behind them a few that anybody may have caused.
+
+    Of the latter there may be very many: they are looked up by themselves, and never more than one for each four that
+    may be looked up besides.
 
     Mails about one calendar item go one after the other: what each says follows from what was told before it. One that
     waits (held, or to be tried again) lets a later one pass, which then says all that it would have said.
     """
-    rows = connection.execute(_DUE, (text(now), limit)).fetchall()
+    moment = text(now)
+    rows = connection.execute(_DUE, (moment, limit, False)).fetchall()
+    rows += connection.execute(_DUE, (moment, limit // STRANGERS_ONE_IN or limit - len(rows), True)).fetchall()
     found = []
     for row in rows:
         confirmation, _, message = (row[14] or "").partition(" ")
@@ -61,6 +69,8 @@ def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
                 overtaken=bool(row[16]),
                 trace=row[17],
                 actor=row[18],
+                by_stranger=bool(row[19]),
+                answered=bool(row[20]),
             )
         )
     return _with_histories(connection, found, now)
@@ -148,7 +158,11 @@ def begin(
     insert_rows(
         connection,
         "INSERT OR REPLACE INTO archive (ordinal, recipient, raw) VALUES",
-        [(mail.ordinal, mail.recipient, mail.raw) for mail in written if mail.ordinal in claimed],
+        [
+            (mail.ordinal, mail.recipient, mail.raw if mail.kept is None else mail.kept)
+            for mail in written
+            if mail.ordinal in claimed
+        ],
     )
     return Begun(claimed, told)
 
@@ -240,12 +254,26 @@ def retry(connection: sqlite3.Connection, mail: str, now: datetime, actor: str |
     return status
 
 
-def tried_since(connection: sqlite3.Connection, moment: datetime) -> list[tuple[datetime, str, str]]:
-    """When mails were first tried after a moment, to whom and of which programme, the oldest first."""
+class Tried(NamedTuple):
+    """A mail that was first tried at a moment; the address is gone where the person was erased."""
+
+    at: datetime
+    programme: str
+    recipient: str | None
+    by_stranger: bool
+
+
+def tried_since(connection: sqlite3.Connection, moment: datetime) -> list[Tried]:
+    """What was first tried after a moment, the oldest first."""
     rows = connection.execute(
-        "SELECT first_at, person, programme FROM mails WHERE first_at > ? ORDER BY first_at", (text(moment),)
+        "SELECT m.first_at, m.programme, a.recipient, m.by_stranger FROM mails m"
+        " LEFT JOIN archive a ON a.ordinal = m.ordinal WHERE m.first_at > ? ORDER BY m.first_at",
+        (text(moment),),
     )
-    return [(datetime.fromisoformat(first_at), person, programme) for first_at, person, programme in rows]
+    return [
+        Tried(datetime.fromisoformat(first_at), programme, recipient, bool(by_stranger))
+        for first_at, programme, recipient, by_stranger in rows
+    ]
 
 
 def forget_old_bytes(connection: sqlite3.Connection, before: datetime) -> int:

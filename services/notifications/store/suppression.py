@@ -140,11 +140,14 @@ def tell(connection: sqlite3.Connection, mail: int, address: str, now: datetime)
     """
     Plan that the programme's contact is told that a mail did not arrive: once for a person, a programme and an address.
 
-    That such a notice itself does not arrive is told to nobody, so that it goes round in no circle.
+    That such a notice itself does not arrive is told to nobody, so that it goes round in no circle. Nor is it told of
+    what anybody may have caused: strangers would write to the contact by typing addresses that do not exist.
     """
-    row = connection.execute("SELECT purpose, person, programme, enrolment FROM mails WHERE ordinal = ?", (mail,))
-    purpose, person, programme, enrolment = row.fetchone()
-    if purpose == "undeliverable" or enrolment is None:
+    row = connection.execute(
+        "SELECT purpose, person, programme, enrolment, by_stranger FROM mails WHERE ordinal = ?", (mail,)
+    )
+    purpose, person, programme, enrolment, by_stranger = row.fetchone()
+    if purpose == "undeliverable" or enrolment is None or by_stranger:
         return
     connection.execute(
         "INSERT INTO mails (id, fact, purpose, person, programme, enrolment, detail, planned_at, due_at)"

@@ -21,6 +21,7 @@ from cli.connection import Connection
 from cli.desk import Desk, command
 from cli.endpoints import held
 from cli.failure import REFUSED, USAGE, Failure
+from cli.reading import SMALL, parsed, text
 from contracts.commands import CopyDatabase, CopyDiscarded, DatabaseCopy, DiscardCopy
 from contracts.queries import CopyPiece, CopyQuestion
 from contracts.subjects import log_stream
@@ -254,20 +255,26 @@ def _read(directory: Path) -> dict[str, Any]:
     """The manifest, and the promise that every file is as it says."""
     file = directory / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        content = text(file, SMALL)
+    except Failure as failure:
+        raise Failure(
+            f"{directory} is not a backup: {failure.what}",
+            "Name a directory that 'deelname backup' has finished.",
+            code=USAGE,
+        ) from None
+    try:
+        manifest: dict[str, Any] = parsed(content)
         if manifest["format"] != FORMAT:
             raise Failure(
                 f"{directory} is a backup of format {manifest['format']}; this version reads {FORMAT}.",
                 "Use the version of deelname that made it.",
                 code=USAGE,
             )
-        files = {directory / each["file"]: each["sha256"] for each in manifest["services"].values()}
-    except OSError as error:
-        raise Failure(
-            f"{directory} is not a backup: {file} cannot be read: {error.strerror}.",
-            "Name a directory that 'deelname backup' has finished.",
-            code=USAGE,
-        ) from None
+        # By the names that we give: a manifest from elsewhere must not have us read, or write, another file.
+        services = [name for name in IN_THIS_ORDER if name in manifest["services"]]
+        if len(services) != len(manifest["services"]):
+            raise ValueError("a service that there is not")
+        files = {directory / f"{name}.db": manifest["services"][name]["sha256"] for name in services}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise Failure(
             f"{directory} is not a backup: {file} is not what 'deelname backup' writes.",
@@ -276,6 +283,8 @@ def _read(directory: Path) -> dict[str, Any]:
         ) from None
     for each, wanted in files.items():
         try:
+            if not each.is_file():
+                raise Failure(f"{each} is not there.", "Use another backup.", code=USAGE)
             with each.open("rb") as opened:
                 found = hashlib.file_digest(opened, "sha256").hexdigest()
         except OSError as error:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from cli.encryption import EncryptedClient, abandon, complaint, trusting
 from cli.endpoints import Access
 from cli.failure import REFUSED, UNREACHABLE, USAGE, Failure
+from cli.reading import SMALL, octets
 from contracts import subjects
 from contracts.problem import ERROR_CODE_HEADER, Problem, ProblemError
 
@@ -190,7 +191,7 @@ class Connection:
         proof: dict[str, Any] = {}
         try:
             if self.access.seed is not None:
-                proof["nkeys_seed_str"] = self.access.seed.read_text(encoding="ascii")
+                proof["nkeys_seed_str"] = octets(self.access.seed, SMALL).decode("ascii")
             if self.access.authority is not None:
                 proof["tls"] = trusting(self.access.authority)
         except (OSError, ValueError) as error:

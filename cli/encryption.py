@@ -12,6 +12,9 @@ from typing import Any
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from cli.failure import Failure
+from cli.reading import SMALL, octets
+
 _CLOSED_WITHIN = 0.5
 
 
@@ -49,11 +52,11 @@ def trusting(authority: Path | str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_verify_locations(authority)
-    except ssl.SSLError as error:
+        context.load_verify_locations(cadata=octets(Path(authority), SMALL).decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
         raise OSError(f"{authority} holds no certificate (PEM)") from error
-    except OSError as error:
-        raise OSError(f"{authority} cannot be read: {error.strerror}") from error
+    except Failure as failure:
+        raise OSError(failure.what.removesuffix(".")) from None
     return context
 
 

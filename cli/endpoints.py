@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from cli.failure import USAGE, Failure
+from cli.reading import SMALL, parsed, text
 
 USUAL_PLACES = (Path("data/endpoints.json"), Path("demo-data/endpoints.json"))
 """Where ``deelname up`` and ``deelname demo`` leave their endpoints, seen from where they were started."""
@@ -131,7 +131,7 @@ def read(path: Path) -> Endpoints:
         Failure: it is missing, or not what ``deelname up`` writes.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parsed(text(path, SMALL))
         accesses = {
             identity: Access(
                 identity,
@@ -146,12 +146,6 @@ def read(path: Path) -> Endpoints:
         logs, data = (Path(content[name]) if content.get(name) else None for name in ("logs", "data"))
         process = int(content["process"]) if content.get("process") else None
         partners = tuple(map(str, content.get("partners") or ()))
-    except OSError as error:
-        raise Failure(
-            f"{path} cannot be read: {error.strerror}.",
-            "Give the endpoints.json that 'deelname up --data DIR' writes into DIR when everything is ready.",
-            code=USAGE,
-        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Failure(
             f"{path} is not an endpoints file: {type(error).__name__}: {error}.",

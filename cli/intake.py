@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +35,7 @@ Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to
 @command(app, "check", identity="demo", examples=["deelname intake check requests.jsonl"])
 def check(desk: Desk, files: Files) -> None:
     """Check messages against the contract, without sending them."""
-    verdicts = [judge(message, desk.identity) for file in files for message in read_messages(file)]
+    verdicts = [judge(message, desk.identity) for message in _messages(files)]
     if desk.output.as_json:
         desk.output.json([_verdict(verdict) for verdict in verdicts])
     for verdict in verdicts:
@@ -61,9 +61,7 @@ def check(desk: Desk, files: Files) -> None:
 )
 def send(desk: Desk, files: Files, wait: Wait = 30.0) -> None:
     """Send messages as a partner and wait for their outcomes."""
-    messages = [message for file in files for message in read_messages(file)]
-    if not messages:
-        raise Failure("There is no message in these files.", "Give a file with JSON messages.", code=REFUSED)
+    messages = _messages(files)
     with desk.connect() as connection, desk.output.progress() as progress:
         sending = progress.add_task("Sending", total=len(messages))
         answering = progress.add_task("Outcomes", total=len(messages))
@@ -136,6 +134,13 @@ def outcomes_(
         _show(desk, outcome.data.request or f"message {getattr(outcome.data, 'sequence', '?')}", outcome)
     if not found:
         desk.output.say("No outcome is waiting.", "dim")
+
+
+def _messages(files: Sequence[Path]) -> list[IntakeMessage]:
+    messages = [message for file in files for message in read_messages(file)]
+    if not messages:
+        raise Failure("There is no message in these files.", "Give a file with JSON messages.", code=REFUSED)
+    return messages
 
 
 async def _exchange(

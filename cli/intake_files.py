@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,19 @@ from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from cli.document import content, fields_at
+from cli.document import fields_at
+from cli.failure import USAGE, Failure
+from cli.reading import parsed, text
 from contracts import subjects
 from contracts.envelope import Envelope, UnknownData
 from contracts.intake import INTAKE, LARGEST
 from contracts.problem import complaint, without_echoes
 
+MOST = 64 * 1024 * 1024
+"""Octets of a file of messages: some hundred thousand of them."""
+
+MOST_MESSAGES = 100_000
+_HALF = re.compile("[\ud800-\udfff]")
 _HEAD: TypeAdapter[Envelope[UnknownData]] = TypeAdapter(Envelope[UnknownData])
 
 
@@ -32,7 +40,7 @@ class IntakeMessage:
     def content(self) -> Any:
         """What it says; None where it is not JSON."""
         try:
-            return json.loads(self.text)
+            return parsed(self.text)
         except ValueError:
             return None
 
@@ -75,29 +83,44 @@ def read_messages(path: Path) -> list[IntakeMessage]:
     Raises:
         Failure: the file can't be read.
     """
-    text = content(path)
+    content = text(path, MOST)
     try:
-        whole = json.loads(text)
+        whole = parsed(content)
     except ValueError:
-        return [IntakeMessage(path, n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+        lines = [(n, line) for n, line in enumerate(content.split("\n"), 1) if line and not line.isspace()]
+        _bound(path, len(lines))
+        return [IntakeMessage(path, n, line.strip()) for n, line in lines]
     if isinstance(whole, list):
-        return [IntakeMessage(path, 1, json.dumps(item, ensure_ascii=False)) for item in whole]
-    return [IntakeMessage(path, 1, text.strip())]
+        _bound(path, len(whole))
+        return [IntakeMessage(path, 1, _written(item)) for item in whole]
+    return [IntakeMessage(path, 1, content.strip())]
+
+
+def _bound(path: Path, number: int) -> None:
+    if number > MOST_MESSAGES:
+        what = f"{path} holds {number} messages; {MOST_MESSAGES} are taken at once."
+        raise Failure(what, "Part the file.", code=USAGE)
+
+
+def _written(item: object) -> str:
+    written = json.dumps(item, ensure_ascii=False)
+    # Half of a surrogate pair can be escaped in JSON, and in no other way be sent.
+    return json.dumps(item) if _HALF.search(written) else written
 
 
 def judge(message: IntakeMessage, source: str) -> Verdict:
     """Judge one message as registration will, and warn of what it would ignore."""
+    if (size := len(message.text.encode())) > LARGEST:
+        return Verdict(message, (f"has {size} bytes; at most {LARGEST} are taken",), ())
     errors: list[str] = []
     warnings: list[str] = []
-    if (size := len(message.text.encode())) > LARGEST:
-        errors.append(f"has {size} bytes; at most {LARGEST} are taken")
     try:
-        found = json.loads(message.text)
+        found = parsed(message.text)
     except ValueError as error:
         reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        return Verdict(message, (*errors, f"is not JSON: {reason}"), ())
+        return Verdict(message, (f"is not JSON: {reason}",), ())
     if not isinstance(found, Mapping):
-        return Verdict(message, (*errors, "is not a JSON object"), ())
+        return Verdict(message, ("is not a JSON object",), ())
     errors += _complaints(_HEAD, found)
     type_ = found.get("type")
     model = INTAKE.get(type_) if isinstance(type_, str) else None

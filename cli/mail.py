@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from cli import private
 from cli.desk import Desk, Speech, command, group
 from cli.failure import USAGE, Failure
+from cli.reading import typed_or_octets
 from contracts.base import EmailAddress
 from contracts.commands import (
     LARGEST_RAW,
@@ -38,6 +38,7 @@ from contracts.queries import (
     SuppressionList,
 )
 
+_LARGEST_MAIL = 64 * 1024 * 1024
 _ADDRESS: TypeAdapter[str] = TypeAdapter(EmailAddress)
 
 app = group("Mails: list them with their fate, preview one without sending it, retry what failed, see what came back.")
@@ -168,7 +169,7 @@ def receive(
     ] = None,
 ) -> None:
     """Hand a mail over that came back: a bounce, or an answer to an invitation."""
-    raw = _read(file)
+    raw = typed_or_octets(file, _LARGEST_MAIL)
     if not raw.strip():
         raise Failure(f"{file} is empty.", "Give the whole mail as it came, its headers first.", code=USAGE)
     if len(raw) > LARGEST_RAW:
@@ -286,13 +287,6 @@ def _whose(whom: str) -> dict[str, str]:
         raise Failure(
             f"'{whom}' is no address.", "Write it as noor@bibliotheek.example, or give a person's id.", code=USAGE
         ) from None
-
-
-def _read(file: str) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror}.", "Choose another file.", code=USAGE) from None
 
 
 def _write(path: Path, content: bytes) -> None:

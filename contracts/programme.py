@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -244,7 +245,7 @@ class Programme(Message):
             ("theme", [reference.theme for reference in self.themes]),
             ("organiser", list(self.organisers)),
         ):
-            twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+            twice = sorted(id_ for id_, times in Counter(ids).items() if times > 1)
             if twice:
                 raise ValueError(f"{what} {', '.join(twice)} is named twice")
         if (self.enrolment.per == "team") != (self.team is not None):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,6 +18,7 @@ from cli.doctor.brokers import CLOCKS_DIFFER, examine_clock, examine_end
 from cli.doctor.findings import Report, Section
 from cli.endpoints import Endpoints
 from cli.failure import Failure
+from cli.reading import parsed
 from contracts.problem import ProblemError
 from contracts.queries import (
     Everything,
@@ -33,6 +33,7 @@ from contracts.queries import (
 SERVICES: Final = ("registration", "notifications", "reporting")
 
 _PATIENCE = 8.0
+_LARGEST_ANSWER = 1024 * 1024
 _LAST_OF_A_LOG = 64 * 1024
 
 _REASONS: dict[str, tuple[str, str, Section]] = {
@@ -109,7 +110,7 @@ def _examine_http(
     asked = datetime.now(UTC)
     try:
         status, headers, body, not_after = _get(address, "/health/ready")
-        ready: dict[str, Any] = json.loads(body)
+        ready: dict[str, Any] = parsed(body)
         reasons = dict(ready["reasons"])
     except TimeoutError as error:
         _silent(report, service, address, str(error) or type(error).__name__)
@@ -145,7 +146,7 @@ def _get(address: str, path: str) -> tuple[int, http.client.HTTPMessage, bytes, 
         sock = connection.sock
         shown = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
         answer = connection.getresponse()
-        return answer.status, answer.msg, answer.read(), str(shown["notAfter"]) if shown else None
+        return answer.status, answer.msg, answer.read(_LARGEST_ANSWER), str(shown["notAfter"]) if shown else None
     finally:
         connection.close()
 
@@ -213,7 +214,7 @@ def _last_words(log: Path) -> str | None:
         return None
     for line in reversed(lines):
         try:
-            event: Any = json.loads(line)
+            event: Any = parsed(line)
         except ValueError:
             continue
         if isinstance(event, dict) and event.get("level") == "critical":

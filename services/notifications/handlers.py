@@ -273,10 +273,11 @@ class Desk:
         if len(people) != 1:
             raise ProblemError(
                 Problem(
-                    type=problem_type("not-found"),
-                    title="No such person" if not people else "More than one person",
-                    status=404 if not people else 409,
-                    detail="Ask registration for the person's id and use that.",
+                    type=problem_type("ambiguous" if people else "not-found"),
+                    title="Several people share this address" if people else "No such person",
+                    status=409 if people else 404,
+                    detail=(f"{len(people)} people were mailed at this address. " if people else "")
+                    + "Ask registration for the person's id and use that.",
                 )
             )
         return people[0]

@@ -13,13 +13,16 @@ from nats.aio.client import Client
 from nats.js.api import StreamConfig
 from nats.js.errors import NotFoundError
 
+from contracts.enrolment import ParticipantRequest, Person
 from services.chassis.log import Entry
 from services.chassis.relay import Relay
 from services.registration import store
-from services.registration.contacts import Contacts
+from services.registration.contacts import Contacts, people_named
+from services.registration.writer import Writer
 from tests.chassis.conftest import running, until
 from tests.conftest import Broker
-from tests.registration.conftest import Desk
+from tests.registration.conftest import Desk, working
+from tests.registration.domain.given import programme
 
 STREAM = "LOG_REGISTRATION"
 ADDRESS = "noor@x.example"
@@ -75,6 +78,10 @@ async def copying(connection: Client, desk: Desk) -> AsyncIterator[Copying]:
         yield copying
 
 
+def of(name: str) -> ParticipantRequest:
+    return ParticipantRequest(person=Person(name=name, email=ADDRESS))
+
+
 async def relayed(copying: Copying, desk: Desk) -> None:
     head = await desk.database.run(store.LOG.head)
     copying.relay.wake()
@@ -112,6 +119,49 @@ async def test_the_bucket_says_who_a_person_is_and_follows_corrections(
     await desk.correct(ADDRESS, new_name="Noor Bakker", language="en")
     await relayed(copying, desk)
     assert await read(connection, person) == {"name": "Noor Bakker", "email": ADDRESS, "language": "en"}
+
+
+async def test_a_name_that_was_written_otherwise_is_there_before_the_fact_that_tells_of_it(
+    connection: Client, desk: Desk
+) -> None:
+    await declare(connection)
+    await desk.open()
+    contacts = Contacts(connection, desk.database)
+    for id_ in ("zomer", "herfst", "winter"):
+        await desk.publish(programme().model_copy(update={"id": id_}))
+    seen: dict[str, Any] = {}
+
+    async def note(entries: Sequence[Entry]) -> None:
+        await contacts.copy(entries)
+        for entry in entries:
+            for person in people_named(entry):
+                seen[entry.programme] = await read(connection, person)
+
+    writer = Writer(desk.database, lambda batch: contacts.know(batch.newcomers, batch.respelt))
+    relay = Relay(connection, desk.database, store.LOG, STREAM, before=note)
+    async with working(writer), running(relay.run()):
+        desk = Desk(desk.database, writer)
+
+        async def relayed() -> None:
+            head = await desk.database.run(store.LOG.head)
+            relay.wake()
+            await until(lambda: relay.following and relay.position == head)
+
+        await desk.request(of("Noor de Wit"), programme="zomer")
+        await relayed()
+        await desk.request(of("NOOR DE WIT"), programme="herfst")
+        await relayed()
+        await desk.request(of("Noor De Wit"), programme="winter")
+        await desk.request(of("noor de wit"))
+        await relayed()
+    noor = {"name": "Noor de Wit", "email": ADDRESS, "language": "nl"}
+    assert seen["zomer"] == noor
+    assert seen["herfst"] == noor | {"spellings": {"herfst": "NOOR DE WIT"}}
+    assert seen["ontmoeting"]["spellings"] == {
+        "herfst": "NOOR DE WIT",
+        "ontmoeting": "noor de wit",
+        "winter": "Noor De Wit",
+    }
 
 
 async def test_an_erased_person_is_purged(copying: Copying, connection: Client, desk: Desk) -> None:

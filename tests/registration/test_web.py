@@ -104,6 +104,26 @@ def test_a_known_and_an_unknown_address_are_answered_alike(
     assert "already-enrolled" not in answers[0][2]
 
 
+def test_who_types_a_colleagues_address_is_somebody_else_and_changes_nobody(system: System, open_: Any) -> None:
+    """A shared mailbox: the second is not enrolled under the first one's name, nor mailed in their language."""
+    asked = {
+        "mailbox-een": {"name": "Fatima El Amrani", "email": "jeugd@bieb-twee.example", "language": "nl"},
+        "mailbox-twee": {"name": "Piet Bakker", "email": "jeugd@bieb-twee.example", "language": "en"},
+        "mailbox-drie": {"name": "FATIMA EL-AMRANI", "email": "Jeugd@bieb-twee.example", "language": "en"},
+    }
+    read = {}
+    for id_, who in asked.items():
+        open_(id_)
+        assert system.post("/api/enrolments", {"programme": id_, "participants": [{"person": who}]})[0] == 202
+        ((participant,),) = [one["participants"] for one in asyncio.run(system.enrolments(id_))]
+        read[id_] = participant
+    assert [one["contact"] for one in read.values()] == [*asked.values()][:2] + [
+        asked["mailbox-drie"] | {"language": "nl"}
+    ]
+    persons = [one["person"] for one in read.values()]
+    assert (persons[0] == persons[2], persons[0] == persons[1]) == (True, False)
+
+
 def test_a_refusal_names_every_rule_in_both_languages(system: System, open_: Any) -> None:
     open_("streng", capacity=1, eligible={"roles": ["directeur"]})
     status, headers, problem = system.exchange(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from contracts.facts import InvitationAnswer
 from contracts.queries import AnswerView, ReceivedKind, ReceivedView
 from services.notifications.store import items
+from services.notifications.store.asking import addresses as addresses_of
 from services.notifications.store.rows import text
 from services.notifications.store.strangers import known
 
@@ -197,20 +198,27 @@ def received_bytes(connection: sqlite3.Connection, ordinal: int) -> bytes | None
 
 def received_about(connection: sqlite3.Connection, person: str, addresses: Iterable[str]) -> list[bytes]:
     """The kept mails that are about a person or hold one of these addresses (fingerprints), the oldest first."""
-    found = {
-        row[0]
-        for address in addresses
-        for row in connection.execute("SELECT received FROM mentions WHERE address = ?", (address,))
-    }
+    found = {each for address in addresses for each in _mentioning(connection, person, address)}
     found |= {row[0] for row in connection.execute("SELECT ordinal FROM received WHERE person = ?", (person,))}
     return [raw for each in sorted(found) if (raw := received_bytes(connection, each)) is not None]
+
+
+def _mentioning(connection: sqlite3.Connection, person: str, address: str) -> list[int]:
+    """The kept mails that hold an address, but for those about somebody else who shares it."""
+    rows = connection.execute(
+        "SELECT r.ordinal, r.person FROM mentions m JOIN received r ON r.ordinal = m.received WHERE m.address = ?",
+        (address,),
+    ).fetchall()
+    others = {whose for _, whose in rows if whose not in (None, person)}
+    sharing = {other for other in others if address in addresses_of(connection, other)}
+    return [ordinal for ordinal, whose in rows if whose not in sharing]
 
 
 def forget_received(connection: sqlite3.Connection, person: str, addresses: Iterable[str]) -> None:
     """Erase what came back about a person, or holds one of these addresses (fingerprints)."""
     for address in addresses:
-        connection.execute(
-            "DELETE FROM received WHERE ordinal IN (SELECT received FROM mentions WHERE address = ?)", (address,)
+        connection.executemany(
+            "DELETE FROM received WHERE ordinal = ?", [(each,) for each in _mentioning(connection, person, address)]
         )
         connection.execute("UPDATE bounces SET address = NULL WHERE address = ?", (address,))
     connection.execute("DELETE FROM received WHERE person = ?", (person,))

@@ -16,6 +16,7 @@ from services.notifications.domain.entities import KINDS
 from services.notifications.store.asking import addresses
 from services.notifications.store.inbox import forget_received
 from services.notifications.store.rows import HELD, text, write_detail
+from services.notifications.store.suppression import hand_on
 
 FACTS = subjects.log_stream("registration")
 """The stream that is folded here."""
@@ -79,6 +80,7 @@ def record(
 
 def forget_bytes(connection: sqlite3.Connection, person: str) -> None:
     """Of a person whose name or address was corrected: what did not go out yet is written anew."""
+    hand_on(connection, person)
     connection.execute(
         "DELETE FROM archive WHERE ordinal IN"
         " (SELECT ordinal FROM mails WHERE person = ? AND status IN ('planned', 'failed'))",
@@ -91,6 +93,7 @@ def forget_bytes(connection: sqlite3.Connection, person: str) -> None:
 def erase(connection: sqlite3.Connection, person: str) -> None:
     """Drop what is planned for a person, and everything that says who the person is."""
     forget_received(connection, person, addresses(connection, person))
+    hand_on(connection, person)
     connection.execute(
         "DELETE FROM archive WHERE ordinal IN (SELECT ordinal FROM mails WHERE person = ?)",
         (person,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from contracts.facts import NO_PROGRAMME, MailFailed, SuppressionAdded, Suppress
 from contracts.queries import SuppressionView
 from services.chassis.log import Entry
 from services.notifications.domain.mails import mail_id
+from services.notifications.store.asking import addresses
 from services.notifications.store.key import fingerprint, key
 from services.notifications.store.news import News, append
 from services.notifications.store.rows import Outcome, Written, text
@@ -52,11 +54,42 @@ def lift(
     actor: str | None = None,
 ) -> int:
     """Send to an address, or to all addresses of a person, again. Returns how many were suppressed."""
+    # An address may stand there under the name of somebody who shares it.
+    wanted = [address] if address else addresses(connection, person) if person else []
     lifted = connection.execute(
-        "DELETE FROM suppressed WHERE address = ? OR person = ? RETURNING person", (address, person)
+        "DELETE FROM suppressed WHERE address IN (SELECT value FROM json_each(?)) OR person = ? RETURNING person",
+        (json.dumps(wanted), person),
     ).fetchall()
     append(connection, [News(NO_PROGRAMME, SuppressionLifted(person=whose), actor=actor) for (whose,) in lifted], now)
     return len(lifted)
+
+
+def hand_on(connection: sqlite3.Connection, person: str) -> None:
+    """
+    Let what stands against an address stay when one of those who share it is erased: from now on it is another's.
+
+    Call it while it is still known which addresses the person was mailed at.
+    """
+    secret = key(connection)
+    suppressed = connection.execute("SELECT ordinal, address FROM suppressed WHERE person = ?", (person,)).fetchall()
+    for ordinal, address in suppressed:
+        for recipient in _recipients(connection, person) if address else ():
+            if fingerprint(secret, recipient) == address:
+                connection.execute(
+                    "UPDATE suppressed SET person = coalesce((SELECT m.person FROM archive a JOIN mails m"
+                    " ON m.ordinal = a.ordinal WHERE a.recipient = ? COLLATE NOCASE AND m.person <> suppressed.person"
+                    " AND m.purpose <> 'undeliverable' LIMIT 1), person) WHERE ordinal = ?",
+                    (recipient, ordinal),
+                )
+
+
+def _recipients(connection: sqlite3.Connection, person: str) -> list[str]:
+    rows = connection.execute(
+        "SELECT DISTINCT a.recipient FROM archive a JOIN mails m ON m.ordinal = a.ordinal"
+        " WHERE m.person = ? AND m.purpose <> 'undeliverable'",
+        (person,),
+    )
+    return [recipient for (recipient,) in rows]
 
 
 def suppressions(connection: sqlite3.Connection, person: str | None = None) -> list[SuppressionView]:

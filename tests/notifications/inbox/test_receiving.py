@@ -486,6 +486,57 @@ async def test_an_erased_person_leaves_no_trace_in_what_came_back(notifications:
     assert b"noor@" not in left
 
 
+@pytest.mark.parametrize("change", [PersonErased, PersonCorrected])
+async def test_what_stands_against_a_shared_address_stays_when_one_of_those_who_share_it_goes(
+    notifications: Service, tmp_path: Path, change: Any
+) -> None:
+    notifications.contacts.known["sam"] = KnownPerson(name="Sam Bakker", email=NOOR.title())
+    life = life_with(confirmed("e1", "noor"), confirmed("e2", "sam"))
+    await told(notifications, life, tmp_path)
+    mails = {person: mail_for(life, person) for person in ("noor", "sam")}
+    for mail in mails.values():
+        await notifications.inbox.receive(returned.postfix(path(notifications, mail), NOOR), path(notifications, mail))
+    assert [each[0] for each in await suppressed(notifications)] == ["noor"]
+    life.happens(change(person="noor"), subject="_")
+    await notifications.reads(life)
+    assert [each[0] for each in await suppressed(notifications)] == ["sam"]
+    assert (await notifications.postbox.lift(LiftSuppression(person="sam"))).changed == 1
+
+
+async def test_what_came_back_about_one_is_no_business_of_who_shares_the_address(
+    notifications: Service, tmp_path: Path
+) -> None:
+    notifications.contacts.known["sam"] = KnownPerson(name="Sam Bakker", email=NOOR)
+    life = life_with(confirmed("e1", "noor"), confirmed("e2", "sam"))
+    await told(notifications, life, tmp_path)
+    for person in ("noor", "sam"):
+        mail = mail_for(life, person)
+        raw = returned.person(path(notifications, mail), NOOR)
+        assert (await notifications.inbox.receive(raw, path(notifications, mail))).mail == mail.id
+    await receive(notifications, returned.person("deelname@deelname.example", NOOR))
+    with pytest.raises(ProblemError) as refused:
+        await notifications.desk.export(PersonQuestion(email=NOOR))
+    assert (refused.value.problem.status, refused.value.problem.type) == (409, "urn:deelname:problem:ambiguous")
+    export = await notifications.desk.export(PersonQuestion(person="noor"))
+    assert len(export.received) == 2
+
+    life.happens(PersonErased(person="noor"), subject="_")
+    await notifications.reads(life)
+    export = await notifications.desk.export(PersonQuestion(person="sam"))
+    assert len(export.received) == 1
+
+
+async def test_a_calendar_in_a_shared_mailbox_answers_for_the_one_who_was_invited(
+    notifications: Service, tmp_path: Path
+) -> None:
+    notifications.contacts.known["sam"] = KnownPerson(name="Sam Bakker", email=NOOR)
+    life = life_with(confirmed("e1", "noor"), confirmed("e2", "sam"))
+    await told(notifications, life, tmp_path)
+    assert uid_of(life, "noor") != uid_of(life, "sam")
+    await receive(notifications, returned.reply(uid_of(life, "sam"), NOOR))
+    assert await answered(notifications) == [("sam", "kick-off", "accepted")]
+
+
 async def test_what_came_back_long_ago_is_forgotten(notifications: Service) -> None:
     await receive(notifications, returned.person("deelname@deelname.example", NOOR))
     archivist = Archivist(notifications.database, notifications.clock, archive_days=180, inbox_days=30)

@@ -13,13 +13,11 @@ from types import ModuleType
 import pytest
 
 from cli import private as of_the_tool
-from services import registration
 from services.chassis import private as of_services
 from services.chassis.copying import copy
 from services.chassis.database import Database
 from services.notifications.transport.maildir import Maildir
 
-MIGRATIONS = Path(registration.__file__).parent / "migrations"
 both = pytest.mark.parametrize("private", [of_the_tool, of_services], ids=["tool", "services"])
 
 
@@ -90,6 +88,8 @@ def test_a_folder_that_is_everybodys_by_intention_is_left_alone(private: ModuleT
 
 
 async def test_a_database_and_what_sqlite_makes_beside_it_are_its_owners_alone(tmp_path: Path) -> None:
+    of_services.folder(tmp_path / "migrations")
+    of_the_tool.write(tmp_path / "migrations" / "0001_table.sql", "CREATE TABLE u (x);")
     for name in ("new", "old"):
         path = tmp_path / name / "registration.db"
         if name == "old":
@@ -98,7 +98,7 @@ async def test_a_database_and_what_sqlite_makes_beside_it_are_its_owners_alone(t
             for end in ("", "-wal", "-shm"):
                 (each := path.with_name(f"{path.name}{end}")).touch()
                 each.chmod(0o666)
-        database = await Database.open(path, MIGRATIONS)
+        database = await Database.open(path, tmp_path / "migrations")
         await database.run(lambda connection: connection.execute("CREATE TABLE t (x)").close())
         found = {each.name: mode(each) for each in path.parent.iterdir()}
         assert found == dict.fromkeys(("registration.db", "registration.db-wal", "registration.db-shm"), 0o600)

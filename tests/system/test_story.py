@@ -105,6 +105,8 @@ async def story(world: World) -> AsyncIterator[Story]:
         "do.registration.enrolment.request", enrolment(ID, BRAM, organisation_id="bieb-b")
     )
     told.answers["carla"] = await web.enrol(enrolment(ID, CARLA, organisation_id="bieb-c"))
+    await note("asked")
+    await world.confirm(CARLA["email"])
     await partner.enrol("daan", enrolment(ID, DAAN, organisation_id="bieb-a"))
     told.outcomes["daan"] = await partner.answer("daan")
     await partner.enrol("els", enrolment(ID, ELS, organisation_id="stad"))
@@ -145,6 +147,7 @@ async def test_everybody_is_told_at_once_how_they_stand(story: Story) -> None:
 
 
 async def test_who_stands_how_follows_from_what_happened(story: Story) -> None:
+    assert story.statuses["asked"] == ["confirmed", "confirmed", "pending", "-", "-"]
     assert story.statuses["enrolled"] == ["confirmed", "confirmed", "waiting", "waiting", "refused"]
     after = ["withdrawn", "confirmed", "confirmed", "waiting", "refused"]
     assert [story.statuses[step] for step in ("withdrawn", "moved", "cancelled")] == [after, after, after]
@@ -201,7 +204,7 @@ async def test_mails_without_a_calendar_are_the_ones_that_the_story_calls_for(st
 
     assert plain(ANNA) == ["confirmation", "withdrawn"]
     assert plain(BRAM) == ["confirmation", "programme-cancelled"]
-    assert plain(CARLA) == ["programme-cancelled", "promotion", "waiting"]
+    assert plain(CARLA) == ["confirmation-request", "programme-cancelled", "promotion", "waiting"]
     assert plain(DAAN) == ["programme-cancelled", "waiting"]
     assert plain(ELS) == ["refusal"]
 
@@ -209,7 +212,7 @@ async def test_mails_without_a_calendar_are_the_ones_that_the_story_calls_for(st
 async def test_nobody_else_is_mailed_and_no_mail_lies_there_twice(story: Story) -> None:
     everybody = {who["email"] for who in (ANNA, BRAM, CARLA, DAAN, ELS)}
     assert {mail.to for mail in story.mails} == everybody
-    assert len({mail.message_id for mail in story.mails}) == len(story.mails) == 6 + 7 + 8 + 2 + 1
+    assert len({mail.message_id for mail in story.mails}) == len(story.mails) == 6 + 7 + 9 + 2 + 1
 
 
 async def test_people_are_written_to_in_their_language(story: Story) -> None:

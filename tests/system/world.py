@@ -395,6 +395,11 @@ class Mail:
         return str(self.event["UID"]), int(self.event["SEQUENCE"]), str(self.calendar["METHOD"])
 
 
+def _text(message: EmailMessage) -> str:
+    part = message.get_body(("plain",))
+    return str(part.get_content()) if part else ""
+
+
 @functools.lru_cache(maxsize=4096)
 def parse_mail(raw: bytes) -> Mail:
     head = message_from_bytes(re.split(rb"\r?\n\r?\n", raw, maxsplit=1)[0], policy=email.policy.compat32)
@@ -431,6 +436,23 @@ class World:
     def mails(self) -> list[Mail]:
         """What lies in the maildir."""
         return maildir(self.data / "mail")
+
+    async def confirm(self, email: str) -> None:
+        """Wait for the mail that asks this mailbox, and press the button behind its link."""
+        links: list[str] = []
+
+        async def asked() -> str:
+            links[:] = [
+                found[0]
+                for mail in await asyncio.to_thread(self.mails)
+                if mail.to == email
+                for found in re.finditer(r"/confirm/[A-Za-z0-9._-]+", _text(mail.message))
+            ]
+            return "" if links else f"nobody has asked {email} to confirm"
+
+        await until(asked)
+        status, page = await asyncio.to_thread(_http, self.system.endpoints["http"]["registration"], "POST", links[-1])
+        assert status == 200, page
 
     def rows(self, service: str, statement: str) -> list[Any]:
         """What a service's database answers to a SELECT."""

@@ -46,6 +46,8 @@ STATUS_STYLE = {
     "waiting": "yellow",
     "withdrawn": "dim",
     "refused": "red",
+    "pending": "yellow",
+    "lapsed": "dim",
     "sent": "green",
     "planned": "yellow",
     "sending": "yellow",

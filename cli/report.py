@@ -10,7 +10,7 @@ import typer
 
 from cli import spreadsheet
 from cli.desk import Desk, command, group
-from cli.spreadsheet import COUNTS, counts_of, named, titled
+from cli.spreadsheet import COUNTS, TO_CONFIRM, counts_of, named, titled, to_confirm
 from contracts.base import OrganisationKind
 from contracts.commands import RebuildReport, RebuiltReport
 from contracts.queries import (
@@ -28,7 +28,14 @@ from contracts.queries import (
 app = group("Reports: who took part, who never did, and what a theme has reached.")
 
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else on standard output.")]
-_PEOPLE = ("Role", "Confirmed", "Waiting", "Withdrawn", "Refused")
+_STATUSES = {
+    "confirmed": "Confirmed",
+    "waiting": "Waiting",
+    "withdrawn": "Withdrawn",
+    "refused": "Refused",
+    "pending": TO_CONFIRM[0],
+    "lapsed": TO_CONFIRM[1],
+}
 _REBUILD_PATIENCE = 600.0
 
 
@@ -57,10 +64,11 @@ def programmes(desk: Desk, as_csv: AsCsv = False) -> None:
             row.mails_sent,
             row.mails_failed,
             row.mails_bounced,
+            *to_confirm(row.counts),
         )
         for row in answer.programmes
     ]
-    columns = ("Programme", "Title", *COUNTS, "Mails", "Failed", "Came back")
+    columns = ("Programme", "Title", *COUNTS, "Mails", "Failed", "Came back", *TO_CONFIRM)
     _show(
         desk,
         "Programmes, in units (a place, or a team) and people with a place",
@@ -68,7 +76,7 @@ def programmes(desk: Desk, as_csv: AsCsv = False) -> None:
         rows,
         as_csv=as_csv,
         empty="Nothing to report yet.",
-        spare=("Title", "Came back", "Failed", "Mails"),
+        spare=("Title", "Came back", "Failed", "Mails", *TO_CONFIRM),
     )
 
 
@@ -96,11 +104,8 @@ def programme(
     unit = "teams" if found.per == "team" else "units"
     output.table(
         "",
-        ["", "Confirmed", "Waiting", "Withdrawn", "Refused"],
-        [
-            (unit, counts.units_confirmed, counts.units_waiting, counts.units_withdrawn, counts.units_refused),
-            ("people", counts.people_confirmed, counts.people_waiting, counts.people_withdrawn, counts.people_refused),
-        ],
+        ["", *_STATUSES.values()],
+        [(unit, *_by_status(counts, "units")), ("people", *_by_status(counts, "people"))],
     )
     if found.refusals:
         output.table(
@@ -113,11 +118,19 @@ def programme(
         ("By province", found.provinces),
     ):
         if counted:
-            output.table(title, ["", *COUNTS], [(named(desk.language, row), *counts_of(row.counts)) for row in counted])
+            output.table(
+                title,
+                ["", *COUNTS, *TO_CONFIRM],
+                [(named(desk.language, row), *counts_of(row.counts), *to_confirm(row.counts)) for row in counted],
+                spare=TO_CONFIRM,
+            )
     if found.roles:
         # A role is a person's: units, which may be teams, have none.
         output.table(
-            "People by role", _PEOPLE, [(named(desk.language, row), *_people(row.counts)) for row in found.roles]
+            "People by role",
+            ["Role", *_STATUSES.values()],
+            [(named(desk.language, row), *_by_status(row.counts, "people")) for row in found.roles],
+            spare=TO_CONFIRM,
         )
     if found.seats:
         output.table(
@@ -127,9 +140,13 @@ def programme(
         )
     output.table(
         "By day",
-        ["Day", "Requested", "Confirmed", "Waiting", "Refused", "Promoted", "Withdrawn"],
-        [(d.day, d.requested, d.confirmed, d.waiting, d.refused, d.promoted, d.withdrawn) for d in found.days],
+        ["Day", "Requested", "Confirmed", "Waiting", "Refused", "Promoted", "Withdrawn", *TO_CONFIRM],
+        [
+            (d.day, d.requested, d.confirmed, d.waiting, d.refused, d.promoted, d.withdrawn, d.pending, d.lapsed)
+            for d in found.days
+        ],
         empty="No enrolments yet.",
+        spare=TO_CONFIRM,
     )
     if found.answers:
         output.table(
@@ -265,8 +282,8 @@ def rebuild(desk: Desk) -> None:
     desk.output.say(f"  digest {result.digest}", "dim")
 
 
-def _people(counts: Counts) -> tuple[int, int, int, int]:
-    return (counts.people_confirmed, counts.people_waiting, counts.people_withdrawn, counts.people_refused)
+def _by_status(counts: Counts, what: str) -> list[int]:
+    return [getattr(counts, f"{what}_{status}") for status in _STATUSES]
 
 
 def _shortened(names: Sequence[str], shown: int = 6) -> str:

@@ -9,9 +9,12 @@ from contracts.queries import CountRow, Counts, ProgrammeReport
 
 COUNTS = ("Confirmed", "Waiting", "Withdrawn", "Refused", "People")
 """Units by status, and the people who have a place."""
+TO_CONFIRM = ("To be confirmed", "Not confirmed")
+"""Units of requests that are yet to be confirmed, and of those that never were."""
 COLUMNS = (
     *("Heading", "Key", "Name", *COUNTS),
     *("Refusals", "Requested", "Promoted", "Planned hours", "Mails", "Failed", "Came back"),
+    *TO_CONFIRM,
 )
 """What ``rows`` has; a new column is added at the end."""
 
@@ -31,6 +34,11 @@ def counts_of(counts: Counts) -> tuple[int, int, int, int, int]:
         counts.units_refused,
         counts.people_confirmed,
     )
+
+
+def to_confirm(counts: Counts) -> tuple[int, int]:
+    """The numbers that ``TO_CONFIRM`` names."""
+    return counts.units_pending, counts.units_lapsed
 
 
 def named(language: Language, row: CountRow) -> str:
@@ -70,13 +78,15 @@ def _all(report: ProgrammeReport, language: Language) -> Iterator[dict[str, obje
             **_row("day", day.day, ""),
             **{name: getattr(day, name.lower()) for name in ("Requested", "Confirmed", "Waiting", "Refused")},
             **{name: getattr(day, name.lower()) for name in ("Promoted", "Withdrawn")},
+            **dict(zip(TO_CONFIRM, (day.pending, day.lapsed), strict=True)),
         }
     for mails in report.mails:
         yield {**_row("mail", mails.purpose, ""), **_mails(mails.sent, mails.failed, mails.bounced)}
 
 
 def _row(heading: str, key: str, name: str, counts: Counts | None = None) -> dict[str, object]:
-    counted = dict(zip(COUNTS, counts_of(counts), strict=True)) if counts else {}
+    names = (*COUNTS, *TO_CONFIRM)
+    counted = dict(zip(names, (*counts_of(counts), *to_confirm(counts)), strict=True)) if counts else {}
     return {"Heading": heading, "Key": key, "Name": name, **counted}
 
 

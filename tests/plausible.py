@@ -55,6 +55,8 @@ class _Enrolment:
     status: str
     people: list[Participant]
     units: int
+    awaited: list[Participant] = field(default_factory=list)
+    held: int = 0
 
 
 @dataclass
@@ -79,6 +81,7 @@ class PlausibleLogs:
     _organisations: list[str] = field(default_factory=list)
     _active: list[_Enrolment] = field(default_factory=list)
     _waiting: list[_Enrolment] = field(default_factory=list)
+    _awaited: list[_Enrolment] = field(default_factory=list)
     _sent: list[Any] = field(default_factory=list)
     _failed: list[Any] = field(default_factory=list)
     _bounced: list[facts.MailBounced] = field(default_factory=list)
@@ -92,11 +95,13 @@ class PlausibleLogs:
         if len(self._programmes) < self.programmes:
             possible.append(self._publish)
         if self._programmes:
-            possible += [self._enrol] * 6 + [self._change_programme]
+            possible += [self._enrol] * 6 + [self._change_programme, self._ask_to_confirm]
         if self._active:
             possible += [self._withdraw, self._change_people, self._mail, self._mail, self._mail]
         if self._waiting:
             possible.append(self._promote)
+        if self._awaited:
+            possible += [self._confirm, self._lapse]
         if self._failed:
             possible.append(self._retry)
         if self._sent:
@@ -165,19 +170,81 @@ class PlausibleLogs:
 
     def _enrol(self) -> None:
         programme = self._programme()
-        teams = programme.team is not None
-        people = [self._person("jeugd"), self._person("manager")] if teams else [self._person(None)]
-        status = self.choose(("confirmed", "confirmed", "waiting", "refused"))
-        enrolment = _Enrolment(self._id("enrolment"), programme.id, status, people, 1)
-        common: dict[str, Any] = {
+        self._come_in(_Enrolment(self._id("enrolment"), programme.id, "", self._people(programme), 1))
+
+    def _people(self, programme: Programme) -> list[Participant]:
+        return [self._person("jeugd"), self._person("manager")] if programme.team else [self._person(None)]
+
+    def _enrolled(self, enrolment: _Enrolment, people: Sequence[Participant]) -> dict[str, Any]:
+        return {
             "enrolment": enrolment.id,
             "organisation": self.choose((*self._organisations, "nergens-bekend", None)),
-            "units": 1,
+            "units": enrolment.units,
             "participants": tuple(people),
             "source": "biblionet",
         }
+
+    def _ask_to_confirm(self) -> None:
+        """Strangers; of a team somebody may be known and come in at once."""
+        programme = self._programme()
+        people = self._people(programme)
+        known = people[:1] if len(people) > 1 and self.choose((True, False)) else []
+        enrolment = _Enrolment(self._id("enrolment"), programme.id, "pending", [], 1, awaited=people[len(known) :])
+        enrolment.held = 0 if known else self.choose((0, 1))
+        self._awaited.append(enrolment)
+        pending = facts.EnrolmentPending(
+            **self._enrolled(enrolment, enrolment.awaited),
+            held=enrolment.held,
+            cause="address-unknown",
+            confirm_by=self._time + timedelta(days=2),
+            asked=(enrolment.awaited[0].person,),
+        )
+        self._append(programme.id, pending)
+        if known:
+            enrolment.people = known
+            self._come_in(enrolment)
+
+    def _confirm(self) -> None:
+        """Some of those who are awaited, or all of them because the staff vouch for them."""
+        enrolment = self.choose(self._awaited[-20:])
+        came = enrolment.awaited[: self.choose(range(len(enrolment.awaited))) + 1]
+        if self.choose((True, False)):
+            for each in came:
+                self._append(
+                    enrolment.programme, facts.ParticipantConfirmed(enrolment=enrolment.id, person=each.person)
+                )
+        else:
+            came = enrolment.awaited
+        enrolment.awaited = enrolment.awaited[len(came) :]
+        if not enrolment.awaited:
+            self._awaited.remove(enrolment)
+        if enrolment.status == "pending":
+            enrolment.people = list(came)
+            self._come_in(enrolment)
+            return
+        for each in came:
+            enrolment.people.append(each)
+            added = facts.ParticipantAdded(enrolment=enrolment.id, participant=each, units=enrolment.units)
+            self._append(enrolment.programme, added)
+
+    def _lapse(self) -> None:
+        enrolment = self._take(self._awaited)
+        lapsed = facts.EnrolmentLapsed(
+            enrolment=enrolment.id,
+            people=len(enrolment.awaited),
+            units=enrolment.held,
+            cause=self.choose(("expired", "withdrawn")),
+        )
+        enrolment.awaited = []
+        self._append(enrolment.programme, lapsed)
+
+    def _come_in(self, enrolment: _Enrolment) -> None:
+        status = enrolment.status = self.choose(("confirmed", "confirmed", "waiting", "refused"))
+        common = self._enrolled(enrolment, enrolment.people)
         data: Enrolled
+        enrolment.held = 0
         if status == "refused":
+            self._give_up(enrolment)
             rules = dict.fromkeys((self.choose(RULES), self.choose(RULES)))
             data = facts.EnrolmentRefused(
                 **common, reasons=tuple(Reason(rule=rule, nl=f"Nee: {rule}.", en=f"No: {rule}.") for rule in rules)
@@ -189,7 +256,13 @@ class PlausibleLogs:
         else:
             data = facts.EnrolmentConfirmed(**common)
             self._active.append(enrolment)
-        self._append(programme.id, data)
+        self._append(enrolment.programme, data)
+
+    def _give_up(self, enrolment: _Enrolment) -> None:
+        """Nobody is awaited any more, and no fact of its own says so."""
+        enrolment.awaited = []
+        if enrolment in self._awaited:
+            self._awaited.remove(enrolment)
 
     def _promote(self) -> None:
         enrolment = self._take(self._waiting)
@@ -202,6 +275,7 @@ class PlausibleLogs:
         before: Any = enrolment.status
         if enrolment in self._waiting:
             self._waiting.remove(enrolment)
+        self._give_up(enrolment)
         reason = Reason(rule="withdrawn", nl="Op verzoek.", en="On request.")
         self._append(
             enrolment.programme, facts.EnrolmentWithdrawn(enrolment=enrolment.id, before=before, reason=reason)

@@ -12,7 +12,12 @@ from contracts.programme import ProgrammeKind
 
 
 class Counts(Message):
-    """Units and people by status."""
+    """
+    Units and people by status: everybody whom a request ever named stands in one of them.
+
+    ``pending`` have yet to confirm a request of the public, ``lapsed`` did not in time. People of both may belong to a
+    team that has a place already, whose unit then counts there.
+    """
 
     units_confirmed: int = 0
     units_waiting: int = 0
@@ -22,6 +27,10 @@ class Counts(Message):
     people_waiting: int = 0
     people_withdrawn: int = 0
     people_refused: int = 0
+    units_pending: int = 0
+    units_lapsed: int = 0
+    people_pending: int = 0
+    people_lapsed: int = 0
 
 
 class CountRow(Message):
@@ -63,8 +72,9 @@ class DayRow(Message):
     """
     What happened to enrolments on one day in Amsterdam (ISO 8601 date).
 
-    ``requested`` is how many came in; at once they were ``confirmed``, ``waiting`` or ``refused``. ``promoted`` and
-    ``withdrawn`` are enrolments of this day or of days before.
+    ``requested`` is how many came in. At once, or when those whom they name had confirmed them, they were
+    ``confirmed``, ``waiting`` or ``refused``; ``pending`` are yet to be confirmed, and ``lapsed`` never were in time.
+    ``promoted`` and ``withdrawn`` are enrolments of this day or of days before.
     """
 
     day: str
@@ -74,6 +84,8 @@ class DayRow(Message):
     refused: int = 0
     promoted: int = 0
     withdrawn: int = 0
+    pending: int = 0
+    lapsed: int = 0
 
 
 class MailRow(Message):

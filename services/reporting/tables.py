@@ -29,7 +29,8 @@ Cell = str | int | float | None
 Row = Mapping[str, Cell]
 
 _FORMULA: Final = frozenset("=+-@＝＋－＠")
-_COUNTS: Final = tuple(Counts.model_fields)
+_ADDED_COUNTS: Final = ("units_pending", "units_lapsed", "people_pending", "people_lapsed")
+_COUNTS: Final = tuple(name for name in Counts.model_fields if name not in _ADDED_COUNTS)
 
 
 def csv_document(columns: Iterable[str], rows: Iterable[Row]) -> bytes:
@@ -58,7 +59,7 @@ def programme_list_csv(report: ProgrammeReportList) -> bytes:
     """One row a programme."""
     columns = ("programme", "title_nl", "title_en", "kind", "withdrawn", "capacity", *_COUNTS)
     return csv_document(
-        (*columns, "mails_sent", "mails_failed", "mails_bounced"),
+        (*columns, "mails_sent", "mails_failed", "mails_bounced", *_ADDED_COUNTS),
         (
             {
                 "programme": row.programme,
@@ -80,14 +81,14 @@ def programme_list_csv(report: ProgrammeReportList) -> bytes:
 def programme_csv(report: ProgrammeReport) -> bytes:
     """All tables of the report under each other; ``section`` tells them apart."""
     columns = ("section", "key", "name_nl", "name_en", *_COUNTS, "refusals", "units", "people", "hours")
-    days = tuple(f"enrolments_{each}" for each in _DAY_COLUMNS)
-    return csv_document(
-        (*columns, *days, "mails_sent", "mails_failed", "mails_bounced", *_ANSWERS), _programme_rows(report)
-    )
+    days, added_days = (tuple(f"enrolments_{each}" for each in names) for names in (_DAY_COLUMNS, _ADDED_DAY_COLUMNS))
+    mails = ("mails_sent", "mails_failed", "mails_bounced")
+    return csv_document((*columns, *days, *mails, *_ANSWERS, *_ADDED_COUNTS, *added_days), _programme_rows(report))
 
 
 _ANSWERS: Final = ("invited", "accepted", "tentative", "declined", "unanswered")
 _DAY_COLUMNS: Final = ("requested", "confirmed", "waiting", "refused", "promoted", "withdrawn")
+_ADDED_DAY_COLUMNS: Final = ("pending", "lapsed")
 
 
 def _programme_rows(report: ProgrammeReport) -> Iterable[Row]:
@@ -121,7 +122,7 @@ def _programme_rows(report: ProgrammeReport) -> Iterable[Row]:
         yield {
             "section": "day",
             "key": day.day,
-            **{f"enrolments_{each}": getattr(day, each) for each in _DAY_COLUMNS},
+            **{f"enrolments_{each}": getattr(day, each) for each in (*_DAY_COLUMNS, *_ADDED_DAY_COLUMNS)},
         }
     for mails in report.mails:
         yield {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, Protocol, TypeVar, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from contracts.base import Language, OrganisationKind
 from contracts.problem import ProblemError
 from contracts.queries import (
+    Counts,
     Heading,
     Participation,
     ParticipationQuestion,
@@ -30,6 +31,8 @@ from services.reporting.words import WORDS
 
 HEADINGS: Final[tuple[Heading, ...]] = get_args(Heading)
 
+_STATUSES: Final = ("confirmed", "waiting", "pending", "withdrawn", "refused", "lapsed")
+_SELDOM: Final = ("pending", "lapsed")
 _STAFF: Final = [Depends(Needs("viewer"))]
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _MONTHS: Final[dict[Language, tuple[str, ...]]] = {
@@ -127,6 +130,8 @@ class _Pages(Pages):
             status,
             **context,
             headings=HEADINGS,
+            statuses=_STATUSES,
+            occurring=_occurring,
             date=lambda day: _date(day, lang),
             hours=lambda value: _hours(value, lang),
         )
@@ -184,6 +189,17 @@ def _pages(reports: Reports, pages: _Pages) -> APIRouter:
         return await shown(request, lang, "theme.html", context)
 
     return router
+
+
+class _HasCounts(Protocol):
+    @property
+    def counts(self) -> Counts: ...
+
+
+def _occurring(rows: Iterable[_HasCounts]) -> tuple[str, ...]:
+    """The columns of a table of counts, which is wide: where nobody ever had to confirm, it is not spoken of."""
+    found = {status for row in rows for status in _SELDOM if getattr(row.counts, f"people_{status}")}
+    return tuple(status for status in _STATUSES if status not in _SELDOM or status in found)
 
 
 def _date(day: str, lang: Language) -> str:

@@ -77,6 +77,20 @@ def test_a_name_in_the_registry_cannot_calculate_in_anybodys_report() -> None:
     assert row["municipality"] == "'@Almelo"
 
 
+def test_what_is_counted_since_later_has_its_columns_at_the_end() -> None:
+    """Whoever reads the columns by number goes on reading the same ones."""
+    state = evolve(State(), fact(facts.ProgrammePublished(programme=meeting()), MEETING))
+    report = programme_report(state, MEETING)
+    assert report is not None
+    for document, before in (
+        (tables.programme_list_csv(programme_list(state)), "people_refused,mails_sent,mails_failed,mails_bounced"),
+        (tables.programme_csv(report), "people_refused,refusals,units,people,hours,enrolments_requested"),
+    ):
+        header = document.decode("utf-8-sig").splitlines()[0]
+        assert before in header
+        assert "units_pending,units_lapsed,people_pending,people_lapsed" in header.partition(before)[2]
+
+
 @given(logs())
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_report_of_any_log_is_a_rectangle_without_formulas(grown: PlausibleLogs) -> None:

@@ -170,6 +170,18 @@ async def test_every_link_of_a_page_leads_somewhere(site: Site, address: str) ->
 
 
 @on_the_site
+async def test_who_has_yet_to_confirm_is_a_column_where_there_is_anybody_and_of_every_overview(site: Site) -> None:
+    listed = ProgrammeReportList.model_validate_json((await site.get("/api/programmes"))[2]).programmes
+    assert {bool(row.counts.people_pending) for row in listed} == {True, False}, "the log has both"
+    for row in listed:
+        page = (await site.get(f"/programmes/{row.programme}?lang=nl"))[2]
+        overview, _, rest = page.partition("<h2>Organisaties</h2>")
+        assert ">wacht op bevestiging</th>" in overview
+        by_organisation = rest.partition("<h2>Provincies</h2>")[0]
+        assert (">wacht op bevestiging</th>" in by_organisation) is bool(row.counts.people_pending)
+
+
+@on_the_site
 async def test_a_page_that_does_not_exist_is_a_page_too(site: Site) -> None:
     status, headers, body = await site.get("/programmes/%3Cscript%3Ealert(1)?lang=en")
     assert status == 404

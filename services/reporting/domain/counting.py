@@ -28,12 +28,15 @@ from services.reporting.domain.state import (
     themes,
 )
 
-_CONFIRMED, _WAITING, _WITHDRAWN, _REFUSED = range(4)
+_STATUSES: Final = 6
+_CONFIRMED, _WAITING, _WITHDRAWN, _REFUSED, _PENDING, _LAPSED = range(_STATUSES)
 _COLUMN: Final[dict[EnrolmentStatus, int]] = {
     "confirmed": _CONFIRMED,
     "waiting": _WAITING,
     "withdrawn": _WITHDRAWN,
     "refused": _REFUSED,
+    "pending": _PENDING,
+    "lapsed": _LAPSED,
 }
 
 WITHOUT_ORGANISATION: Final = "_without-organisation"
@@ -70,23 +73,25 @@ PROVINCES: Final[dict[str, str]] = {
 
 @dataclass(slots=True)
 class Tally:
-    """Units and people by status (confirmed, waiting, withdrawn, refused) while they are being counted."""
+    """Units and people by status while they are being counted."""
 
-    units: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
-    people: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    units: list[int] = field(default_factory=lambda: [0] * _STATUSES)
+    people: list[int] = field(default_factory=lambda: [0] * _STATUSES)
 
     def count(self, entry: EnrolmentEntry) -> None:
-        """Count an enrolment with all its people; who left it alone is withdrawn."""
+        """Count an enrolment with all its people; who left it alone is withdrawn, who did not confirm it lapsed."""
         column = _COLUMN[entry.status]
         self.units[column] += entry.units
         self.people[column] += len(entry.participants)
         if entry.left:
             self.units[_WITHDRAWN] += entry.units_left
             self.people[_WITHDRAWN] += len(entry.left)
+        self.people[_PENDING] += len(entry.awaited)
+        self.people[_LAPSED] += len(entry.lapsed)
 
     def add(self, other: Tally) -> None:
         """Count all that the other has counted."""
-        for column in range(4):
+        for column in range(_STATUSES):
             self.units[column] += other.units[column]
             self.people[column] += other.people[column]
 
@@ -117,6 +122,10 @@ class Tally:
             people_waiting=people[_WAITING],
             people_withdrawn=people[_WITHDRAWN],
             people_refused=people[_REFUSED],
+            units_pending=units[_PENDING],
+            units_lapsed=units[_LAPSED],
+            people_pending=people[_PENDING],
+            people_lapsed=people[_LAPSED],
         )
 
 
@@ -130,6 +139,8 @@ class Day:
     refused: int = 0
     promoted: int = 0
     withdrawn: int = 0
+    pending: int = 0
+    lapsed: int = 0
 
 
 @dataclass(slots=True)
@@ -170,8 +181,9 @@ class ProgrammeCount:
             for each in entry.participants:
                 self.seated.setdefault(each.seat, set()).add(each.person)
         self._count_people(entry.participants, _COLUMN[entry.status])
-        if entry.left:
-            self._count_people(entry.left, _WITHDRAWN)
+        for people, column in ((entry.left, _WITHDRAWN), (entry.awaited, _PENDING), (entry.lapsed, _LAPSED)):
+            if people:
+                self._count_people(people, column)
         self._count_days(entry)
 
     def _count_people(self, people: Iterable[Participant], column: int) -> None:
@@ -190,12 +202,7 @@ class ProgrammeCount:
     def _count_days(self, entry: EnrolmentEntry) -> None:
         day = self._day(entry.requested)
         day.requested += 1
-        if entry.first == "confirmed":
-            day.confirmed += 1
-        elif entry.first == "waiting":
-            day.waiting += 1
-        else:
-            day.refused += 1
+        setattr(day, entry.first, getattr(day, entry.first) + 1)
         if entry.promoted is not None:
             self._day(entry.promoted).promoted += 1
         if entry.withdrawn is not None:

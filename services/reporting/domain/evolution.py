@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from contracts import facts
 from contracts.base import Message
-from contracts.enrolment import Enrolled, EnrolmentStatus
+from contracts.enrolment import Enrolled, EnrolmentStatus, Participant
 from contracts.facts import NO_PROGRAMME, Fact
 from contracts.programme import AMSTERDAM, Session
 from services.chassis.state import State
@@ -193,11 +193,41 @@ def _session_cancelled(state: State, programme: str, data: facts.SessionCancelle
 
 
 def _enrol(state: State, programme: str, data: Enrolled, status: EnrolmentStatus, time: datetime) -> State:
-    return state.put(
-        programme,
-        ENROLMENT + data.enrolment,
-        EnrolmentEntry(data.organisation, status, status, data.units, data.participants, day(time)),
-    )
+    key = ENROLMENT + data.enrolment
+    entry = EnrolmentEntry(data.organisation, status, status, data.units, data.participants, day(time))
+    before = state.get(programme, key)
+    if before is not None:
+        # It had to be confirmed: it is the same request still.
+        entry = _still_awaited(entry._replace(requested=before.requested, lapsed=before.lapsed), before.awaited)
+        entry = _given_up(entry) if status == "refused" else entry
+    return state.put(programme, key, entry)
+
+
+def _still_awaited(entry: EnrolmentEntry, awaited: tuple[Participant, ...]) -> EnrolmentEntry:
+    """The enrolment, for which those of the awaited who are not in it have yet to confirm."""
+    inside = {participant.person for participant in entry.participants}
+    return entry._replace(awaited=tuple(each for each in awaited if each.person not in inside))
+
+
+def _given_up(entry: EnrolmentEntry) -> EnrolmentEntry:
+    """The enrolment, for which nobody is awaited any more."""
+    return entry._replace(awaited=(), lapsed=entry.lapsed + entry.awaited)
+
+
+@_on(facts.EnrolmentPending)
+def _pending(state: State, programme: str, data: facts.EnrolmentPending, time: datetime) -> State:
+    entry = EnrolmentEntry(data.organisation, "pending", "pending", data.units, (), day(time))
+    return state.put(programme, ENROLMENT + data.enrolment, entry._replace(awaited=data.participants))
+
+
+@_on(facts.EnrolmentLapsed)
+def _lapsed(state: State, programme: str, data: facts.EnrolmentLapsed, _: datetime) -> State:
+    def change(before: EnrolmentEntry) -> EnrolmentEntry:
+        after = _given_up(before)
+        # A team that stands goes on without them.
+        return after._replace(status="lapsed", first="lapsed") if before.status == "pending" else after
+
+    return _change_enrolment(state, programme, data.enrolment, change)
 
 
 @_on(facts.EnrolmentConfirmed)
@@ -243,18 +273,20 @@ def _promoted(state: State, programme: str, data: facts.EnrolmentPromoted, time:
 @_on(facts.EnrolmentWithdrawn)
 def _withdrawn(state: State, programme: str, data: facts.EnrolmentWithdrawn, time: datetime) -> State:
     return _change_enrolment(
-        state, programme, data.enrolment, lambda before: before._replace(status="withdrawn", withdrawn=day(time))
+        state,
+        programme,
+        data.enrolment,
+        lambda before: _given_up(before)._replace(status="withdrawn", withdrawn=day(time)),
     )
 
 
 @_on(facts.ParticipantAdded)
 def _participant_added(state: State, programme: str, data: facts.ParticipantAdded, _: datetime) -> State:
-    return _change_enrolment(
-        state,
-        programme,
-        data.enrolment,
-        lambda before: before._replace(participants=(*before.participants, data.participant), units=data.units),
-    )
+    def change(before: EnrolmentEntry) -> EnrolmentEntry:
+        after = before._replace(participants=(*before.participants, data.participant), units=data.units)
+        return _still_awaited(after, before.awaited)
+
+    return _change_enrolment(state, programme, data.enrolment, change)
 
 
 @_on(facts.ParticipantChanged)
@@ -276,11 +308,12 @@ def _replace_participant(
     data: facts.ParticipantChanged | facts.ParticipantReplaced,
 ) -> State:
     def change(before: EnrolmentEntry) -> EnrolmentEntry:
-        return before._replace(
+        after = before._replace(
             participants=tuple(
                 data.participant if participant.person == person else participant for participant in before.participants
             ),
         )
+        return _still_awaited(after, before.awaited)
 
     return _change_enrolment(state, programme, enrolment, change)
 

@@ -95,6 +95,8 @@ def programme_reported(counted: ProgrammeCount, registry: dict[str, Organisation
                 refused=day.refused,
                 promoted=day.promoted,
                 withdrawn=day.withdrawn,
+                pending=day.pending,
+                lapsed=day.lapsed,
             )
             for date, day in sorted(counted.days.items())
         ),

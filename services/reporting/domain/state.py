@@ -58,12 +58,13 @@ class ProgrammeEntry:
 
 class EnrolmentEntry(NamedTuple):
     """
-    One enrolment. A tuple, because most facts make one, and a frozen dataclass of ten fields is eight times as dear.
+    One enrolment. A tuple, because most facts make one, and as a frozen dataclass it would be eight times as dear.
 
     Attributes:
-        status: what it is now; ``first`` is what it was at once.
+        status: what it is now; ``first`` is what was decided first: at once, or when it had been confirmed.
         units: what it takes now, or took when it was withdrawn; ``units_left`` were given back one by one before.
         participants: who is in it now, or was when it was withdrawn; ``left`` are those who withdrew alone.
+        awaited: who has yet to confirm it; ``lapsed`` are those who did not. Of a team, others may be in it already.
         requested: the day in Amsterdam on which it came, as an ISO 8601 date; ``promoted`` and ``withdrawn`` likewise.
     """
 
@@ -77,6 +78,8 @@ class EnrolmentEntry(NamedTuple):
     withdrawn: str | None = None
     units_left: int = 0
     left: tuple[Participant, ...] = ()
+    awaited: tuple[Participant, ...] = ()
+    lapsed: tuple[Participant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

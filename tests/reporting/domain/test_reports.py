@@ -25,6 +25,7 @@ from tests.plausible import MEETING, TEAMS, PlausibleLogs, fact, logs, meeting, 
 DAY = timedelta(days=1)
 NOON = datetime(2023, 3, 2, 11, 0, tzinfo=UTC)
 WITHDRAWN = Reason(rule="withdrawn", nl="Op verzoek.", en="On request.")
+FIRST = ("confirmed", "waiting", "refused", "pending", "lapsed")
 FREE = Reason(rule="place-free", nl="Er kwam een plaats vrij.", en="A place came free.")
 
 
@@ -76,6 +77,24 @@ def refused(id_: str, who: tuple[Participant, ...], *rules: str, at: str | None 
         source="biblionet",
         reasons=tuple(Reason(rule=rule, nl=f"Nee ({id_}).", en=f"No ({id_}).") for rule in rules),
     )
+
+
+def pending(id_: str, who: tuple[Participant, ...], units: int = 1) -> facts.EnrolmentPending:
+    return facts.EnrolmentPending(
+        enrolment=id_,
+        units=units,
+        participants=who,
+        source="web",
+        channel="web",
+        held=0,
+        cause="address-unknown",
+        confirm_by=NOON + 2 * DAY,
+        asked=tuple(each.person for each in who),
+    )
+
+
+def lapsed(id_: str, people: int) -> facts.EnrolmentLapsed:
+    return facts.EnrolmentLapsed(enrolment=id_, people=people, units=0, cause="expired")
 
 
 def withdrawn(id_: str) -> facts.EnrolmentWithdrawn:
@@ -190,6 +209,77 @@ def test_days_tell_what_came_in_and_what_became_of_it_later() -> None:
         DayRow(day="2023-03-02", requested=2, confirmed=1, waiting=1),
         DayRow(day="2023-03-03", promoted=1, withdrawn=1),
     )
+
+
+def test_who_is_asked_to_confirm_and_never_does_is_counted_all_the_same() -> None:
+    waits = given_facts(published(), pending("a", people("p1", role="manager")), pending("b", people("p2")))
+    assert report_of(waits).counts == Counts(units_pending=2, people_pending=2)
+    assert report_of(waits).days == (DayRow(day="2023-03-02", requested=2, pending=2),)
+
+    later = given_facts(lapsed("a", 1), state=waits, time=NOON + 2 * DAY)
+    assert report_of(later).counts == Counts(units_pending=1, people_pending=1, units_lapsed=1, people_lapsed=1)
+    assert report_of(later).days == (DayRow(day="2023-03-02", requested=2, pending=1, lapsed=1),)
+    assert [(row.key, row.counts) for row in report_of(later).roles] == [
+        ("manager", Counts(people_lapsed=1)),
+        ("_without-role", Counts(people_pending=1)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("came_in", "counts", "day"),
+    [
+        (confirmed("a", people("p")), Counts(units_confirmed=1, people_confirmed=1), DayRow(day="", confirmed=1)),
+        (waitlisted("a", people("p")), Counts(units_waiting=1, people_waiting=1), DayRow(day="", waiting=1)),
+        (refused("a", people("p"), "full"), Counts(units_refused=1, people_refused=1), DayRow(day="", refused=1)),
+    ],
+)
+def test_a_request_that_is_confirmed_is_one_request_of_the_day_on_which_it_came(
+    came_in: Message, counts: Counts, day: DayRow
+) -> None:
+    state = given_facts(published(), pending("a", people("p")))
+    state = given_facts(facts.ParticipantConfirmed(enrolment="a", person="p"), came_in, state=state, time=NOON + DAY)
+    assert report_of(state).counts == counts
+    assert report_of(state).days == (day.model_copy(update={"day": "2023-03-02", "requested": 1}),)
+
+
+def test_of_a_team_that_has_a_place_the_others_are_awaited_until_they_confirm_or_do_not() -> None:
+    team = [people(person, seat="jeugd")[0] for person in ("p1", "p2", "p3", "p4")]
+    state = given_facts(published(team_track()), pending("a", tuple(team[1:])), programme=TEAMS)
+    steps = [
+        (confirmed("a", (team[0],)), Counts(units_confirmed=1, people_confirmed=1, people_pending=3)),
+        (
+            facts.ParticipantAdded(enrolment="a", participant=team[1], units=1),
+            Counts(units_confirmed=1, people_confirmed=2, people_pending=2),
+        ),
+        (
+            # The staff may give an awaited person somebody else's seat.
+            facts.ParticipantReplaced(enrolment="a", person="p1", participant=team[2]),
+            Counts(units_confirmed=1, people_confirmed=2, people_pending=1),
+        ),
+        (lapsed("a", 1), Counts(units_confirmed=1, people_confirmed=2, people_lapsed=1)),
+    ]
+    for step, counts in steps:
+        state = given_facts(step, programme=TEAMS, state=state)
+        assert report_of(state, TEAMS).counts == counts
+    assert report_of(state, TEAMS).seats[0].counts == Counts(people_confirmed=2, people_lapsed=1)
+    assert report_of(state, TEAMS).days == (DayRow(day="2023-03-02", requested=1, confirmed=1),)
+
+
+@pytest.mark.parametrize("end", [withdrawn("a"), refused("a", people("p1"), "full")])
+def test_who_had_yet_to_confirm_what_is_given_up_did_not_confirm_it(end: Message) -> None:
+    state = given_facts(published(team_track()), pending("a", people("p1", "p2")), programme=TEAMS)
+    if isinstance(end, facts.EnrolmentWithdrawn):
+        state = given_facts(confirmed("a", people("p1")), programme=TEAMS, state=state)
+    counts = report_of(given_facts(end, programme=TEAMS, state=state), TEAMS).counts
+    assert (counts.people_pending, counts.people_lapsed, counts.units_lapsed) == (0, 1, 0)
+    assert counts.people_withdrawn + counts.people_refused == 1
+
+
+def test_a_refusal_of_who_takes_part_already_is_one_refusal() -> None:
+    taken = refused("b", people("p1"), "already-enrolled").model_copy(update={"present": ("p1",)})
+    report = report_of(given_facts(published(), confirmed("a", people("p1")), taken))
+    assert report.counts == Counts(units_confirmed=1, people_confirmed=1, units_refused=1, people_refused=1)
+    assert [(row.rule, row.refusals) for row in report.refusals] == [("already-enrolled", 1)]
 
 
 def test_the_registry_is_asked_when_the_report_is_made() -> None:
@@ -520,10 +610,17 @@ def test_the_parts_of_a_report_add_up_to_the_whole(grown: PlausibleLogs) -> None
         assert added(part.counts for part in report.roles).model_dump(include=set(people_only)) == people_only
         if report.seats:
             assert added(part.counts for part in report.seats).model_dump(include=set(people_only)) == people_only
-        entered = [each for each in grown.registration if each.subject == row.programme]
-        requests = [each for each in entered if isinstance(each.data, Enrolled)]
+        entered = [each.data for each in grown.registration if each.subject == row.programme]
+        # Whoever had to confirm is told of more than once, in one enrolment.
+        requests = {each.enrolment for each in entered if isinstance(each, Enrolled)}
         assert sum(day.requested for day in report.days) == len(requests)
-        assert all(day.requested == day.confirmed + day.waiting + day.refused for day in report.days)
+        assert all(day.requested == sum(getattr(day, status) for status in FIRST) for day in report.days)
+        named = {
+            (each.enrolment, person) for each in entered if isinstance(each, Enrolled) for person in each.participants
+        }
+        added_later = [each for each in entered if isinstance(each, facts.ParticipantAdded)]
+        named |= {(each.enrolment, each.participant) for each in added_later}
+        assert sum(people_only.values()) == len({(id_, each.person) for id_, each in named})
 
 
 def added(counts: Iterable[Counts]) -> Counts:

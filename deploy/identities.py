@@ -256,11 +256,15 @@ Where a service answers: the reply subjects that the server makes up for request
 the server remember every message that a fast reader gets.
 """
 
+_STORES_OF_ALL = Import("$SYS.REQ.SERVER.PING.HEALTHZ", SYSTEM, Answers.MANY)
+"""Whether each server can store, which nobody else says; asked by the two services that write what others read."""
+
 _REGISTRATION_IMPORTS = (
     *_writes(subjects.log_subjects("registration"), subjects.log_stream("registration")),
     Import(CONTACTS_KEYS, APPLICATION),
     _asks_of(_CONTACTS_STATE),
     Import(_ONE_CONTACT, APPLICATION),
+    _STORES_OF_ALL,
 )
 
 _REGISTRATION = Identity(
@@ -277,6 +281,7 @@ _NOTIFICATIONS_IMPORTS = (
     Import(_MANY_CONTACTS, APPLICATION, Answers.MANY),
     # As the last release asks: the broker is configured before services are replaced one by one.
     Import(_ONE_CONTACT, APPLICATION),
+    _STORES_OF_ALL,
 )
 
 _NOTIFICATIONS = Identity(

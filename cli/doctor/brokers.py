@@ -32,6 +32,13 @@ _ANSWERS_WITHIN, _MORE_ANSWERS_WITHIN = 5.0, 0.3
 _STREAMS_OF_ALL = "$SYS.REQ.SERVER.PING.JSZ"
 _HEALTH_OF_ALL = "$SYS.REQ.SERVER.PING.HEALTHZ"
 
+STORE_FAILED: tuple[str, str, Section] = (
+    "broker-store-failed",
+    "Make room on its disk, or mend it, and start the broker again: until then it does not try. Once there is room"
+    " 'deelname up' and Compose do that by themselves. Nothing is lost: facts wait in the services' databases.",
+    "disk-full",
+)
+
 _WHY: dict[str, tuple[str, str, Section]] = {
     "unreachable": (
         "broker-unreachable",
@@ -161,11 +168,9 @@ def _examine_stores(report: Report, servers: list[dict[str, Any]]) -> None:
         if "write error" in error:
             report.add(
                 f"broker {server['server']['name']}",
-                "broker-store-failed",
+                STORE_FAILED[0],
                 f"it cannot write its store: {error}.",
-                "Make room on its disk, or mend it, and start the broker again: until then it does not try. Nothing is"
-                " lost: facts wait in the services' databases.",
-                "disk-full",
+                *STORE_FAILED[1:],
             )
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from cli.connection import Connection
 from cli.doctor import links
-from cli.doctor.brokers import CLOCKS_DIFFER, examine_clock, examine_end
+from cli.doctor.brokers import CLOCKS_DIFFER, STORE_FAILED, examine_clock, examine_end
 from cli.doctor.findings import Report, Section
 from cli.endpoints import Endpoints
 from cli.failure import Failure
@@ -42,6 +42,7 @@ _REASONS: dict[str, tuple[str, str, Section]] = {
         "Make room on the disk, or repair it; the service goes on by itself. What it could not store it has refused.",
         "disk-full",
     ),
+    "broker": STORE_FAILED,
     "transport": (
         "mail-server-refuses",
         "Mend the mail server or DEELNAME_TRANSPORT. Mails wait and go by themselves; nothing is sent twice.",

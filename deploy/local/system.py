@@ -35,7 +35,8 @@ from deploy.broker import RunningBroker, ServerKind, prepare_broker
 from deploy.embedded import BrokerDidNotStart, EmbeddedBroker
 from deploy.identities import SERVICES
 from deploy.links import keep_link_keys
-from deploy.local.processes import Backoff, Child
+from deploy.local.kept_broker import LOOK_AT_STORE_EVERY, KeptBroker
+from deploy.local.processes import Child
 from deploy.local.settings import Layout, Ports, endpoints, environment
 from deploy.local.tokens import local_tokens
 from deploy.streams import ACK_WAIT
@@ -111,14 +112,11 @@ class LocalSystem:
         self._tokens = tokens
         self._ack_wait = ack_wait
         self._server = server
-        self._say = say
+        self._tell = say
         self._broker: RunningBroker | None = None
-        self._broker_backoff = Backoff()
-        self._broker_started = 0.0
-        self._undeclared = False
         self._children: list[Child] = []
         self._due: dict[str, float] = {}
-        self._watch: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
         self._lock: BinaryIO | None = None
 
     @property
@@ -157,7 +155,7 @@ class LocalSystem:
             self._take_directory()
             self._check_ports()
             keep_link_keys(self.layout.link_keys)
-            await self._start_broker()
+            kept = await self._start_broker()
             clock = self._clock_file()
             self._children = [self._child(service, clock) for service in self._services]
             for child in self._children:
@@ -175,13 +173,13 @@ class LocalSystem:
         except BaseException:
             await self.stop()
             raise
-        self._watch = asyncio.create_task(self._keep_alive())
+        self._watches = [asyncio.create_task(each) for each in (self._keep_alive(kept), _keep_storing(kept))]
         return self.endpoints
 
     async def stop(self) -> None:
         """Stop in order: the services, then the broker. Harmless when nothing runs."""
-        if self._watch:
-            watch, self._watch = self._watch, None
+        watches, self._watches = self._watches, []
+        for watch in watches:
             while not watch.done():
                 # While the broker's streams are being declared, wait_for of Python 3.11 may lose a cancellation.
                 watch.cancel()
@@ -232,7 +230,7 @@ class LocalSystem:
         if taken:
             raise DidNotStart(f"Taken by another program: port {', '.join(taken)}. Choose another --port-base.")
 
-    async def _start_broker(self) -> None:
+    async def _start_broker(self) -> KeptBroker:
         self._broker = prepare_broker(
             self.layout.broker,
             self.partners,
@@ -242,7 +240,7 @@ class LocalSystem:
             server=self._server,
             ack_wait=self._ack_wait,
         )
-        self._broker_started = time.monotonic()
+        kept = KeptBroker(self._broker, self._health_of_broker, self._say)
         try:
             self._broker.start()
             changes = await self._broker.declare()
@@ -250,6 +248,7 @@ class LocalSystem:
             raise DidNotStart(str(error)) from error
         for name in changes.undeclared:
             self._say(f"the broker also has {name}, which nobody here uses any more; it is left alone")
+        return kept
 
     def _child(self, service: ServiceCommand, clock: Path | None) -> Child:
         return Child(
@@ -324,12 +323,12 @@ class LocalSystem:
                 await asyncio.sleep(0.05)
         return made
 
-    async def _keep_alive(self) -> None:
+    async def _keep_alive(self, kept: KeptBroker) -> None:
         """Start again what died, later each time it dies soon after its start."""
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             now = time.monotonic()
-            await self._look_after_broker(now)
+            await kept.look()
             for child in self._children:
                 code = child.exit_code
                 if code is None:
@@ -340,29 +339,26 @@ class LocalSystem:
                     self._say(f"{child.name} ended with code {code}, see {child.log}; started again in {pause:g} s")
                 elif now >= self._due[child.name]:
                     del self._due[child.name]
-                    child.start()
+                    try:
+                        child.start()
+                    except OSError as error:
+                        # Of its log on a full disk, for instance: it is still dead, and so its turn comes again.
+                        self._say(f"{child.name} cannot be started: {error}")
 
-    async def _look_after_broker(self, now: float) -> None:
-        runs = self.broker.server.runs
-        if runs and not self._undeclared:
-            return
-        if "broker" not in self._due:
-            pause = self._broker_backoff.after_death(now - self._broker_started)
-            self._due["broker"] = now + pause
-            if not runs:
-                self._say(f"the broker ended, see {self.broker.server.log}; started again in {pause:g} s")
-        elif now >= self._due["broker"]:
-            del self._due["broker"]
-            try:
-                if not runs:
-                    self._broker_started = now
-                    # Its disk may be empty; until everything is declared again it is of no use to anybody.
-                    self._undeclared = True
-                    self.broker.start()
-                await self.broker.declare()
-                self._undeclared = False
-            except (BrokerDidNotStart, TopologyConflict, nats.errors.Error, OSError) as error:
-                self._say(f"the broker: {error}")
+    def _health_of_broker(self) -> str:
+        return _get(self.ports.monitoring, "/healthz")
+
+    def _say(self, line: str) -> None:
+        """Where our own output goes may be full as well, or gone: that must not end what keeps the system alive."""
+        with contextlib.suppress(OSError):
+            self._tell(line)
+
+
+async def _keep_storing(kept: KeptBroker) -> None:
+    """Beside the other watch: a broker that says nothing for a while must not keep services from being started."""
+    while True:
+        await asyncio.sleep(LOOK_AT_STORE_EVERY)
+        await kept.look_at_store()
 
 
 def _is_taken(port: int) -> bool:

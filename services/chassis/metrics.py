@@ -109,6 +109,15 @@ async def nothing_more() -> Iterable[Gauge]:
     return ()
 
 
+def together(*measures: Measure) -> Measure:
+    """All of these as one."""
+
+    async def look() -> Iterable[Gauge]:
+        return [gauge for measure in measures for gauge in await measure()]
+
+    return look
+
+
 class _Once(Collector):
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = list(families)

@@ -29,10 +29,12 @@ from services.chassis.clock import Clock, clock_from
 from services.chassis.commands import Route, serve
 from services.chassis.database import Database
 from services.chassis.health import Health
+from services.chassis.metrics import together
 from services.chassis.reader import Reader
 from services.chassis.reading_back import as_facts, beyond, last_number
 from services.chassis.relay import Relay
 from services.chassis.specification import Channel, specification
+from services.chassis.stores import SECONDS_BETWEEN_LOOKS, Stores
 from services.notifications import store
 from services.notifications.contacts import Contacts
 from services.notifications.handlers import Archivist, Desk, Planner
@@ -242,8 +244,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
                 else "DEELNAME_PUBLIC_URL is not set: mails with a personal link cannot be written"
             )
 
-        listens = parse_inbox(settings.inbox)
-        lmtp = Lmtp(*listens, takes=inbox.takes, opens=inbox.opens) if listens is not None else None
+        lmtp = _lmtp(settings.inbox, inbox)
 
         async def inbox_trouble() -> str:
             return "; ".join(filter(None, (lmtp.trouble if lmtp else "", mail_reader.trouble)))
@@ -253,11 +254,13 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         async def mails_that_stay() -> str:
             return under_way.trouble
 
+        stores = Stores(connection)
         health = Health(
             database,
             relays={OWN_STREAM: relay},
             readers={store.FACTS: reader},
             checks={
+                "broker": stores.trouble,
                 "transport": transport_trouble,
                 "caps": lasting_caps,
                 "pages": no_pages,
@@ -273,6 +276,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             "reader": reader.run,
             "sender": sender.run,
             "relay": relay.run,
+            "stores": service.periodic(SECONDS_BETWEEN_LOOKS, stores.look),
             "forget": service.periodic(_FORGET_EVERY, database.forget),
             "archivist": service.periodic(_TIDY_EVERY, archivist.tidy),
             "mail reader": mail_reader.run,
@@ -284,7 +288,9 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             application(
                 health,
                 settings.guard(),
-                measure(database, sender, clock, inbox_trouble=inbox_trouble, under_way=under_way),
+                together(
+                    stores.measure, measure(database, sender, clock, inbox_trouble=inbox_trouble, under_way=under_way)
+                ),
             ),
             host=settings.http_host,
             port=settings.http_port,
@@ -292,6 +298,12 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             tasks=tasks,
             stop=stop,
         )
+
+
+def _lmtp(listens: str, inbox: Inbox) -> Lmtp | None:
+    """Takes mail where DEELNAME_INBOX says, if it does."""
+    address = parse_inbox(listens)
+    return Lmtp(*address, takes=inbox.takes, opens=inbox.opens) if address is not None else None
 
 
 async def take_back(connection: Client, database: Database, restored: copies.Restored | None, clock: Clock) -> None:

@@ -29,11 +29,13 @@ from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.intake import Queues, take_in
 from services.chassis.links import LinkKeys
+from services.chassis.metrics import Measure, nothing_more
 from services.chassis.relay import Relay
 from services.chassis.service import periodic, run
 from services.chassis.settings import Login
 from services.chassis.specification import Channel, specification
 from services.chassis.staff import staff_router
+from services.chassis.stores import SECONDS_BETWEEN_LOOKS, Stores
 from services.chassis.web import application
 from services.registration import pages, recovery, store
 from services.registration.batch import Batch
@@ -154,10 +156,17 @@ def document() -> dict[str, Any]:
 
 
 def web(
-    writer: Writer, clock: Clock, keys: LinkKeys, *, health: Health, guard: Guard, table: Iterable[Route]
+    writer: Writer,
+    clock: Clock,
+    keys: LinkKeys,
+    *,
+    health: Health,
+    guard: Guard,
+    table: Iterable[Route],
+    measure: Measure = nothing_more,
 ) -> FastAPI:
     """The HTTP face: everybody's, and the commands and questions for the staff."""
-    face = application(TITLE, version("deelname-registration"), DESCRIPTION, health, guard)
+    face = application(TITLE, version("deelname-registration"), DESCRIPTION, health, guard, measure=measure)
     face.include_router(router(writer, clock, keys))
     face.include_router(staff_router(table))
     face.include_router(pages.router(writer, clock, keys))
@@ -192,6 +201,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     contacts = Contacts(connection, database)
     relay = Relay(connection, database, store.LOG, subjects.log_stream(NAME), before=contacts.copy)
 
+    stores = Stores(connection)
     tokens = Tokens(database)
     await tokens.load()
 
@@ -218,6 +228,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     tasks = {
         "writer": writer.run,
         "relay": relay.run,
+        "stores": periodic(SECONDS_BETWEEN_LOOKS, stores.look),
         "contacts": periodic(SECONDS_BETWEEN_LOOKS_AT_CONTACTS, contacts.look_after),
         "forget": periodic(SECONDS_BETWEEN_FORGETTING, database.forget),
         "retention": periodic(SECONDS_BETWEEN_LOOKS_AT_TERMS, retention.look),
@@ -241,15 +252,15 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     if restored is not None:
         # From here on the relays fill the streams, and with them the bucket, from what is here.
         restored.finish()
+    health = Health(
+        database,
+        relays=relays,
+        checks={"broker": stores.trouble},
+        details={"links": links.description},
+        clock=clock,
+    )
     await run(
-        web(
-            writer,
-            clock,
-            links,
-            health=Health(database, relays=relays, details={"links": links.description}, clock=clock),
-            guard=guard,
-            table=table,
-        ),
+        web(writer, clock, links, health=health, guard=guard, table=table, measure=stores.measure),
         host=settings.http_host,
         port=settings.http_port,
         brokers=brokers,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -138,6 +139,29 @@ class TestRunning:
 
         assert any("reporting ended with code -9" in line for line in lines)
         assert len(starts(data, "registration")) == 1
+
+    async def test_what_cannot_be_told_to_anybody_ends_nothing(self, tmp_path: Path, port_base: int) -> None:
+        """The terminal may be a file on a disk that is full."""
+
+        def full(_line: str) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        async with LocalSystem(tmp_path / "system", port_base, services=STAND_INS, say=full) as system:
+            for number in (2, 3):
+                os.kill(starts(system.layout.data, "reporting")[-1], signal.SIGKILL)
+                await until(lambda number=number: len(starts(system.layout.data, "reporting")) == number)  # type: ignore[misc]
+
+    async def test_a_service_that_could_not_be_started_is_started_later(
+        self, running: LocalSystem, lines: list[str]
+    ) -> None:
+        """Its log cannot be opened, as on a disk without room for another file."""
+        child = running.children["reporting"]
+        right, child.log = child.log, running.layout.data / "gone" / "reporting.log"
+        (victim,) = starts(running.layout.data, "reporting")
+        os.kill(victim, signal.SIGKILL)
+        await until(lambda: any("reporting cannot be started" in line for line in lines))
+        child.log = right
+        await until(lambda: len(starts(running.layout.data, "reporting")) == 2)
 
     async def test_a_broker_that_dies_is_started_again_with_what_it_held(
         self, running: LocalSystem, lines: list[str]

@@ -25,6 +25,15 @@ def test_promtool_takes_the(words: tuple[str, ...]) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.promtool
+def test_the_alert_of_a_broker_that_cannot_store_fires_after_a_minute_and_ends_with_the_trouble() -> None:
+    tests = Path(__file__).with_name("alerts_test.yaml")
+    tested = subprocess.run(
+        ["promtool", "test", "rules", str(tests)], cwd=MONITORING, capture_output=True, text=True, check=False
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
 def test_an_alert_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> None:
     """Its runbook is a heading of a page that is there."""

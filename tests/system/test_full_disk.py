@@ -5,6 +5,7 @@ again it all goes on by itself.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import subprocess
@@ -12,6 +13,8 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 import pytest_asyncio
@@ -96,12 +99,20 @@ def small_disk_for_a_broker(store: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", store], check=True)
 
 
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    """What the person at the terminal was told."""
+    return []
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def world(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> AsyncIterator[World]:
     directory = tmp_path_factory.mktemp("small")
     async with contextlib.AsyncExitStack() as parts:
         parts.enter_context(small_disk_for_a_broker(directory / "broker" / "store"))
-        world = await parts.enter_async_context(started(directory, EmbeddedBroker, services=ON_SMALL_DISKS))
+        world = await parts.enter_async_context(
+            started(directory, EmbeddedBroker, services=ON_SMALL_DISKS, say=lines.append)
+        )
         await world.staff.register(organisation("bisc"))
         await world.staff.publish(programme("vol", sessions=[session("only", 6)]))
         yield world
@@ -198,24 +209,68 @@ async def test_who_is_erased_when_there_is_hardly_room_is_forgotten_once_there_i
     assert disks.unchanged()
 
 
-async def test_facts_that_find_the_brokers_disk_full_wait_and_follow_when_it_was_started_again(world: World) -> None:
+async def not_storing(world: World, service: str) -> str:
+    """What a service's metrics say of the broker's servers."""
+    address = urlsplit(world.system.endpoints["http"][service])
+    page = await asyncio.to_thread(lambda: urlopen(f"http://{address.netloc}/metrics").read().decode())
+    (line,) = [line for line in page.splitlines() if line.startswith("deelname_broker_servers_not_storing ")]
+    return str(line.split()[1])
+
+
+async def test_a_broker_that_met_a_full_disk_is_started_again_once_there_is_room_and_has_lost_nothing(
+    world: World, lines: list[str]
+) -> None:
+    """The streams would take nothing more, also when there is room; and nobody but the broker's own health says it."""
     disks = Disks(world)
+    starts = world.system.broker.server.starts
     ballast = world.system.broker.store / "ballast"
     fill(ballast)
     # A fact that the last page of no file has room for.
     await world.staff.publish(programme("large") | {"description": {"nl": "x" * 9000, "en": "x" * 9000}})
     assert (await world.web.enrol(asked_by("guus"))).certainty == "done"
+    acknowledged = []
+    world.partner.patience = 1.0
+    for number in range(200):
+        # Until the last page is full: what is acknowledged here has to be answered later.
+        if (await world.partner.enrol(f"on-the-brink-{number}", asked_by(f"p{number}"))).certainty != "done":
+            break
+        acknowledged.append(f"on-the-brink-{number}")
+    for service in ("registration", "notifications"):
+        await says(world, service, '"broker":"the broker cannot store', "no space left on device", "started again")
+        assert await not_storing(world, service) == "1.0"
     await says(world, "registration", "relays/LOG_REGISTRATION")
     finding = await diagnosed(world, "broker-store-failed")
     assert "no space left on device" in finding["what"]
     assert "start the broker again" in finding["remedy"]
+    assert finding["runbook"] == f"{RUNBOOK}#disk-full"
 
+    async def untold() -> str:
+        return "" if told(lines, "disk is full") else str(lines)
+
+    await until(untold)
+    assert world.system.broker.server.starts == starts, "it would meet the same disk again"
+
+    world.partner.patience = 10.0
     ballast.unlink()
-    world.system.broker.kill()
     await until_all_is_well(world)
+    assert world.system.broker.server.starts == starts + 1
+    assert [len(told(lines, words)) for words in ("disk is full", "room again", "the broker ended")] == [1, 1, 0]
+    assert disks.unchanged()
+    for request in acknowledged:
+        assert (await world.partner.answer(request))["type"] == "outcome.accepted.v1"
+    assert (await world.partner.enrol("afterwards", asked_by("anna"))).certainty == "done"
+    await world.partner.answer("afterwards")
+    assert await not_storing(world, "registration") == "0.0"
 
     async def not_mailed() -> str:
-        return "" if sum(mail.to == "guus@people.example" for mail in world.mails()) == 2 else "Guus has no mails"
+        missing = [
+            to for to in ("guus", "anna") if sum(mail.to == f"{to}@people.example" for mail in world.mails()) != 2
+        ]
+        return f"{missing} have no mails" if missing else ""
 
     await until(not_mailed)
-    assert disks.unchanged()
+
+
+def told(lines: list[str], words: str) -> list[str]:
+    """What the person at the terminal was told about this."""
+    return [line for line in lines if words in line]

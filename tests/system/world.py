@@ -246,6 +246,8 @@ class Partner:
         self.connection = connection
         self.outcomes: list[Json] = []
         """Each outcome once, by its own id, in the order in which they came."""
+        self.patience = 10.0
+        """Seconds that the broker may take to acknowledge a request."""
         self._seen: set[str] = set()
         self._listening = asyncio.create_task(self._listen())
 
@@ -271,7 +273,7 @@ class Partner:
     async def put(self, subject: str, body: bytes) -> Answer:
         """Put bytes on a subject, whatever they are."""
         try:
-            stored = await self.connection.jetstream(timeout=10).publish(subject, body)
+            stored = await self.connection.jetstream(timeout=self.patience).publish(subject, body)
         except NoStreamResponseError:
             return Answer("failed")
         except (nats.errors.Error, OSError):

@@ -1,4 +1,4 @@
-"""One started system for all tests of a module that leave it as it was."""
+"""One started system for all tests of a module that leave it as it was, and the images of this tree."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.broker import ServerKind
+from tests.system.composed import IMAGES, TAG, compose_program, run
 from tests.system.world import World, started
 
 
@@ -16,3 +17,13 @@ async def world(server: ServerKind, tmp_path_factory: pytest.TempPathFactory) ->
     """Broker, three services, staff, and the partners ``demo`` and ``school``."""
     async with started(tmp_path_factory.mktemp("world"), server, partners=("demo", "school")) as world:
         yield world
+
+
+@pytest.fixture(scope="session")
+def images() -> dict[str, int]:
+    """All images, built from this tree: quick where the engine remembers the steps. Their sizes in bytes."""
+    compose_program()
+    run("make", "images", f"TAG={TAG}", within=1200)
+    sizes = {name: int(run("docker", "inspect", "--format", "{{.Size}}", f"deelname-{name}:{TAG}")) for name in IMAGES}
+    print({name: f"{size / 1e6:.0f} MB" for name, size in sizes.items()})
+    return sizes

@@ -68,11 +68,12 @@ tests: $(DEVELOPMENT_STAMP) ## the tests alone; ARGS="tests/contracts -k subject
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "$(MARKS)" $(ARGS) \
 	  || { test $$? -eq 1 && $(BIN)/pytest --last-failed -m "$(MARKS)" $(ARGS); }
 
-images: ## the images that compose.yaml names, deelname-registration:latest and so on; TAG=... another tag
+images: ## the images that compose.yaml names, deelname-registration:latest and so on; TAG=... another tag, DEELNAME_PYTHON_IMAGE=... another base
 	@# The machine's own network, so that packages come from where they come from outside.
 	@for service in $(IMAGES); do \
 	  docker build --quiet --network host --file deploy/Dockerfile --build-arg SERVICE=$$service \
 	    $(foreach setting,PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,$(if $($(setting)),--build-arg $(setting))) \
+	    --build-arg PYTHON_IMAGE=$(DEELNAME_PYTHON_IMAGE) \
 	    --tag deelname-$$service:$(TAG) . || exit 1; \
 	done
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from deploy.embedded import BrokerDidNotStart, BrokerRefused
+from tests.base_images import NATS
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
-IMAGE = "nats:2-alpine"
 _OURS = "deelname.tests.process"
 """The label that names the process which started a container."""
 _PROJECT = "com.docker.compose.project"
@@ -62,11 +62,15 @@ def engine() -> str:
             version: str = client.version()["Version"]
         except Exception as error:
             raise NoEngine(f"the Docker engine does not answer: {error}") from error
-        if not client.images.list(IMAGE):
+        from docker.errors import ImageNotFound  # type: ignore[import-untyped]
+
+        try:
+            client.images.get(NATS)
+        except ImageNotFound:
             try:
-                client.images.pull(IMAGE)
+                client.images.pull(NATS)
             except Exception as error:
-                raise NoEngine(f"Docker {version} has no image {IMAGE} and cannot get it: {error}") from error
+                raise NoEngine(f"Docker {version} has no image {NATS} and cannot get it: {error}") from error
     return f"Docker {version}"
 
 
@@ -76,7 +80,7 @@ def sweep() -> None:
 
     The images of clones that have not been tested for a week go too.
     """
-    from docker.errors import APIError, NotFound  # type: ignore[import-untyped]
+    from docker.errors import APIError, NotFound
 
     with docker() as client:
         _sweep_projects(client)
@@ -164,7 +168,7 @@ class ContainerBroker:
                 self._container.get_wrapped_container().start()
         except Exception as error:
             self._remove()
-            raise BrokerDidNotStart(f"{IMAGE} did not start on 127.0.0.1:{self.port}: {error}") from error
+            raise BrokerDidNotStart(f"{NATS} did not start on 127.0.0.1:{self.port}: {error}") from error
         self._ended = threading.Event()
         threading.Thread(target=self._follow, args=(self._container.get_wrapped_container(), self._ended)).start()
         deadline = time.monotonic() + timeout
@@ -177,7 +181,7 @@ class ContainerBroker:
             time.sleep(0.01)
         self.stop()
         said = self._said_since(start_of_log)[-2000:]
-        raise BrokerDidNotStart(f"{IMAGE} did not start on 127.0.0.1:{self.port}. Its log {self.log} ends:\n{said}")
+        raise BrokerDidNotStart(f"{NATS} did not start on 127.0.0.1:{self.port}. Its log {self.log} ends:\n{said}")
 
     def reload(self, timeout: float = 10.0) -> None:
         """Have the server read its configuration again, twice as ``EmbeddedBroker.reload`` does."""
@@ -220,7 +224,7 @@ class ContainerBroker:
     def _new(self) -> DockerContainer:
         from testcontainers.core.container import DockerContainer
 
-        container = DockerContainer(IMAGE)
+        container = DockerContainer(NATS)
         folder = str(self.configuration.parent.absolute())
         container.with_volume_mapping(folder, folder, "rw")
         container.with_command(["-c", str(self.configuration.absolute())])

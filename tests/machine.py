@@ -18,6 +18,7 @@ import pytest
 
 from deploy.broker import ServerKind
 from deploy.embedded import EmbeddedBroker, server_binary
+from tests.base_images import NATS
 from tests.containers import ContainerBroker, NoEngine, engine, sweep
 
 ENGINE = "DEELNAME_TESTS_FOUND_ENGINE"
@@ -63,7 +64,7 @@ def _may_mount() -> bool:
 def pytest_report_header() -> str:
     """Name the broker."""
     if in_containers():
-        return f"broker of the system tests: a container of nats:2-alpine, {os.environ[ENGINE]}"
+        return f"broker of the system tests: a container of {NATS}, {os.environ[ENGINE]}"
     version = subprocess.run([server_binary(), "--version"], capture_output=True, text=True, check=True).stdout.strip()
     reason = missing("engine") or "DEELNAME_TEST_BROKER=embedded"
     return f"broker of the system tests: an embedded {version} ({reason})"

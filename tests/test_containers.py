@@ -19,6 +19,7 @@ from deploy.broker import RunningBroker, ServerKind, prepare_broker, start_broke
 from deploy.embedded import BrokerDidNotStart, BrokerRefused, EmbeddedBroker
 from deploy.topology import connect
 from tests import containers, machine
+from tests.base_images import NATS
 from tests.containers import ContainerBroker, NoEngine
 from tests.deploy.conftest import visit
 from tests.ports import free_ports
@@ -153,7 +154,7 @@ def test_what_a_killed_compose_test_left_is_swept_and_what_runs_is_not() -> None
             for project in (theirs, ours)
             for make in (client.volumes.create, client.networks.create)
         ]
-        left = client.containers.create(containers.IMAGE, labels={label: theirs}, volumes=[f"{theirs}-sweep:/data"])
+        left = client.containers.create(NATS, labels={label: theirs}, volumes=[f"{theirs}-sweep:/data"])
         try:
             containers.sweep()
             assert left.id not in {each.id for each in client.containers.list(all=True, ignore_removed=True)}
@@ -211,7 +212,7 @@ def test_without_an_engine_brokers_are_embedded_and_what_was_left_out_is_said_lo
 
 def test_with_an_engine_brokers_are_containers_unless_somebody_says_otherwise(tmp_path: Path) -> None:
     said = outcome_of(tmp_path, **{machine.ENGINE: "Docker 27"})
-    assert "broker of the system tests: a container of nats:2-alpine, Docker 27" in said
+    assert f"broker of the system tests: a container of {NATS}, Docker 27" in said
     assert "it is ContainerBroker" in said
     assert "2 passed" in said
     said = outcome_of(tmp_path, **{machine.ENGINE: "Docker 27", "DEELNAME_TEST_BROKER": "embedded"})

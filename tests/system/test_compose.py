@@ -11,6 +11,7 @@ import pytest_asyncio
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
+from tests.base_images import PYTHON
 from tests.system import composed
 from tests.system.composed import SERVICES, TAG, Outside, Stack, compose_program, healthy, run, started
 from tests.system.world import enrolment, person, programme, session, until
@@ -55,7 +56,7 @@ def test_an_image_holds_its_services_packages_and_no_others(images: dict[str, in
 
 def test_an_image_is_small(images: dict[str, int]) -> None:
     """Beside what it starts from: Python itself is not ours to shrink."""
-    (base,) = json.loads(run("docker", "inspect", "python:3.13-slim"))
+    (base,) = json.loads(run("docker", "inspect", PYTHON))
     ours = {name: (size - base["Size"]) / 1e6 for name, size in images.items()}
     assert {name: round(size) for name, size in ours.items() if size > 90} == {}
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.system.composed import TAG, Stack, healthy, outside, run, started
-from tests.system.test_full_disk import asked_by
-from tests.system.world import organisation, programme, session, until
+from tests.system.test_full_disk import asked_by, somebody, vol
+from tests.system.world import organisation, until
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.engine, pytest.mark.timeout(1500)]
 
@@ -59,14 +59,14 @@ async def test_nats_server_is_ended_when_there_is_room_again_and_not_before(
     await broker_is("healthy", 0)
     async with outside(stack, tmp_path / "before") as people:
         await people.staff.register(organisation("bisc"))
-        await people.staff.publish(programme("vol", sessions=[session("only", 6)]))
+        await people.staff.publish(vol())
         fill = "cat /dev/zero >/data/ballast 2>/dev/null; df /data | tail -n 1"
         assert "100%" in await asyncio.to_thread(run, "docker", "exec", beside, "sh", "-c", fill)
         acknowledged: list[str] = []
         people.partner.patience = 2.0
         while True:
             request = f"on-the-brink-{len(acknowledged)}"
-            if (await people.partner.enrol(request, asked_by(f"p{len(acknowledged)}"))).certainty != "done":
+            if (await people.partner.enrol(request, somebody(len(acknowledged)))).certainty != "done":
                 break
             acknowledged.append(request)
 

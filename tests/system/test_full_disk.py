@@ -114,7 +114,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> A
             started(directory, EmbeddedBroker, services=ON_SMALL_DISKS, say=lines.append)
         )
         await world.staff.register(organisation("bisc"))
-        await world.staff.publish(programme("vol", sessions=[session("only", 6)]))
+        await world.staff.publish(vol())
         yield world
 
 
@@ -143,6 +143,16 @@ async def says(world: World, service: str, *words: str) -> None:
         return "" if said and all(each in said for each in words) else f"{service}: {said or 'is ready'}"
 
     await until(well, within=30)
+
+
+def vol() -> Json:
+    """A programme where a web form's request is decided at once."""
+    return programme("vol", sessions=[session("only", 6)], confirmation={"needed": "never"})
+
+
+def somebody(number: int) -> Json:
+    """What one of many people asks for; a name has no digits."""
+    return asked_by("".join("abcdefghij"[int(digit)] for digit in f"{number:03}"))
 
 
 def asked_by(name: str) -> Json:
@@ -232,7 +242,7 @@ async def test_a_broker_that_met_a_full_disk_is_started_again_once_there_is_room
     world.partner.patience = 1.0
     for number in range(200):
         # Until the last page is full: what is acknowledged here has to be answered later.
-        if (await world.partner.enrol(f"on-the-brink-{number}", asked_by(f"p{number}"))).certainty != "done":
+        if (await world.partner.enrol(f"on-the-brink-{number}", somebody(number))).certainty != "done":
             break
         acknowledged.append(f"on-the-brink-{number}")
     for service in ("registration", "notifications"):

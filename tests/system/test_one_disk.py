@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from deploy.embedded import EmbeddedBroker
-from tests.system.test_full_disk import asked_by, fill, not_storing
-from tests.system.world import SERVICES, World, organisation, programme, session, started, until
+from tests.system.test_full_disk import asked_by, fill, not_storing, somebody, vol
+from tests.system.world import SERVICES, World, organisation, started, until
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.root]
 
@@ -31,7 +31,7 @@ async def requests_that_the_broker_took(world: World) -> list[str]:
     """Send until one is not acknowledged."""
     taken: list[str] = []
     world.partner.patience = 1.0
-    while (await world.partner.enrol(f"on-the-brink-{len(taken)}", asked_by(f"p{len(taken)}"))).certainty == "done":
+    while (await world.partner.enrol(f"on-the-brink-{len(taken)}", somebody(len(taken)))).certainty == "done":
         taken.append(f"on-the-brink-{len(taken)}")
     world.partner.patience = 10.0
     return taken
@@ -46,7 +46,7 @@ async def test_everything_goes_on_by_itself_and_answers_each_acknowledged_reques
 
     async with started(disk / "data", EmbeddedBroker, say=say) as world:
         await world.staff.register(organisation("bisc"))
-        await world.staff.publish(programme("vol", sessions=[session("only", 6)]))
+        await world.staff.publish(vol())
         # No page of the log that is written by the line has room left, whatever is said.
         with told.open("a", encoding="utf-8") as file:
             file.write("x" * (4096 - told.stat().st_size % 4096))

@@ -11,6 +11,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from cli import private
+from cli.connection import Connection
 from cli.desk import Desk, Speech, command, group
 from cli.failure import USAGE, Failure
 from cli.reading import typed_or_octets
@@ -200,15 +201,12 @@ def received(
     """What came back by mail and what was made of it, the newest first."""
     if number is not None:
         with desk.connect() as connection:
-            found = connection.ask(
-                "notifications", "received", "get", ReceivedMailQuestion(received=number), ReceivedMessage
-            )
-        content = base64.b64decode(found.raw)
+            content = _fetched(connection, number)
         if raw:
             _write(raw, content)
             desk.output.note(f"wrote {raw}")
         if desk.output.as_json:
-            desk.output.json(found)
+            desk.output.json(ReceivedMessage(raw=base64.b64encode(content).decode(), size=len(content)))
         elif not raw:
             desk.output.say(content.decode("utf-8", "backslashreplace").replace("\r\n", "\n").expandtabs())
         return
@@ -287,6 +285,18 @@ def _whose(whom: str) -> dict[str, str]:
         raise Failure(
             f"'{whom}' is no address.", "Write it as noor@bibliotheek.example, or give a person's id.", code=USAGE
         ) from None
+
+
+def _fetched(connection: Connection, number: int) -> bytes:
+    """A mail that is kept, piece by piece: a large one fits into no answer."""
+    content = b""
+    while True:
+        question = ReceivedMailQuestion(received=number, begin=len(content))
+        piece = connection.ask("notifications", "received", "get", question, ReceivedMessage)
+        fresh = base64.b64decode(piece.raw)
+        content += fresh
+        if not fresh or len(content) >= (piece.size or 0):
+            return content
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -97,15 +97,21 @@ class ReceivedList(Message):
 
 
 class ReceivedMailQuestion(Message):
-    """One mail that came back, by its number in the list."""
+    """
+    One mail that came back, by its number in the list.
+
+    With ``begin`` a piece of it, from this octet on: as much as fits into an answer.
+    """
 
     received: int
+    begin: Annotated[int, Field(ge=0, le=2**31)] | None = None
 
 
 class ReceivedMessage(Message):
-    """A mail that came back, as it came (RFC 5322), in base64."""
+    """A mail that came back, or a piece of it, as it came (RFC 5322), in base64; ``size`` has all of it in octets."""
 
     raw: str
+    size: int | None = None
 
 
 class SuppressionView(Message):

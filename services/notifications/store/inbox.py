@@ -196,6 +196,15 @@ def received_bytes(connection: sqlite3.Connection, ordinal: int) -> bytes | None
     return bytes(row[0]) if row and row[0] is not None else None
 
 
+def received_piece(connection: sqlite3.Connection, ordinal: int, begin: int, most: int) -> tuple[bytes, int] | None:
+    """A piece of a mail that came in, and how many octets all of it has; None where its bytes are not kept."""
+    row = connection.execute(
+        "SELECT substr(raw, ?, ?), length(raw) FROM received WHERE ordinal = ? AND raw IS NOT NULL",
+        (begin + 1, most, ordinal),
+    ).fetchone()
+    return (bytes(row[0]), int(row[1])) if row else None
+
+
 def received_about(connection: sqlite3.Connection, person: str, addresses: Iterable[str]) -> list[bytes]:
     """The kept mails that are about a person or hold one of these addresses (fingerprints), the oldest first."""
     found = {each for address in addresses for each in _mentioning(connection, person, address)}

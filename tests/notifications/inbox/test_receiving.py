@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +216,20 @@ async def test_a_mail_that_exceeds_a_bound_is_kept_as_it_came_and_counted_until_
     notifications.clock.forward(days=31)
     await Archivist(notifications.database, notifications.clock, archive_days=180, inbox_days=30).tidy()
     assert await notifications.database.run(store.unread) == (0, 0)
+
+
+async def test_a_large_mail_that_is_kept_is_given_in_pieces(notifications: Service) -> None:
+    raw = attacks.letters(1_500_000)
+    number = (await notifications.inbox.receive(raw, "bounce@deelname.example")).received
+    with pytest.raises(ProblemError) as refused:
+        await notifications.postbox.message(ReceivedMailQuestion(received=number))
+    assert refused.value.problem.status == 413
+    found = b""
+    for _ in range(3):
+        piece = await notifications.postbox.message(ReceivedMailQuestion(received=number, begin=len(found)))
+        assert piece.size == len(raw)
+        found += b64decode(piece.raw)
+    assert found == raw
 
 
 async def test_a_mail_to_many_is_kept_once(notifications: Service) -> None:

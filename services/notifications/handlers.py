@@ -35,6 +35,9 @@ from services.notifications.writing import NothingToSay, Writer
 
 _log = structlog.get_logger("notifications.handlers")
 
+_EXPORTED = {"each": 20_000, "together": 200_000, "most": 500}
+"""Octets of mails that came back, and their number: what strangers wrote must leave room for the rest of an answer."""
+
 
 class Planner:
     """
@@ -247,8 +250,8 @@ class Desk:
                 mails=tuple(store.mails(raw, store.ALL, person=person)),
                 messages=tuple(store.messages(raw, person)),
                 received=tuple(
-                    each.decode("utf-8", "replace")
-                    for each in store.received_about(raw, person, store.addresses(raw, person))
+                    _in_words(each)
+                    for each in store.received_about(raw, person, store.addresses(raw, person), **_EXPORTED)
                 ),
                 suppressed=tuple(store.suppressions(raw, person)),
                 answers=tuple(store.answers(raw, person)),
@@ -337,6 +340,13 @@ class Archivist:
         if mails or received:
             self._database.forget_soon()
             _log.info("old mails forgotten", mails=mails, received=received)
+
+
+def _in_words(kept: store.Kept) -> str:
+    text = kept.beginning.decode("utf-8", "replace")
+    if len(kept.beginning) == kept.size:
+        return text
+    return f"{text}\n[{kept.size} octets; 'deelname mail received {kept.number} --raw FILE' writes all of it]"
 
 
 def _does_not_fit(detail: str) -> Problem:

@@ -6,6 +6,7 @@ from services.notifications.store.asking import addresses, mails, messages, peop
 from services.notifications.store.doubting import doubt, doubt_until, doubtful_until, take_back
 from services.notifications.store.inbox import (
     Answer,
+    Kept,
     Mailed,
     Unread,
     answer_of,
@@ -22,7 +23,6 @@ from services.notifications.store.inbox import (
     put_answer,
     received,
     received_about,
-    received_bytes,
     received_piece,
     unread,
 )
@@ -59,6 +59,7 @@ __all__ = [
     "STATE",
     "Answer",
     "Due",
+    "Kept",
     "Mailed",
     "News",
     "Outcome",
@@ -100,7 +101,6 @@ __all__ = [
     "queue",
     "received",
     "received_about",
-    "received_bytes",
     "received_piece",
     "record",
     "retry",

@@ -190,12 +190,6 @@ def received(connection: sqlite3.Connection, limit: int, *, unread: bool = False
     return [ReceivedView.model_validate(dict(zip(names, row, strict=True))) for row in rows]
 
 
-def received_bytes(connection: sqlite3.Connection, ordinal: int) -> bytes | None:
-    """A mail that came in, as it came; None where its bytes are not kept."""
-    row = connection.execute("SELECT raw FROM received WHERE ordinal = ?", (ordinal,)).fetchone()
-    return bytes(row[0]) if row and row[0] is not None else None
-
-
 def received_piece(connection: sqlite3.Connection, ordinal: int, begin: int, most: int) -> tuple[bytes, int] | None:
     """A piece of a mail that came in, and how many octets all of it has; None where its bytes are not kept."""
     row = connection.execute(
@@ -205,11 +199,34 @@ def received_piece(connection: sqlite3.Connection, ordinal: int, begin: int, mos
     return (bytes(row[0]), int(row[1])) if row else None
 
 
-def received_about(connection: sqlite3.Connection, person: str, addresses: Iterable[str]) -> list[bytes]:
-    """The kept mails that are about a person or hold one of these addresses (fingerprints), the oldest first."""
-    found = {each for address in addresses for each in _mentioning(connection, person, address)}
+class Kept(NamedTuple):
+    """A mail that is kept for a person: its number, its first octets, and how many it has."""
+
+    number: int
+    beginning: bytes
+    size: int
+
+
+def received_about(
+    connection: sqlite3.Connection, person: str, addresses: Iterable[str], *, each: int, together: int, most: int
+) -> list[Kept]:
+    """
+    The kept mails that are about a person or hold one of these addresses (fingerprints), the oldest first.
+
+    Strangers write them, and as many as they like: of each the first ``each`` octets, of all ``together`` so many, and
+    at most ``most`` mails.
+    """
+    found = {number for address in addresses for number in _mentioning(connection, person, address)}
     found |= {row[0] for row in connection.execute("SELECT ordinal FROM received WHERE person = ?", (person,))}
-    return [raw for each in sorted(found) if (raw := received_bytes(connection, each)) is not None]
+    kept: list[Kept] = []
+    for number in sorted(found):
+        if len(kept) == most:
+            break
+        piece = received_piece(connection, number, 0, min(each, together))
+        if piece is not None:
+            together -= len(piece[0])
+            kept.append(Kept(number, *piece))
+    return kept
 
 
 def _mentioning(connection: sqlite3.Connection, person: str, address: str) -> list[int]:

@@ -232,6 +232,22 @@ async def test_a_large_mail_that_is_kept_is_given_in_pieces(notifications: Servi
     assert found == raw
 
 
+async def test_mails_of_strangers_leave_room_for_the_rest_of_what_a_person_is_given(
+    notifications: Service, tmp_path: Path
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    await told(notifications, life, tmp_path)
+    for number in range(30):
+        await notifications.inbox.receive(
+            returned.person("bounce@deelname.example", NOOR, f"{number}" + "\xff" * 40_000)
+        )
+    await notifications.inbox.receive(returned.person("bounce@deelname.example", NOOR, "A word."))
+    export = await notifications.desk.export(PersonQuestion(person="noor"))
+    assert len(export.received) == 31
+    assert len(export.model_dump_json()) < 500_000
+    assert "octets; 'deelname mail received 1 --raw FILE' writes all of it]" in export.received[0]
+
+
 async def test_a_mail_to_many_is_kept_once(notifications: Service) -> None:
     raw = returned.person("bounce@deelname.example", NOOR)
     take = await notifications.inbox.opens(raw)

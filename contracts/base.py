@@ -202,6 +202,8 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
     | {"mac.com": "icloud.com", "ya.ru": "yandex.ru", "yandex.com": "yandex.ru"}
 )
 _NOT_TOLD_APART: Mapping[str, str] = MappingProxyType({"gmail.com": ".", "proton.me": ".-_"})
+_PEOPLES_SUBDOMAIN = re.compile(r"([^.+]+)\.(fastmail\.(?:com|fm))")
+"""Where whatever stands before the @ is a tag, and the name stands behind it."""
 _PARTED_BY_HYPHEN = re.compile(r"(yahoo|ymail|rocketmail)\.[a-z.]+")
 
 
@@ -215,6 +217,8 @@ def same_mailbox(address: str) -> str:
     local, _, domain = same_address(address).rpartition("@")
     domain = domain.rstrip(".")
     domain = _ALIASES.get(domain, domain)
+    if found := _PEOPLES_SUBDOMAIN.fullmatch(domain):
+        local, domain = found.groups()
     local = local.partition("+")[0] or local
     if _PARTED_BY_HYPHEN.fullmatch(domain):
         local = local.partition("-")[0] or local

@@ -186,7 +186,8 @@ class Desk:
         try:
             mail = await self._foretold(imagined(state, programme, question, now), now)
             person = await self._person(mail.person)
-            said = Writer(state, now).letter(mail, person, question.language)
+            answered = bool(await self._database.run(lambda raw: store.answers(raw, mail.person)))
+            said = Writer(state, now).letter(mail, person, question.language, answered=answered)
             rendered = self._renderer.render(said)
         except (DoesNotFit, NothingToSay) as error:
             raise ProblemError(_does_not_fit(str(error))) from None

@@ -288,11 +288,16 @@ class WithdrawnInvite:
 
 @dataclass(frozen=True, slots=True)
 class TeamIncomplete:
-    """Seats of the team are still empty; they have to be filled before the deadline."""
+    """
+    Seats of the team are still empty; they have to be filled before the deadline.
+
+    `awaiting`: people may have been named for them who have yet to confirm. Whether any were, is told to nobody.
+    """
 
     purpose: ClassVar[Purpose] = "team-incomplete"
     missing: tuple[str, ...]
     deadline: datetime
+    awaiting: bool = False
 
     def __post_init__(self) -> None:
         _needs_zone(self.deadline)

@@ -46,6 +46,7 @@ from services.notifications.letters import (
     Withdrawn,
     WithdrawnInvite,
 )
+from services.notifications.links import PERSONAL_LINK
 from services.notifications.quoted import Piece
 from services.notifications.views import View
 
@@ -61,9 +62,6 @@ _CUT = re.compile(r"[ \t]*\{# cut #\}\n?")
 _SOMEBODY = "somebody"
 _NOTHING = Piece("", b"")
 _IN_NO_CAPACITY = (_NOTHING, _NOTHING)
-PERSONAL_LINK = "[personal link]"
-"""What stands for a link that is its recipient's alone, in whatever others may see."""
-
 _WITH_CAPACITY = Confirmation | Promotion | Waiting | Invite
 _BLOCKS = ("subject", "preheader", "heading", "opening", "closing")
 
@@ -326,7 +324,8 @@ class Renderer:
                 view["place"] = place
             case Refusal(reasons):
                 view["points"] = [reason for text in reasons if (reason := line(text))]
-            case TeamIncomplete(missing, deadline):
+            case TeamIncomplete(missing, deadline, awaiting):
+                view["awaiting"] = awaiting
                 view["points"] = [seat for text in missing if (seat := line(text))]
                 view["deadline"] = moment(deadline, language)
             case Undeliverable(name):

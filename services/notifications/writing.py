@@ -150,7 +150,8 @@ class Writer:
                 if enrolment.complete_by is None:
                     raise NothingToSay("the team has no deadline")
                 missing = tuple(_missing(course, each, language) for each in enrolment.missing)
-                return letters.TeamIncomplete(missing, enrolment.complete_by)
+                awaiting = enrolment.public and course.definition.enrolment.confirmation.needed != "never"
+                return letters.TeamIncomplete(missing, enrolment.complete_by, awaiting)
             case "undeliverable":
                 raise NothingToSay("it is about a person, not about an enrolment")
 

@@ -166,6 +166,7 @@ def test_two_people_at_one_host_are_two() -> None:
         ("victim@yahoo.co.uk", "victim-sale@yahoo.co.uk"),
         ("victim@proton.me", "vic_tim@protonmail.com"),
         ("victim@icloud.com", "victim+a+b@me.com"),
+        ("victim@fastmail.com", "shop@victim.fastmail.com"),
     ],
 )
 def test_addresses_of_one_mailbox_count_as_one(one: str, other: str) -> None:

@@ -17,11 +17,14 @@ from contracts.programme import Occasion, Online, Session
 from tests.notifications.lives import (
     BROKEN,
     FREE,
+    PRESENT,
     START,
     TEAM,
     UNDATED,
     Life,
+    lapsed,
     missing,
+    pending,
     session,
     title,
     withdrawn,
@@ -100,6 +103,60 @@ class World:
         else:
             self.happens(facts.EnrolmentRefused.model_validate(common | {"reasons": (BROKEN,)}))
         self.enrolments[id_] = Seats(status, people)
+
+    def ask(self, pick: Pick) -> None:
+        """A stranger names somebody, who may take part already or be asked already."""
+        person, seat, id_ = PERSONS[pick(len(PERSONS))], self._seat(pick), f"e{len(self.enrolments)}"
+        if self.off or any(each.status == "pending" and person in each.seats for each in self.enrolments.values()):
+            return
+        participants = (Participant(person=person, seat=seat),)
+        if self._takes_part(person):
+            self._refuse_as_present(id_, participants)
+        else:
+            self.happens(pending(id_, participants=participants))
+            self.enrolments[id_] = Seats("pending", {person: seat})
+
+    def confirm(self, pick: Pick) -> None:
+        if (id_ := self._pending(pick)) and not self.off:
+            asked = self.enrolments[id_]
+            ((person, seat),) = asked.seats.items()
+            self.happens(facts.ParticipantConfirmed(enrolment=id_, person=person))
+            participants = (Participant(person=person, seat=seat),)
+            if self._takes_part(person):
+                self._refuse_as_present(id_, participants)
+            else:
+                self.happens(
+                    facts.EnrolmentConfirmed(
+                        enrolment=id_, units=1, participants=participants, source="web", channel="web"
+                    )
+                )
+                asked.status = "confirmed"
+
+    def lapse(self, pick: Pick) -> None:
+        if id_ := self._pending(pick):
+            self.happens(lapsed(id_))
+            self.enrolments[id_].status = "lapsed"
+
+    def _pending(self, pick: Pick) -> str | None:
+        found = [id_ for id_, each in self.enrolments.items() if each.status == "pending"]
+        return found[pick(len(found))] if found else None
+
+    def _takes_part(self, person: str) -> bool:
+        return any(self._live(each) and person in each.seats for each in self.enrolments.values())
+
+    def _refuse_as_present(self, id_: str, participants: tuple[Participant, ...]) -> None:
+        self.happens(
+            facts.EnrolmentRefused(
+                enrolment=id_,
+                units=1,
+                participants=participants,
+                source="web",
+                channel="web",
+                reasons=(PRESENT,),
+                present=tuple(each.person for each in participants),
+            )
+        )
+        self.enrolments[id_] = Seats("refused", {})
 
     def promote(self, pick: Pick) -> None:
         waiting = [id_ for id_, each in self.enrolments.items() if each.status == "waiting"]
@@ -227,6 +284,9 @@ def _occasion(days: int, link: int) -> Occasion:
 
 OPERATIONS = (
     "enrol",
+    "ask",
+    "confirm",
+    "lapse",
     "promote",
     "withdraw",
     "add",

@@ -111,6 +111,7 @@ def occasions(language: Language) -> Iterator[tuple[Occasion, datetime]]:
     yield ConfirmationRequest(first + timedelta(days=2), CONFIRM), first
     yield AlreadyEnrolled(waiting=False, sessions=(KICK_OFF, WORK_1)), first + timedelta(days=1)
     yield AlreadyEnrolled(waiting=True), first + timedelta(days=1)
+    yield TeamIncomplete(("Manager",), at(5, 8, 15), awaiting=True), first
 
 
 @cache

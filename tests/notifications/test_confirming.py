@@ -11,7 +11,7 @@ from contracts import facts
 from contracts.enrolment import KnownPerson, Participant
 from services.chassis.links import Link
 from services.notifications.domain import Planned, enrolment_of, obstacle
-from services.notifications.letters import AlreadyEnrolled, ConfirmationRequest, Letter
+from services.notifications.letters import AlreadyEnrolled, ConfirmationRequest, Letter, TeamIncomplete
 from services.notifications.writing import NothingToSay, Writer
 from tests.notifications.lives import (
     PRESENT,
@@ -169,6 +169,16 @@ def test_who_confirmed_is_told_as_anybody_is_and_by_name() -> None:
     assert told(mails) == [("confirmation", "noor"), ("invite", "noor", "kick-off")]
     assert {each.by_stranger for each in mails} == {False}
     assert letter(life, mails[0]).recipient.name == SPAM.name
+
+
+@pytest.mark.parametrize(("channel", "awaiting"), [("web", True), ("intake", False)])
+def test_an_incomplete_team_of_the_public_is_told_that_others_may_have_to_confirm(channel: Any, awaiting: bool) -> None:
+    life = one_session(team=TEAM)
+    deadline = START + timedelta(days=20)
+    mails = life.happens(
+        confirmed("e1", ("noor", "maker"), channel=channel, missing=missing("manager"), complete_by=deadline)
+    )
+    assert letter(life, mails[-1]).occasion == TeamIncomplete(("Manager (en)",), deadline, awaiting)
 
 
 # What a stranger typed ----------------------------------------------------------------------------------------------

@@ -340,10 +340,3 @@ async def test_a_refusal_that_could_not_go_out_within_a_day_is_old_news(notifica
     await sender.send_due()
     statuses = [status for _, status, _ in await answers(notifications)]
     assert statuses == ["dropped", "sent", "planned"]
-
-
-def test_an_address_is_made_of_where_the_pages_stand_and_what_the_keys_make() -> None:
-    link = Link("confirm", "noor", PROGRAMME, START, START + timedelta(hours=1))
-    address = PersonalLinks(LINK_KEYS, "https://deelname.example/base/").address_of(link)
-    assert address == f"https://deelname.example/base/confirm/{LINK_KEYS.made(link)}"
-    assert LINK_KEYS.opened(address.rpartition("/")[2]) == link

@@ -71,6 +71,32 @@ class AnyLife(RuleBasedStateMachine):
         ]
         assert len(in_words) == len(set(in_words))
 
+    @invariant()
+    def only_who_is_awaited_is_asked(self) -> None:
+        life = self.world.life
+        awaited = {
+            (id_, person)
+            for id_, each in self.world.enrolments.items()
+            if each.status == "pending" and not self.world.off
+            for person in each.seats
+        }
+        asked = {
+            (mail.enrolment, mail.person)
+            for mail in life.mails
+            if mail.purpose == "confirmation-request" and obstacle(life.state, mail, life.time) is None
+        }
+        assert asked <= awaited
+
+    @invariant()
+    def who_confirmed_nothing_gets_nothing_but_that_mail(self) -> None:
+        fact = self.world.life.facts[-1]
+        took_part = {
+            person for each in self.world.enrolments.values() if each.status != "pending" for person in each.seats
+        }
+        for mail in self.world.life.mails:
+            if mail.due_at == fact.time and mail.person not in took_part:
+                assert mail.purpose in ("confirmation-request", "already-enrolled", "withdrawn", *CANCELS)
+
     @precondition(lambda self: self.world.life.mails)
     @invariant()
     def what_stands_in_nobodys_way_is_about_what_is_so(self) -> None:

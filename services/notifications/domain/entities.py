@@ -45,7 +45,7 @@ class Enrolment:
     An enrolment as it stands; ``reasons`` says why it was refused, ``price`` is in euro for all of it.
 
     ``awaited`` have yet to confirm and take no part: not one of ``participants``. From the addresses of ``unconfirmed``
-    nobody had ever confirmed anything when they came in.
+    nobody had ever confirmed anything when they came in. ``public``: anybody may have asked for it.
     """
 
     id: str
@@ -58,6 +58,7 @@ class Enrolment:
     price: Decimal | None = None
     awaited: tuple[Awaited, ...] = ()
     unconfirmed: tuple[str, ...] = ()
+    public: bool = False
 
     def waits_for(self, person: str) -> Awaited | None:
         """What the person has yet to confirm."""

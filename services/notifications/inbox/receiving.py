@@ -32,6 +32,7 @@ from services.notifications.incoming.content import (
     Report,
     Unclear,
 )
+from services.notifications.links import blanked
 from services.notifications.return_path import ReturnPaths
 from services.notifications.store import Mailed, News
 
@@ -139,7 +140,7 @@ class Inbox:
             verdict = work.verdict()
             if verdict.kept and known is not None:
                 return known, verdict
-            raw = opened.raw if verdict.kept else None
+            raw = blanked(opened.raw) if verdict.kept else None
             digest = hmac.new(work.key, (recipient or "").encode() + b"\n" + opened.digest, sha256).hexdigest()
             fits = raw is None or store.unread(connection).octets + len(raw) <= self._most_unread
             if not fits and store.number_of(connection, digest) is None:

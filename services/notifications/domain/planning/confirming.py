@@ -31,6 +31,7 @@ def enrolled(work: Work, data: Enrolled, status: EnrolmentStatus, **more: Any) -
         complete_by=data.complete_by,
         awaited=_without(before.awaited, came) if before else (),
         unconfirmed=data.unconfirmed,
+        public=data.channel == "web",
         **more,
     )
 

@@ -211,6 +211,15 @@ def test_strangers_hold_a_share_and_are_told_when_to_try_again(hall: Hall) -> No
     assert "Meld je dan na donderdag 2 maart 2023" in page.text
 
 
+def test_who_confirms_makes_room_for_a_colleague_on_the_same_network(hall: Hall) -> None:
+    hall.open_to_strangers("kantoor", capacity=10)
+    for number in range(4):
+        _, told = hall.ask("kantoor", f"kantoor-{number}@x.example")
+        assert "try_again" not in told
+        hall.press(hall.link("kantoor", f"kantoor-{number}@x.example"))
+    assert hall.standing("kantoor") == ["confirmed"] * 4
+
+
 def test_twenty_nine_invented_people_in_one_request_take_no_place(hall: Hall) -> None:
     hall.open_to_strangers("alles", capacity=30)
     status, problem = hall.ask("alles", *(f"v{number}@nowhere.example" for number in range(29)))

@@ -96,6 +96,8 @@ def _confirmed(batch: Batch, keys: LinkKeys, link: Link, now: datetime) -> Seen:
     state = batch.record(state, decision, now)
     for person in persons:
         store.confirm_person(batch.settled, person, now)
+    # Who answers is no stranger: an office behind one address is not kept out by its own colleagues.
+    strangers.release(batch.connection, enrolment.id)
     if (contact := store.contact(batch.settled, link.person)) is not None:
         strangers.answered(batch.connection, mailbox(keys, contact.contact.email))
     made = state.enrolments[enrolment.id]

@@ -91,5 +91,5 @@ def remember(
     mailed = [*(fact.asked for fact in waits), *(fact.unconfirmed for fact in in_at_once)]
     for person in (person for people in mailed for person in people):
         strangers.ask(batch.connection, stranger.mailboxes[person], now)
-    # Also nothing is written down: otherwise the time of an answer would tell what was decided.
-    strangers.hold(batch.connection, origin.source, programme, sum(fact.held for fact in waits), now)
+    held = {fact.enrolment: fact.held for fact in waits if fact.held}
+    strangers.hold(batch.connection, origin.source, programme, held, now)

@@ -3,11 +3,13 @@
 CREATE TABLE sources (
     source    TEXT    NOT NULL,
     programme TEXT    NOT NULL,
+    enrolment TEXT,
     units     INTEGER NOT NULL,
     since     TEXT    NOT NULL
 );
 
 CREATE INDEX sources_by_source ON sources (source, programme, since);
+CREATE INDEX sources_by_enrolment ON sources (enrolment) WHERE enrolment IS NOT NULL;
 CREATE INDEX sources_by_time ON sources (since);
 
 CREATE TABLE asked (

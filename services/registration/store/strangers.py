@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -25,12 +25,19 @@ def held_by(connection: sqlite3.Connection, source: str, programme: str, now: da
     return int(units), datetime.fromisoformat(oldest) + SOURCES_KEPT if oldest else None
 
 
-def hold(connection: sqlite3.Connection, source: str, programme: str, units: int, now: datetime) -> None:
-    """Remember that a source has come to hold units."""
-    connection.execute(
-        "INSERT INTO sources (source, programme, units, since) VALUES (?, ?, ?, ?)",
-        (source, programme, units, _text(now)),
+def hold(connection: sqlite3.Connection, source: str, programme: str, held: Mapping[str, int], now: datetime) -> None:
+    """Remember that a source has come to hold units, by the enrolments for which they are held."""
+    # Also where nothing is held, one row is written: otherwise the time of an answer would tell what was decided.
+    rows: Iterable[tuple[str | None, int]] = held.items() or [(None, 0)]
+    connection.executemany(
+        "INSERT INTO sources (source, programme, enrolment, units, since) VALUES (?, ?, ?, ?, ?)",
+        [(source, programme, enrolment, units, _text(now)) for enrolment, units in rows],
     )
+
+
+def release(connection: sqlite3.Connection, enrolment: str) -> None:
+    """Forget who came to hold units for an enrolment: somebody has confirmed it."""
+    connection.execute("DELETE FROM sources WHERE enrolment = ?", (enrolment,))
 
 
 def times_asked(connection: sqlite3.Connection, mailboxes: Collection[str], now: datetime) -> dict[str, int]:

@@ -225,3 +225,47 @@ def test_a_person_is_exported_corrected_and_erased(deelname: Deelname, programme
     assert deelname("person", "erase", new, "--yes", "--json").json["result"] == "erased"
     assert deelname("person", "export", new).code == 1
     assert "(erased)" in deelname("enrolment", "show", enrolment).said
+
+
+def test_people_who_share_a_mailbox_are_told_apart(deelname: Deelname, programme: str, tmp_path: Path) -> None:
+    mailbox = f"jeugd@{programme}.example"
+    people = [f"Fatima El Amrani <{mailbox}>", f"Piet Bakker <{mailbox}> language=en"]
+    options = [option for one in people for option in ("--person", one)]
+    enrolment = deelname("enrolment", "request", programme, "-o", "bibliotheek-zeist", *options, "--json").json[
+        "enrolment"
+    ]
+    assert f"{mailbox} (shared by 2)" in deelname("enrolment", "show", enrolment).said
+
+    for command in (
+        ("person", "export", mailbox),
+        ("person", "correct", mailbox, "--mail-language", "nl"),
+        ("person", "erase", mailbox, "--yes"),
+        ("enrolment", "participant", "change", enrolment, mailbox, "--role", "taalhuis"),
+        ("enrolment", "participant", "withdraw", enrolment, mailbox),
+    ):
+        refused = deelname(*command)
+        assert refused.code == 1
+        assert "2 people share this address" in refused.said
+    listed = deelname("person", "list", mailbox)
+    assert "Fatima El Amrani" in listed.said
+    persons = [one["person"] for one in deelname("person", "list", mailbox, "--json").json["people"]]
+
+    correct = deelname("person", "correct", mailbox, "--name", "piet bakker", "--new-name", "Piet de Bakker", "--json")
+    assert (correct.json["person"], correct.json["result"]) == (persons[1], "corrected")
+    withdraw = ("enrolment", "participant", "withdraw", enrolment, mailbox, "--name")
+    assert deelname(*withdraw, "Piet").code == 1
+    assert deelname(*withdraw, "Piet de Bakker").code == 0
+
+    assert "shares the address with 1 more" in deelname("person", "export", persons[0]).said
+    file = tmp_path / "all.json"
+    exported = deelname("person", "export", mailbox, "--everybody", "--output", file, "--json").json
+    assert [one["registration"]["person"] for one in exported] == persons
+    assert exported == json.loads(file.read_text())
+    for wrong in (
+        (persons[0], "--everybody"),
+        (mailbox, "--everybody", "--name", "Piet"),
+        (persons[0], "--name", "Piet"),
+    ):
+        assert deelname("person", "erase", *wrong, "--yes").code == 2
+    assert deelname("person", "erase", mailbox, "--everybody", "--yes", "--json").json["people"] == persons
+    assert deelname("person", "list", mailbox).code == 1

@@ -46,13 +46,16 @@ async def test_everybody_is_found_whatever_became_of_the_others(clients: Clients
     await registration.request("$KV.contacts.erased", headers={"KV-Operation": "PURGE", "Nats-Rollup": "sub"})
     await registration.request("$KV.contacts.unreadable", b"{")
     # As a rule that came later would refuse them both.
+    spelt = Correspondent(name="Noor", email="noor@x.example", spellings={"zomer": "NOOR"})
+    await write(registration, {"spelt": spelt})
     old = Correspondent(name="Noor 1000 www.x.example", email="noor@x")
     await write(registration, {"old": old})
 
-    found = await Contacts(notifications).of(["known", "erased", "corrected", "unreadable", "nobody", "old"])
+    found = await Contacts(notifications).of(["known", "erased", "corrected", "unreadable", "nobody", "old", "spelt"])
 
     assert found == {
         "old": old,
+        "spelt": spelt,
         "known": person(1),
         "erased": Absence.ERASED,
         "corrected": person(4),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from contracts import facts
-from contracts.enrolment import KnownPerson, Participant
+from contracts.enrolment import Correspondent, KnownPerson, Participant
 from contracts.programme import Occasion, Online
 from services.notifications import letters
 from services.notifications.letters import Letter
@@ -18,6 +18,17 @@ NOOR = KnownPerson(name="Noor de Wit", email="noor@bibliotheek-zeist.example")
 def last_letter(life: Life, person: str) -> Letter:
     mail = [each for each in life.mails if each.person == person and each.purpose != "invite"][-1]
     return Writer(life.state, life.time).letter(mail, NOOR)
+
+
+def test_a_programmes_mails_call_people_as_was_said_for_it() -> None:
+    life = Life()
+    life.happens(confirmed("e1", "noor"))
+    (mail,) = [each for each in life.mails if each.purpose == "confirmation"]
+    called = {}
+    for programme in (mail.programme, "another"):
+        noor = Correspondent(name=NOOR.name, email=NOOR.email, spellings={programme: "NOOR DE WIT"})
+        called[programme] = Writer(life.state, life.time).letter(mail, noor).recipient.name
+    assert called == {mail.programme: "NOOR DE WIT", "another": "Noor de Wit"}
 
 
 def test_the_price_is_the_one_of_the_whole_enrolment_as_it_stands() -> None:

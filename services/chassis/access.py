@@ -8,14 +8,13 @@ headers. Headers from any other address are not looked at. Which endpoints ask f
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final, Literal
 
 from fastapi import Request, Security
@@ -24,6 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from contracts.access import ROLES, Role
+from services.chassis.sources import read_address
 
 _PREFIX: Final = "deelname"
 _SECRET_BYTES: Final = 32
@@ -185,7 +185,7 @@ class Proxy:
 
     def trusts(self, address: str) -> bool:
         """Whether a request from this address is the proxy's."""
-        parsed = _address(address)
+        parsed = read_address(address)
         return parsed is not None and any(parsed in network for network in self.networks)
 
     def client(self, scope: Scope) -> str:
@@ -193,8 +193,8 @@ class Proxy:
         peer = (scope.get("client") or ("", 0))[0]
         if not self.trusts(peer):
             return str(peer)
-        for hop in reversed(",".join(_values(scope, b"x-forwarded-for")).split(",")):
-            if _address(hop.strip()) is None:
+        for hop in reversed(",".join(header_values(scope, b"x-forwarded-for")).split(",")):
+            if read_address(hop.strip()) is None:
                 break
             if not self.trusts(hop.strip()):
                 return hop.strip()
@@ -205,16 +205,16 @@ class Proxy:
         if scope.get("scheme") == "https":
             return True
         peer = (scope.get("client") or ("", 0))[0]
-        return self.trusts(peer) and _values(scope, b"x-forwarded-proto") == ["https"]
+        return self.trusts(peer) and header_values(scope, b"x-forwarded-proto") == ["https"]
 
     def caller(self, scope: Scope) -> Caller | None:
         """Who was signed in, if this is the proxy's request and it says so exactly once."""
         if self.subject_header is None or not self.trusts((scope.get("client") or ("", 0))[0]):
             return None
-        subjects = _values(scope, self.subject_header.encode())
+        subjects = header_values(scope, self.subject_header.encode())
         if len(subjects) != 1 or not 0 < len(subjects[0].strip()) <= _LONGEST_SUBJECT:
             return None
-        named = _values(scope, self.groups_header.encode()) if self.groups_header else []
+        named = header_values(scope, self.groups_header.encode()) if self.groups_header else []
         theirs = [self.groups[group.strip()] for group in ",".join(named).split(",") if group.strip() in self.groups]
         role = max((role for role, _ in theirs), key=ROLES.index, default=None)
         organisations = frozenset[str]().union(*(of for _, of in theirs))
@@ -230,15 +230,8 @@ def _group(text: str) -> tuple[str, tuple[Role, frozenset[str]]]:
     return name.strip(), (role, frozenset(one.strip() for one in organisations.split("+") if one.strip()))
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        parsed = ip_address(text)
-    except ValueError:
-        return None
-    return parsed.ipv4_mapped or parsed if isinstance(parsed, IPv6Address) else parsed
-
-
-def _values(scope: Scope, name: bytes) -> list[str]:
+def header_values(scope: Scope, name: bytes) -> list[str]:
+    """What each header of this name says; any octets."""
     return [value.decode("latin-1") for key, value in scope.get("headers", ()) if key.lower() == name]
 
 
@@ -259,7 +252,7 @@ class Gate:
         Raises:
             Unconfirmed: by a token of which nobody can say whether it still is good.
         """
-        said = _values(scope, b"authorization")
+        said = header_values(scope, b"authorization")
         if len(said) > 1:
             return None
         if said:
@@ -276,7 +269,8 @@ def _token(authorization: str) -> str | None:
         case "basic":
             try:
                 _user, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:
+                # Not Base64, or not UTF-8, or, in the words of Python's own errors, not even ASCII.
                 return None
             return password
     return None

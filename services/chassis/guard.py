@@ -11,15 +11,15 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.problem import Problem, problem_type
-from services.chassis.access import Gate, Unconfirmed
+from services.chassis.access import Gate, Unconfirmed, header_values
 from services.chassis.problems import problem_response
+from services.chassis.sources import source_of
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _COST_OF_A_CHANGE: Final = 5
@@ -47,7 +47,7 @@ class Buckets:
 
     def take(self, address: str, cost: int) -> float:
         """Nought if the request may come in, or the seconds after which it may."""
-        key, now = _neighbourhood(address), self._now()
+        key, now = source_of(address), self._now()
         left, at = self._left.pop(key, (self._size, now))
         left = min(self._size, left + (now - at) * self._rate)
         cost = min(cost, int(self._size))
@@ -56,16 +56,6 @@ class Buckets:
         if len(self._left) > self._most:
             self._left.popitem(last=False)
         return 0.0 if fits else (cost - left) / self._rate
-
-
-def _neighbourhood(address: str) -> str:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
-        return parsed.packed[:8].hex()
-    return str(parsed)
 
 
 class Guard:
@@ -95,35 +85,45 @@ class Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request in, or answer it."""
-        if scope["type"] != "http" or scope["path"].startswith("/health/") or scope["path"] == "/metrics":
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        gate = self._guard.gate
-        caller, unconfirmed = None, False
-        try:
-            caller = gate.caller(scope)
-        except Unconfirmed:
-            unconfirmed = True
-        source = _neighbourhood(gate.proxy.client(scope))
-        scope.setdefault("state", {}).update(caller=caller, unconfirmed=unconfirmed, source=source)
+        refused = self._look_at(scope)
+        answer = problem_response(*refused) if refused else self._app
+        await answer(scope, receive, self._with_hsts(send) if self._guard.gate.proxy.encrypted(scope) else send)
 
-        async def send_with_headers(message: Message) -> None:
+    def _look_at(self, scope: Scope) -> tuple[Problem, dict[str, str]] | None:
+        """Find out who asks, and why they may not."""
+        unseen = scope["path"].startswith("/health/") or scope["path"] == "/metrics"
+        gate, buckets = self._guard.gate, self._guard.buckets
+        caller, unconfirmed = None, False
+        if not unseen:
+            try:
+                caller = gate.caller(scope)
+            except Unconfirmed:
+                unconfirmed = True
+        client = gate.proxy.client(scope)
+        scope.setdefault("state", {}).update(caller=caller, unconfirmed=unconfirmed, source=source_of(client))
+        safe = scope["method"] in _SAFE
+        # Before anything is refused for another reason: what is refused counts too.
+        if caller is None and buckets and not unseen:
+            wait = buckets.take(client, 1 if safe else _COST_OF_A_CHANGE)
+            if wait:
+                return _TOO_MANY, {"Retry-After": str(math.ceil(wait))}
+        if _is_ambiguous(scope):
+            return _AMBIGUOUS, {"Connection": "close"}
+        if not safe and _from_elsewhere(scope):
+            return _FROM_ELSEWHERE, {}
+        return None
+
+    @staticmethod
+    def _with_hsts(send: Send) -> Send:
+        async def send_with_hsts(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message.setdefault("headers", []).append(_HSTS)
             await send(message)
 
-        sending = send_with_headers if gate.proxy.encrypted(scope) else send
-        safe = scope["method"] in _SAFE
-        if not safe and _from_elsewhere(scope):
-            await problem_response(_FROM_ELSEWHERE)(scope, receive, sending)
-            return
-        if caller is None and self._guard.buckets:
-            wait = self._guard.buckets.take(gate.proxy.client(scope), 1 if safe else _COST_OF_A_CHANGE)
-            if wait:
-                headers = {"Retry-After": str(math.ceil(wait))}
-                await problem_response(_TOO_MANY, headers)(scope, receive, sending)
-                return
-        await self._app(scope, receive, sending)
+        return send_with_hsts
 
 
 _TOO_MANY = Problem(
@@ -140,6 +140,24 @@ _FROM_ELSEWHERE = Problem(
 )
 
 
+_AMBIGUOUS = Problem(
+    type=problem_type("ambiguous"),
+    title="Two lengths",
+    status=400,
+    detail="The request says in two ways how long its body is. Send Content-Length or Transfer-Encoding, and not both.",
+)
+
+
+def _is_ambiguous(scope: Scope) -> bool:
+    """
+    Whether a proxy in front may have taken something else for the request's end than we do (RFC 9112 §6.1, §6.3).
+
+    That is how requests are smuggled past a proxy: whatever follows on this connection is not believed either.
+    """
+    coded = header_values(scope, b"transfer-encoding")
+    return bool(coded) and (scope["http_version"] != "1.1" or bool(header_values(scope, b"content-length")))
+
+
 def _from_elsewhere(scope: Scope) -> bool:
     """
     Whether a browser says that a page of another origin sends this.
@@ -147,10 +165,16 @@ def _from_elsewhere(scope: Scope) -> bool:
     Sec-Fetch-Site says so where there is TLS or the machine is this one, Origin everywhere else (Fetch §3.2). What is
     no browser sends neither: it also holds no credentials that somebody else could make it use.
     """
-    headers = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
-    site = headers.get(b"sec-fetch-site")
-    if site is not None:
+    sites = header_values(scope, b"sec-fetch-site")
+    if sites:
         # "none" is a person who typed an address, or came by a bookmark.
-        return site not in {"same-origin", "none"}
-    origin = headers.get(b"origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != headers.get(b"host", "").lower()
+        return not set(sites) <= {"same-origin", "none"}
+    hosts = {host.lower() for host in header_values(scope, b"host")}
+    return any({_authority(origin)} != hosts for origin in header_values(scope, b"origin"))
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import Gauge as Standing
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -35,6 +36,11 @@ _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 def counter(name: str, documentation: str, labels: Iterable[str] = ()) -> Counter:
     """A number that only grows; it is served as ``<name>_total``."""
     return Counter(name, documentation, tuple(labels), registry=REGISTRY)
+
+
+def gauge(name: str, documentation: str) -> Standing:
+    """A number that grows and shrinks, set by whoever knows it."""
+    return Standing(name, documentation, registry=REGISTRY)
 
 
 def durations(name: str, documentation: str, labels: Iterable[str] = ()) -> Histogram:

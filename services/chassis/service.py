@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import signal
-import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from faststream.nats import NatsBroker
 from nats.errors import Error as NatsError
 
 from services.chassis.cancelling import cancel
+from services.chassis.connections import Admission
 from services.chassis.intake import finish_taking_in
+from services.chassis.serving import Server
 
 _log = structlog.get_logger("chassis.service")
 
@@ -29,7 +28,6 @@ Endless = Callable[[], Coroutine[Any, Any, None]]
 _SWITCH_INTERVAL = 0.0005
 _COLLECT_AFTER = 20_000
 _BETWEEN_CANCELLATIONS = 1.0
-_DATE_LASTS = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 FINISHED_WITHIN = 10.0
@@ -51,6 +49,7 @@ async def run(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
+    admission: Admission | None = None,
     brokers: Sequence[NatsBroker] = (),
     tasks: Mapping[str, Endless] | None = None,
     before_stop: Sequence[Callable[[], Awaitable[object]]] = (),
@@ -66,6 +65,7 @@ async def run(
 
     Args:
         app: the HTTP face, if there is one; it listens on ``host`` and ``port``.
+        admission: who may have how many connections to it.
         brokers: not yet started.
         tasks: relays, readers, ``periodic`` work, by name; one that raises or returns ends the service.
         before_stop: awaited while replies can still be sent.
@@ -78,7 +78,7 @@ async def run(
     loop = asyncio.get_running_loop()
     for each in _SIGNALS:
         loop.add_signal_handler(each, stop.set)
-    server = _Server(app, host, port) if app else None
+    server = Server(app, host, port, admission or Admission()) if app else None
     try:
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(_endless(name, task), name=name) for name, task in (tasks or {}).items()]
@@ -231,58 +231,3 @@ async def _stopped(broker: NatsBroker) -> None:
         await broker.stop()
     except Exception:
         _log.exception("a broker's client failed to stop")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn inside our loop: socket, signals and logging are ours."""
-
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        # uvicorn would end the process from inside when the port is taken; this raises OSError.
-        self._socket = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-        self.address = f"http://{host}:{self._socket.getsockname()[1]}"
-        super().__init__(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                # Its own reading of X-Forwarded-For believes whoever is on this machine; access.py reads our settings.
-                proxy_headers=False,
-                timeout_graceful_shutdown=5,
-                lifespan="off",
-                ws="none",
-            )
-        )
-        self._ending = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone: they stop the whole service."""
-        yield
-
-    async def run_until(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set, then finish the requests under way."""
-        serving = asyncio.create_task(self.serve([self._socket]))
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            self.should_exit = True
-            self._ending.set()
-        await serving
-
-    async def main_loop(self) -> None:
-        """
-        Keep the header Date right until the end.
-
-        uvicorn's own looks ten times a second whether it should end, which was a third of what an idle service costs.
-        """
-        while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DATE_LASTS):
-                    await self._ending.wait()
-
-    def release(self) -> None:
-        """Close the socket, also when it was never served."""
-        self._socket.close()

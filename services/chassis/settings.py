@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from services.chassis import journal
 from services.chassis.access import Caller, Gate, Proxy
+from services.chassis.connections import MOST_OF_A_SOURCE, Admission
 from services.chassis.guard import Guard
 from services.chassis.links import LinkKeys
 
@@ -68,6 +69,14 @@ class CommonSettings(BaseSettings):
             description="Requests a minute from one address without credentials; a change counts for 5, 0 is no limit.",
         ),
     ] = 240
+    connections_a_source: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Connections at once from one address (an IPv6 network of 64 bits is one) that is none of the"
+            " proxies'; 0 is no limit but that of all.",
+        ),
+    ] = MOST_OF_A_SOURCE
     proxies: Annotated[
         str,
         Field(description="Addresses or networks of the proxy in front, parted by commas: nobody else is believed."),
@@ -94,8 +103,21 @@ class CommonSettings(BaseSettings):
         Raises:
             InvalidProxy: the settings of the proxy can't be read.
         """
-        proxy = Proxy.read(self.proxies, self.proxy_subject_header, self.proxy_groups_header, self.proxy_groups)
-        return Guard.of(Gate(verify, proxy), self.public_a_minute)
+        return Guard.of(Gate(verify, self._proxy), self.public_a_minute)
+
+    @property
+    def admission(self) -> Admission:
+        """
+        Who may have how many connections to the HTTP face.
+
+        Raises:
+            InvalidProxy: the settings of the proxy can't be read.
+        """
+        return Admission(self.connections_a_source, self._proxy.trusts)
+
+    @property
+    def _proxy(self) -> Proxy:
+        return Proxy.read(self.proxies, self.proxy_subject_header, self.proxy_groups_header, self.proxy_groups)
 
     @property
     def login(self) -> Login:

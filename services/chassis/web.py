@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from time import monotonic
@@ -11,6 +12,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.problem import Fault, Problem, ProblemError, complaint, problem_type, without_echoes
@@ -50,11 +52,22 @@ _SECURITY_HEADERS = (
 )
 
 
+BODY_WITHIN = 30.0
+"""Seconds after its last header in which the body of a request has to be whole."""
+
+
 class BodyTooLarge(HTTPException):
     """A request holds more than ``LARGEST_BODY``; answered with 413 by whoever does not catch it."""
 
     def __init__(self) -> None:
         super().__init__(413, f"The body may have {LARGEST_BODY} bytes.")
+
+
+class BodyTooSlow(HTTPException):
+    """A request's body was not whole within ``BODY_WITHIN``; answered with 408, and the connection is closed."""
+
+    def __init__(self) -> None:
+        super().__init__(408, f"The body has to be there within {BODY_WITHIN:g} seconds.", {"Connection": "close"})
 
 
 def application(
@@ -145,6 +158,7 @@ class _Frame:
             await self._app(scope, receive, send)
             return
         begun = monotonic()
+        deadline = asyncio.get_running_loop().time() + BODY_WITHIN
         started = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -156,11 +170,18 @@ class _Frame:
                 headers.extend(header for header in _SECURITY_HEADERS if header[0] not in present)
             await send(message)
 
-        received = 0
+        received, whole = 0, False
 
         async def receive_within_bounds() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, whole
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise BodyTooSlow from None
+            whole = message["type"] == "http.request" and not message.get("more_body")
             received += len(message.get("body", b""))
             if received > LARGEST_BODY:
                 raise BodyTooLarge
@@ -178,6 +199,9 @@ class _Frame:
                 await self._app(scope, receive_within_bounds, send_with_headers)
                 traced.set_attribute("http.route", _route(scope))
                 traced.set_attribute("http.response.status_code", started)
+        except ClientDisconnect:
+            # Nobody is there to be answered, and nothing of ours has failed.
+            pass
         except Exception:
             _log.exception("request failed", method=scope["method"], route=_route(scope))
             if started:

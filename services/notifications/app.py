@@ -294,6 +294,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             ),
             host=settings.http_host,
             port=settings.http_port,
+            admission=settings.admission,
             brokers=(broker,),
             tasks=tasks,
             stop=stop,

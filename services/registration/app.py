@@ -263,6 +263,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         web(writer, clock, links, health=health, guard=guard, table=table, measure=stores.measure),
         host=settings.http_host,
         port=settings.http_port,
+        admission=settings.admission,
         brokers=brokers,
         tasks=tasks,
         before_stop=[writer.finish],

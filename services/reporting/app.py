@@ -165,6 +165,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         web(reports, Health(projection, readers=following, clock=clock), guard),
         host=settings.http_host,
         port=settings.http_port,
+        admission=settings.admission,
         brokers=[broker],
         tasks={
             **{f"reader of {stream}": reader.run for stream, reader in following.items()},

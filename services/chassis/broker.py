@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import sys
@@ -154,6 +155,8 @@ async def connect(
     async def closed() -> None:
         if established and not connection.closing:
             _log.critical("broker connection closed for good, the process ends", client=name)
+            # What the log keeps back for a minute is written too (sparing.py).
+            logging.shutdown()
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(EXIT_CONNECTION_CLOSED)

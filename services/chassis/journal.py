@@ -12,6 +12,7 @@ import structlog
 
 from contracts.characters import visible_json
 from services.chassis import tracing
+from services.chassis.sparing import Sparing, left_out
 
 
 def configure(level: str = "info", service: str = "") -> None:
@@ -49,6 +50,7 @@ def configure(level: str = "info", service: str = "") -> None:
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
+                left_out,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 add_service,
                 # Tracebacks without local variables: those hold people's data.
@@ -60,7 +62,7 @@ def configure(level: str = "info", service: str = "") -> None:
         )
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [Sparing(handler)]
     root.setLevel(threshold)
     # One line a request would drown the rest; failures are told elsewhere. aiosqlite tells every statement at debug.
     for talkative in ("uvicorn.access", "aiosqlite", "asyncio"):

@@ -23,6 +23,8 @@ _CONNECTION: Final = "deelname.connection"
 _BACKLOG: Final = 1024
 _MOST_A_TURN: Final = 64
 """Connections that are accepted before the loop looks at others again."""
+_LARGEST_HEAD: Final = 16 * 1024
+_PIECE: Final = 4 * 1024
 _BREATH: Final = 0.1
 _TICK: Final = 1.0
 _NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -60,7 +62,7 @@ class Door:
             self._socket.close()
 
     def _accept(self) -> None:
-        for _ in range(_MOST_A_TURN):
+        for taken in range(_MOST_A_TURN):
             try:
                 accepted, address = self._socket.accept()
             except (BlockingIOError, InterruptedError):
@@ -68,7 +70,7 @@ class Door:
             except ConnectionAbortedError:
                 continue
             except OSError as error:
-                self._take_breath(error)
+                self._take_breath(error, taken)
                 return
             connection = self._connections.admit(address[0])
             if connection is None:
@@ -78,9 +80,10 @@ class Door:
             self._entering.add(task)
             task.add_done_callback(self._entering.discard)
 
-    def _take_breath(self, error: OSError) -> None:
+    def _take_breath(self, error: OSError, taken: int) -> None:
         _log.error("connections cannot be accepted", reason=str(error))
-        if error.errno in _NO_DESCRIPTOR:
+        if error.errno in _NO_DESCRIPTOR and not taken:
+            # Not even one, since the last breath.
             self._connections.make_room()
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._socket)
@@ -117,14 +120,17 @@ class Bounded(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See ``asyncio.Protocol``."""
+        assert self._transport is not None  # noqa: S101
         if self._connection.phase is Phase.WAITING:
             self._connections.enter(self._connection, Phase.HEAD)
         try:
-            self._inner.data_received(data)
+            # h11 lets a head be as large as it may be and as what comes at once.
+            for begin in range(0, len(data), _PIECE):
+                if not self._transport.is_closing():
+                    self._inner.data_received(data[begin : begin + _PIECE])
         except Exception as error:
             # uvicorn answers what it can't read, also where an answer was given already: h11 does not let it.
             _log.warning("a connection was cut off for what it sent", reason=type(error).__name__)
-            assert self._transport is not None  # noqa: S101
             self._transport.abort()
 
     def eof_received(self) -> bool | None:
@@ -209,6 +215,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 Followed(app, self._connections),
                 http=H11Protocol,
+                h11_max_incomplete_event_size=_LARGEST_HEAD,
                 log_config=None,
                 access_log=False,
                 server_header=False,

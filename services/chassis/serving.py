@@ -92,6 +92,8 @@ class Door:
     async def _enter(self, accepted: socket.socket, connection: Connection) -> None:
         try:
             accepted.setblocking(False)
+            # An answer's head and body are two writes; asyncio sees to that only where the socket names its protocol.
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(lambda: self._protocol(connection), accepted)
         except OSError:
             accepted.close()

@@ -86,8 +86,9 @@ def router(writer: Writer, clock: Clock, keys: LinkKeys) -> APIRouter:
 
     @routes.get("/programmes/{id_}/enrolments")
     async def back(request: Request, id_: str) -> Response:
-        query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"{_address(id_)}{query}", 303)
+        # Not by request.url, which the header Host has a part in.
+        query = request.scope["query_string"].decode("latin-1")
+        return RedirectResponse(f"{_address(id_)}{query and '?'}{query}", 303)
 
     @routes.post("/programmes/{id_}/enrolments")
     async def enrol(request: Request, id_: str, lang: Lang) -> Response:

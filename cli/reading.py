@@ -109,6 +109,24 @@ def parsed(document: str | bytes) -> Any:
     raise ValueError(f"it nests more than {DEEPEST} deep")
 
 
+def kept(path: Path) -> dict[str, str]:
+    """
+    What an earlier start kept in a file of ours, a JSON object of words; nothing where there is no file yet.
+
+    Raises:
+        Failure: the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        found = parsed(text(path, SMALL))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise Failure(f"{path} is damaged: remove it while nothing runs, and the next start makes another.")
+    return found
+
+
 def _within(node: dict[str, Any] | list[Any]) -> list[Any]:
     return list(node.values()) if isinstance(node, dict) else node
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from cli import deployment
 from cli.desk import Desk, command
 from cli.endpoints import held, refuse_password
 from cli.failure import REFUSED, USAGE, Failure
+from cli.reading import SMALL, typed_or_octets
 
 PanelName = "The system on this machine"
 _LOOK_EVERY = 0.1
@@ -147,10 +147,9 @@ def _transport(named: str | None, file: str | None) -> str | None:
         if named is not None:
             raise Failure("Mail leaves one way.", "Give --transport or --transport-file.", code=USAGE)
         try:
-            return (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise Failure(f"{file} cannot be read: {why}.", "Name a file with one line.", code=USAGE) from None
+            return typed_or_octets(file, SMALL).decode().strip()
+        except UnicodeDecodeError:
+            raise Failure(f"{file} is no text.", "Name a file with one line.", code=USAGE) from None
     if named is None:
         return os.environ.get("DEELNAME_TRANSPORT") or None
     instead = "Give it by --transport-file FILE ('-' is standard input) or DEELNAME_TRANSPORT."

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
 from cli import private
+from cli.reading import kept
 from deploy.configuration import Broker, Password, render
 from deploy.embedded import EmbeddedBroker, free_port
 from deploy.identities import TOPOLOGY, TOPOLOGY_PARTNERS, Access, access
@@ -205,8 +206,8 @@ def start_broker(
 
 
 def _passwords(path: Path, names: Iterable[str]) -> dict[str, str]:
-    kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    passwords = {**kept, **{name: secrets.token_urlsafe(24) for name in names if name not in kept}}
-    if passwords != kept:
+    known = kept(path)
+    passwords = {**known, **{name: secrets.token_urlsafe(24) for name in names if name not in known}}
+    if passwords != known:
         private.write(path, json.dumps(passwords, indent=2) + "\n")
     return {name: passwords[name] for name in names}

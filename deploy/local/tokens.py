@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cli import private
 from cli.connection import Connection
+from cli.reading import kept
 from contracts.access import Role
 from contracts.commands import CreateToken, RevokeToken, TokenMade, TokenRevocation
 from contracts.queries import Everything, TokenList, TokenView
@@ -24,16 +25,13 @@ async def local_tokens(staff: Connection, file: Path) -> dict[str, str]:
     """
     known = (await staff.request(query("registration", "token", "list"), Everything(), TokenList)).tokens
     good = {each.account: each for each in known if each.revoked is None}
-    kept = _kept(file)
-    tokens = {role: kept[role] if _account(kept.get(role)) in good else await _new(staff, role, good) for role in ROLES}
-    if tokens != kept:
+    earlier = kept(file)
+    tokens = {
+        role: earlier[role] if _account(earlier.get(role)) in good else await _new(staff, role, good) for role in ROLES
+    }
+    if tokens != earlier:
         private.write(file, json.dumps(tokens, indent=2) + "\n")
     return {str(role): token for role, token in tokens.items()}
-
-
-def _kept(file: Path) -> dict[str, str]:
-    kept: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return kept
 
 
 def _account(token: str | None) -> str:

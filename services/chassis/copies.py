@@ -208,7 +208,7 @@ def take_up(path: Path, service: str) -> Restored | None:
         services = json.loads(manifest.read_text(encoding="utf-8"))["services"]
         positions = {name: dict(each["positions"]) for name, each in services.items()}
         digest = services[service]["sha256"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RestoreRefused(f"{manifest} is not the manifest of a backup of {service}: {error!r}") from error
     if found.exists():
         if path.exists():

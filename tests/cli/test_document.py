@@ -40,7 +40,7 @@ def test_a_good_file_is_read_and_knows_where_its_fields_stand(tmp_path: Path) ->
          " integer, not 'twee'"),
         ("capacity: 0", "16:3: enrolment.capacity: input should be greater than or equal to 1, not '0'"),
         ("volume: 3", "16:3: enrolment.volume: unknown key; known here: opens, closes, per, capacity, waiting_list,"
-         " maximum_per_organisation, eligible, prices, keep_people_days."),
+         " maximum_per_organisation, eligible, prices, confirmation, keep_people_days."),
     ],
 )  # fmt: skip
 def test_a_wrong_line_is_named_with_what_was_perhaps_meant(tmp_path: Path, wrong: str, complaint: str) -> None:

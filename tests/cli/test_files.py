@@ -19,6 +19,7 @@ from cli.failure import Failure
 from contracts.programme import Programme
 from contracts.theme import Theme
 from tests.cli.conftest import definition
+from tests.ports import free_ports
 from tests.tool import ROOT, Outcome, invoke
 
 REGISTRY = "id;name;kind;province;municipality\r\n"
@@ -246,6 +247,17 @@ def test_a_backup_from_elsewhere_names_no_files_of_its_own(tmp_path: Path) -> No
         assert told.code in {1, 2}
         assert told.err.startswith("✗")
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"a": 1}', "[" * 100_000, "\0", ""])
+def test_what_an_earlier_start_kept_and_is_damaged_now_is_named(tmp_path: Path, content: str) -> None:
+    passwords = tmp_path / "broker" / "passwords.json"
+    passwords.parent.mkdir()
+    passwords.write_text(content)
+    told = ended("up", "--data", tmp_path, "--port-base", free_ports(5))
+    assert told.code in {1, 2}
+    assert str(passwords) in told.said
+    assert "remove it while nothing runs" in told.said or "NUL" in told.said
 
 
 # At random ------------------------------------------------------------------------------------------------------------

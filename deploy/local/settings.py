@@ -153,7 +153,7 @@ def environment(
             "MAILS_A_PROGRAMME_AND_HOUR": os.environ.get("DEELNAME_MAILS_A_PROGRAMME_AND_HOUR", "0"),
             "MAILS_A_MINUTE_AND_DOMAIN": os.environ.get("DEELNAME_MAILS_A_MINUTE_AND_DOMAIN", "0"),
             "UNCONFIRMED_MAILS_A_DOMAIN_AND_HOUR": os.environ.get(
-                "DEELNAME_UNCONFIRMED_MAILS_A_DOMAIN_AND_HOUR", "100"
+                "DEELNAME_UNCONFIRMED_MAILS_A_DOMAIN_AND_HOUR", "200"
             ),
             "PUBLIC_URL": f"http://127.0.0.1:{ports.http('registration')}",
             "INBOX": os.environ.get("DEELNAME_INBOX", "off"),

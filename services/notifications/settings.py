@@ -102,7 +102,7 @@ class Settings(LinkSettings):
     ] = 20
     unconfirmed_mails_a_domain_and_hour: Annotated[
         int, Field(ge=0, description="The most of those mails to addresses of one domain within an hour. 0: no cap.")
-    ] = 100
+    ] = 200
     domains: Annotated[
         dict[str, Annotated[int, Field(ge=0)]],
         Field(

@@ -342,6 +342,16 @@ def test_a_refusal_is_mailed_to_nobody_whose_address_is_unknown_and_once_a_day_t
     assert told(life.happens(refused("e4", "noor", channel="web"))) == [("refusal", "noor")]
 
 
+def test_who_takes_part_is_refused_nothing_because_somebody_typed_the_address_too_late() -> None:
+    life = one_session()
+    life.happens(confirmed("e1", "noor"))
+    assert told(life.happens(refused("e2", "noor", "sam", channel="web"))) == [
+        ("refusal", "sam"),
+        ("already-enrolled", "noor"),
+    ]
+    assert told(life.happens(refused("e3", "noor"))) == [("refusal", "noor")], "a partner is told what was refused"
+
+
 def test_who_confirmed_and_found_it_full_is_told_so_each_time() -> None:
     life = one_session()
     for id_ in ("e1", "e2"):

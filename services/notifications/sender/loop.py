@@ -125,6 +125,7 @@ class Sender:
         self._strangers = Strangers(limits, paced=not self._repeatable)
         self._remembers = False
         self._capped: set[str] = set()
+        self._flood_said: datetime | None = None
         self._fault = ""
         self._woken = asyncio.Event()
         self._prodded = asyncio.Event()
@@ -268,6 +269,7 @@ class Sender:
     ) -> list[Due]:
         """What may go out now; what has to wait goes to the verdicts with the moment of its turn."""
         through = []
+        flood = False
         for due in batch:
             mail, contact = due.mail, contacts[due.mail.person]
             if isinstance(contact, Absence):
@@ -277,6 +279,7 @@ class Sender:
             again = due.first_at is not None
             passenger = Passenger(due.ordinal, mail.person, mail.programme, contact.email, again, before)
             wait = (self._strangers if due.by_stranger else self._gate).passes(passenger, now)
+            flood = flood or (wait is not None and due.by_stranger)
             if wait is None:
                 through.append(due)
             elif before is not None and wait.until >= before:
@@ -285,6 +288,9 @@ class Sender:
                 verdicts.add(Outcome(due.ordinal, "planned", wait.reason, due_at=wait.until))
         self._gate.tidy(now)
         self._strangers.tidy(now)
+        if flood and (self._flood_said is None or now - self._flood_said >= HOUR):
+            self._flood_said = now
+            _log.warning("strangers cause more mails than their share: the rest waits, or is dropped when it is late")
         capped = set(self._gate.capped(now))
         for key in sorted(capped - self._capped):
             _log.warning("more mails than the cap allows within an hour: the rest waits", cap=key)

@@ -92,22 +92,20 @@ def refused(work: Work, data: facts.EnrolmentRefused) -> None:
     before = work.enrolment(data.enrolment)
     enrolment = dataclasses.replace(enrolled(work, data, "refused", reasons=data.reasons), awaited=())
     work.put_enrolment(enrolment)
-    taking_part = set(data.present)
-    if any(reason.rule == _TAKES_PART for reason in data.reasons):
-        taking_part |= {each.person for each in enrolment.participants if _present(work, each.person)}
     # Who has confirmed what is refused now did ask.
     public = data.channel == "web" and (before is None or before.status != "pending")
+    taking_part = set(data.present)
+    if public or any(reason.rule == _TAKES_PART for reason in data.reasons):
+        # Whoever has a place must not read that it came to nothing because somebody else typed the address.
+        taking_part |= {each.person for each in enrolment.participants if _present(work, each.person)}
     for participant in enrolment.participants:
         person = participant.person
         if person in taking_part or (public and work.is_unconfirmed(person, enrolment.id)):
             continue
         if not public or _first_today(work, person):
             work.mail("refusal", person, enrolment=enrolment.id, by_stranger=public)
-    told_to_be_present(work, (each for each in _in_order(enrolment, data.present) if each in taking_part), data.channel)
-
-
-def _in_order(enrolment: Enrolment, present: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys((*(each.person for each in enrolment.participants), *present)))
+    named = dict.fromkeys((*(each.person for each in enrolment.participants), *data.present))
+    told_to_be_present(work, (each for each in named if each in taking_part), data.channel)
 
 
 def _present(work: Work, person: str) -> Enrolment | None:

@@ -44,7 +44,6 @@ _LATE = (
     "pydantic.v1",
     "services.chassis.tracing",
     "uvicorn.lifespan.off",
-    "uvicorn.protocols.http.auto",
 )
 """What others import when a service starts to serve, and not when it is imported."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from tests.system.world import Json, World, enrolment, organisation, person, programme, session
+from tests.system.world import Json, World, enrolment, organisation, person, programme, session, until
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -150,6 +151,24 @@ async def test_the_same_message_again_has_the_same_answer_and_one_effect(poisone
     again = await world.partner.answer("sound-1", 2)
     assert again["data"] == first["data"]
     assert again["id"] != first["id"]
+
+
+async def test_a_flood_of_what_cannot_be_read_has_an_answer_each_and_does_not_fill_the_log(poisoned: Poisoned) -> None:
+    world = poisoned.world
+    journal = world.data / "logs" / "registration.log"
+    size, answered = journal.stat().st_size, len(world.partner.outcomes)
+    await asyncio.gather(*(put(world, b"no JSON, number %d" % number) for number in range(500)))
+
+    async def unanswered() -> str:
+        missing = 500 - (len(world.partner.outcomes) - answered)
+        return f"{missing} have no outcome" if missing else ""
+
+    await until(unanswered)
+    with journal.open("rb") as log:
+        log.seek(size)
+        refused = [line for line in log if b'"a message was refused"' in line]
+    # One a minute, and the flood takes no minutes.
+    assert len(refused) <= 3
 
 
 async def test_every_service_is_well_afterwards(poisoned: Poisoned) -> None:

@@ -2,8 +2,8 @@
 What the broker knows and an older copy of our database does not, taken back before anything is decided.
 
 Facts come from the stream of the log, who people are from the bucket of contacts, answers to partners from theirs. What
-is on no stream is lost with the database: what people said for one programme (diets), what tokens are called, and the
-answers that would be given again to commands and web forms that came with an id.
+is on no stream is lost with the database: what people said for one programme (diets, how an address was written), what
+tokens are called, and the answers that would be given again to commands and web forms that came with an id.
 """
 
 from __future__ import annotations

@@ -239,10 +239,15 @@ def _change(definition: Programme, enrolment: Enrolment, command: ChangeParticip
     if old == new:
         return ()
     people = tuple(new if one.person == new.person else one for one in enrolment.participants)
-    broken = [
-        *rules.broken_by_roles(definition.enrolment.eligible, [new]),
-        *rules.broken_by_seats(definition.team, people, new),
-    ]
+    # Who stays where they are answers for no rule that came later.
+    broken = (
+        [
+            *rules.broken_by_roles(definition.enrolment.eligible, [new]),
+            *rules.broken_by_seats(definition.team, people, new),
+        ]
+        if (new.seat, new.role) != (old.seat, old.role)
+        else []
+    )
     if broken:
         return Rejected("rejected", tuple(broken))
     changed = ParticipantChanged(enrolment=enrolment.id, participant=new)

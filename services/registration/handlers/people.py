@@ -14,7 +14,7 @@ from contracts.problem import Problem, not_found, problem_type
 from services.registration import store
 from services.registration.batch import Batch
 from services.registration.domain import Rejected, decide
-from services.registration.domain.commands import WithdrawEnrolment, WithdrawParticipant
+from services.registration.domain.commands import ChangeParticipant, WithdrawEnrolment, WithdrawParticipant
 from services.registration.handlers import answers
 from services.registration.handlers.addresses import checked, on_the_envelope
 from services.registration.store import Answer, PersonKey
@@ -98,7 +98,8 @@ def correct(body: CorrectPerson, now: datetime) -> Work:
     """
     Correct a name, an address or a language.
 
-    How the name or the address was written for programmes goes with what is corrected: the staff know better.
+    How the name or the address was written for programmes goes with what is corrected, and so does the language that
+    requests asked for: the staff know better.
 
     Raises:
         ProblemError: mail can't go to the new address.
@@ -122,13 +123,31 @@ def correct(body: CorrectPerson, now: datetime) -> Work:
             return problem_answer(_would_merge(holder.person))
         said = [field for field, new in (("name", body.new_name), ("email", email)) if new is not None]
         respelt = batch.spell_as_first(known.person, said)
-        if corrected == known.contact and not respelt:
+        spoken = body.language is not None and _speak(batch, known.person, now, body.id)
+        if corrected == known.contact and not respelt and not spoken:
             return answers.result(PersonResult(person=known.person, result="unchanged"))
         batch.correct_person(known.person, corrected)
         batch.record_registry((PersonCorrected(person=known.person),), now, body.id)
         return answers.result(PersonResult(person=known.person, result="corrected"))
 
     return work
+
+
+def _speak(batch: Batch, person: str, now: datetime, cause: str | None) -> bool:
+    """Let the mails of all enrolments be in the person's own language; whether a request had asked for another."""
+    changed = False
+    for programme in store.programmes_naming(batch.connection, person):
+        state = batch.programme(programme)
+        enrolment = state.enrolments.get(state.persons.get(person) or "")
+        participant = enrolment.participant(person) if enrolment else None
+        if enrolment is None or participant is None or participant.language is None:
+            continue
+        own = participant.model_copy(update={"language": None})
+        decision = decide(state, ChangeParticipant(enrolment.id, own, now))
+        if not isinstance(decision, Rejected):
+            batch.record(state, decision, now, cause)
+            changed = True
+    return changed
 
 
 def _would_merge(holder: str) -> Problem:

@@ -170,6 +170,17 @@ async def test_a_request_is_mailed_in_its_own_language_and_the_person_keeps_thei
     assert [language for *_, language in await rows(both)] == ["en"]
 
 
+async def test_a_corrected_language_is_that_of_all_mails(both: Desk) -> None:
+    await both.request(of(PIET))
+    _, made = await both.request(of(respelt(PIET, language="nl"), role="directeur"), programme="zomer")
+    stricter = programme(eligible={"roles": ["taalhuis"], "without_organisation": True})
+    await both.publish(stricter.model_copy(update={"id": "zomer"}))
+    for expected in ("corrected", "unchanged"):
+        assert (await both.correct(MAILBOX, language="en"))[1]["result"] == expected
+        (piet,) = (await both.state("zomer")).enrolments[made["enrolment"]].participants
+        assert (piet.language, piet.role) == (None, "directeur")
+
+
 async def test_who_takes_a_place_over_does_not_inherit_a_language(both: Desk) -> None:
     await both.request(of(PIET))
     _, made = await both.request(of(respelt(PIET, language="nl")), programme="zomer")

@@ -1,4 +1,4 @@
-"""``deelname enrolment``: ask for places, give them back, promote, and see why an enrolment stands as it does."""
+"""``deelname enrolment``: ask for places, give them back, promote, vouch, and see why one stands as it does."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ from cli.document import read
 from cli.failure import USAGE, Failure
 from cli.output import moment
 from cli.people import read_participant, report
-from contracts.commands import EnrolmentResult, PromoteEnrolment, RequestEnrolment, WithdrawEnrolment
+from contracts.commands import (
+    ConfirmEnrolment,
+    EnrolmentResult,
+    PromoteEnrolment,
+    RequestEnrolment,
+    WithdrawEnrolment,
+)
 from contracts.queries import EnrolmentList, EnrolmentQuestion, EnrolmentsQuestion, EnrolmentView, ParticipantView
 
-app = group("Enrolments: request, withdraw, promote, and see why each stands as it does.")
+app = group("Enrolments: request, withdraw, promote, confirm, and see why each stands as it does.")
 app.add_typer(participant.app, name="participant")
 
 Id = Annotated[str, typer.Argument(metavar="ENROLMENT", help="The enrolment's id, as 'deelname enrolment list' shows.")]
@@ -27,10 +33,12 @@ Id = Annotated[str, typer.Argument(metavar="ENROLMENT", help="The enrolment's id
 class Status(StrEnum):
     """How an enrolment can stand."""
 
+    PENDING = "pending"
     CONFIRMED = "confirmed"
     WAITING = "waiting"
     WITHDRAWN = "withdrawn"
     REFUSED = "refused"
+    LAPSED = "lapsed"
 
 
 @command(
@@ -105,12 +113,24 @@ def promote(desk: Desk, enrolment: Id) -> None:
     report(desk, result)
 
 
+@command(app, "confirm", examples=["deelname enrolment confirm 0198…"])
+def confirm(desk: Desk, enrolment: Id) -> None:
+    """Vouch for everybody who has yet to confirm a request of the public: they come in as if they had."""
+    with desk.connect() as connection:
+        result = connection.do(
+            "registration", "enrolment", "confirm", ConfirmEnrolment(enrolment=enrolment), EnrolmentResult
+        )
+    report(desk, result)
+    desk.output.next(f"deelname enrolment show {result.enrolment}")
+
+
 @command(
     app,
     "list",
     examples=[
         "deelname enrolment list gezinsaanpak-2023",
         "deelname enrolment list gezinsaanpak-2023 --status waiting",
+        "deelname enrolment list gezinsaanpak-2023 --status pending",
     ],
 )
 def list_(
@@ -136,13 +156,25 @@ def list_(
                 view.units,
                 _names(view.participants),
                 view.place if view.place else "",
-                " ".join(getattr(reason, desk.language) for reason in view.reasons)
-                or (f"lacks {', '.join(m.seat for m in view.missing)}" if view.missing else ""),
+                _why(desk, view),
             )
             for view in answer.enrolments
         ],
         empty="No enrolments.",
     )
+
+
+def _why(desk: Desk, view: EnrolmentView) -> str:
+    reasons = " ".join(getattr(reason, desk.language) for reason in view.reasons)
+    words = [
+        reasons or (f"lacks {', '.join(m.seat for m in view.missing)}" if view.missing else ""),
+        f"{_awaited(view)} yet to confirm until {moment(view.confirm_by)}" if view.confirm_by else "",
+    ]
+    return "; ".join(word for word in words if word)
+
+
+def _awaited(view: EnrolmentView) -> int:
+    return sum(participant.unconfirmed for participant in view.participants)
 
 
 def _all(connection: Connection, question: EnrolmentsQuestion) -> EnrolmentList:
@@ -170,6 +202,9 @@ def show(desk: Desk, enrolment: Id) -> None:
     output.say(
         f"{view.programme}, {view.organisation or 'without organisation'}, {view.units} unit(s), via {view.source}"
     )
+    if view.confirm_by:
+        held = f"; {view.held} unit(s) held until then" if view.held else ""
+        output.say(f"{_awaited(view)} yet to confirm until {moment(view.confirm_by)}{held}", "yellow")
     if view.price is not None:
         output.say(f"price: € {view.price:.2f}")
     for missing in view.missing:
@@ -177,13 +212,19 @@ def show(desk: Desk, enrolment: Id) -> None:
         output.say(f"lacks {missing.count} × {missing.seat}{until}", "yellow")
     output.table(
         "People",
-        ["Person", "Name", "Address", "Language", "Seat", "Role"],
+        ["Person", "Name", "Address", "Language", "Seat", "Role", *(["Confirms"] if _awaited(view) else [])],
         [
-            (p.person, p.contact.name, _address(p), p.contact.language, p.seat, p.role)
-            if p.contact
-            else (p.person, "(erased)", "", "", p.seat, p.role)
+            (
+                *(
+                    (p.person, p.contact.name, _address(p), p.contact.language, p.seat, p.role)
+                    if p.contact
+                    else (p.person, "(erased)", "", "", p.seat, p.role)
+                ),
+                *(["not yet" if p.unconfirmed else "need not"] if _awaited(view) else []),
+            )
             for p in view.participants
         ],
+        empty="Nobody.",
     )
     output.table(
         "History",
@@ -194,7 +235,8 @@ def show(desk: Desk, enrolment: Id) -> None:
         ],
         empty="No history.",
     )
-    output.next(f"deelname mail list --enrolment {view.enrolment}")
+    vouch = [f"deelname enrolment confirm {view.enrolment}"] if _awaited(view) else []
+    output.next(*vouch, f"deelname mail list --enrolment {view.enrolment}")
 
 
 def _address(view: ParticipantView) -> str:
@@ -203,4 +245,7 @@ def _address(view: ParticipantView) -> str:
 
 
 def _names(participants: tuple[ParticipantView, ...]) -> str:
-    return ", ".join(view.contact.name if view.contact else "(erased)" for view in participants)
+    return ", ".join(
+        (view.contact.name if view.contact else "(erased)") + (" (yet to confirm)" if view.unconfirmed else "")
+        for view in participants
+    )

@@ -106,6 +106,8 @@ def about(fact: Mapping[str, object]) -> str:
             words.append(f"{key} {value}")
     if isinstance(reason := data.get("reason"), Mapping) and "rule" in reason:
         words.append(f"because {reason['rule']}")
+    if isinstance(cause := data.get("cause"), str):
+        words.append(f"because {cause}")
     if isinstance(reasons := data.get("reasons"), list | tuple):
         words.append("because " + ", ".join(str(r["rule"]) for r in reasons if isinstance(r, Mapping)))
     return ", ".join(words)

@@ -16,7 +16,7 @@ from cli.programme_files import located, remarks
 from contracts.base import Text
 from contracts.commands import Published, PublishProgramme, TellingCommand, WithdrawProgramme
 from contracts.problem import ProblemError, problem_type
-from contracts.programme import Contact, Occasion, PriceRule, Programme
+from contracts.programme import Confirmation, Contact, Occasion, PriceRule, Programme
 from contracts.queries import Everything, LunchList, ProgrammeList, ProgrammeQuestion, ProgrammeView
 from contracts.theme import ThemeReference
 
@@ -89,7 +89,7 @@ def list_(desk: Desk) -> None:
         return
     desk.output.table(
         "Programmes",
-        ["Programme", "Title", "Kind", "Enrolment", "Capacity", "Confirmed", "Waiting"],
+        ["Programme", "Title", "Kind", "Enrolment", "Capacity", "Confirmed", "Held", "Waiting"],
         [
             (
                 row.id,
@@ -98,12 +98,13 @@ def list_(desk: Desk) -> None:
                 "withdrawn" if row.withdrawn else "open" if row.open else "closed",
                 row.capacity if row.capacity is not None else "no limit",
                 row.confirmed,
+                row.held,
                 row.waiting,
             )
             for row in answer.programmes
         ],
         empty="No programme is published yet: deelname programme publish FILE",
-        spare=("Kind", "Title"),
+        spare=("Kind", "Title", "Held"),
     )
 
 
@@ -131,7 +132,8 @@ def show(desk: Desk, programme: Id) -> None:
     rules = definition.enrolment
     eligible = rules.eligible
     team = definition.team
-    taken = f"{view.confirmed} confirmed, {view.waiting} waiting"
+    held = f", {view.held} held for who has yet to confirm" if view.held else ""
+    taken = f"{view.confirmed} confirmed{held}, {view.waiting} waiting"
     output.table(
         "Enrolment",
         ["Rule", "Value"],
@@ -151,6 +153,7 @@ def show(desk: Desk, programme: Id) -> None:
             ("provinces", eligible.provinces or "any"),
             ("roles", eligible.roles or "any"),
             ("without organisation", eligible.without_organisation),
+            ("the public confirms", _confirmation(rules.confirmation, limited=rules.capacity is not None)),
             *(("price", _price(price, rules.per)) for price in rules.prices),
             *(
                 (("team complete within", f"{team.complete_within_days} days"),)
@@ -250,6 +253,21 @@ def _when(session: Occasion, desk: Desk) -> str:
 def _price(price: PriceRule, per: str) -> str:
     whom = ", ".join([*price.kinds, *price.provinces])
     return (f"€ {price.amount:.2f} a {per}" if price.amount else "free") + (f" ({whom})" if whom else "")
+
+
+_WHO_CONFIRMS = {
+    "always": "everybody",
+    "unknown": "who never did from that address",
+    "never": "nobody",
+}
+
+
+def _confirmation(rule: Confirmation, *, limited: bool) -> str:
+    who = _WHO_CONFIRMS[rule.needed]
+    if rule.needed == "never":
+        return who
+    share = f"; {rule.held_percent}% held at most, {rule.source_percent}% by one source" if limited else ""
+    return f"{who}, within {rule.within_hours} hours{share}"
 
 
 def _contact(contact: Contact) -> str:

@@ -40,6 +40,9 @@ def remarks(document: Document[Programme]) -> list[str]:
         found.append(f"{document.place('enrolment', 'closes')}: enrolment closes after the first session has begun")
     if programme.enrolment.capacity is None and programme.enrolment.waiting_list:
         found.append(f"{document.place('enrolment', 'waiting_list')}: a waiting list without a capacity stays empty")
+    if programme.enrolment.confirmation.needed == "never":
+        place = document.place("enrolment", "confirmation", "needed")
+        found.append(f"{place}: anybody can take places in the name of others, who are not asked ('never')")
     if closes is None:
         dated = programme.sessions and all(session.end for session in programme.sessions)
         until = "is open until the last session has ended" if dated else "never closes"

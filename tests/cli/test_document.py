@@ -41,6 +41,16 @@ def test_a_good_file_is_read_and_knows_where_its_fields_stand(tmp_path: Path) ->
         ("capacity: 0", "16:3: enrolment.capacity: input should be greater than or equal to 1, not '0'"),
         ("volume: 3", "16:3: enrolment.volume: unknown key; known here: opens, closes, per, capacity, waiting_list,"
          " maximum_per_organisation, eligible, prices, confirmation, keep_people_days."),
+        ("confirmation: { needed: sometimes }", "16:19: enrolment.confirmation.needed: input should be 'always',"
+         " 'unknown' or 'never', not 'sometimes'"),
+        ("confirmation: { held_percent: 0 }", "16:19: enrolment.confirmation.held_percent: input should be greater than"
+         " or equal to 1, not '0'"),
+        ("confirmation: { source_percent: 101 }", "16:19: enrolment.confirmation.source_percent: input should be less"
+         " than or equal to 100, not '101'"),
+        ("confirmation: { within_hours: 2d }", "16:19: enrolment.confirmation.within_hours: input should be a valid"
+         " integer, unable to parse string as an integer, not '2d'"),
+        ("confirmation: { within_hour: 4 }", "16:19: enrolment.confirmation.within_hour: unknown key; did you mean"
+         " 'within_hours'?"),
     ],
 )  # fmt: skip
 def test_a_wrong_line_is_named_with_what_was_perhaps_meant(tmp_path: Path, wrong: str, complaint: str) -> None:
@@ -129,6 +139,14 @@ def test_check_remarks_on_what_the_contract_allows_but_nobody_wants(tmp_path: Pa
     assert told.code == 0
     assert "the clock goes forward, and this time does not exist" in told.said
     assert "enrolment is open until the last session has ended" in told.said
+
+
+def test_check_remarks_on_who_lets_strangers_take_places(tmp_path: Path) -> None:
+    path = tmp_path / "programme.yaml"
+    path.write_text(GOOD.replace("capacity: 2", "capacity: 2\n  confirmation: { needed: never }"))
+    told = invoke("programme", "check", path)
+    assert told.code == 0
+    assert "17:19: anybody can take places in the name of others, who are not asked ('never')" in told.said
 
 
 def test_an_absent_file_is_wrong_usage() -> None:

@@ -7,7 +7,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from contracts.enrolment import Reason
-from contracts.facts import EnrolmentPassedOver, EnrolmentPromoted, EnrolmentRefused, EnrolmentWithdrawn, Fact
+from contracts.facts import (
+    EnrolmentLapsed,
+    EnrolmentPassedOver,
+    EnrolmentPromoted,
+    EnrolmentRefused,
+    EnrolmentWithdrawn,
+    Fact,
+)
 from contracts.organisation import Organisation
 from contracts.problem import Problem, not_found
 from contracts.programme import Programme
@@ -37,7 +44,7 @@ from contracts.queries import (
 )
 from services.registration import store
 from services.registration.batch import Batch
-from services.registration.domain import Enrolment, ProgrammeState, rules, telling
+from services.registration.domain import Enrolment, ProgrammeState, reasons, rules, telling
 from services.registration.domain.offering import Offer, offer
 from services.registration.handlers import answers, people
 from services.registration.store import Answer, accounts, terms
@@ -273,8 +280,10 @@ def _history(facts: Iterable[Fact]) -> Iterable[Happening]:
 
 def _reason(fact: Fact) -> Reason | None:
     match fact.data:
-        case EnrolmentRefused(reasons=reasons):
-            return reasons[0]
+        case EnrolmentRefused(reasons=broken):
+            return broken[0]
+        case EnrolmentLapsed(cause=cause):
+            return reasons.not_confirmed(cause)
         case EnrolmentPromoted(reason=reason) | EnrolmentPassedOver(reason=reason) | EnrolmentWithdrawn(reason=reason):
             return reason
         case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from contracts.enrolment import Reason
+from contracts.facts import LapseCause
 from services.registration.domain.reasons.words import moment, places
 
 
@@ -19,6 +20,17 @@ def person_erased() -> Reason:
         rule="person-erased",
         nl="De gegevens van de deelnemer zijn gewist; daarmee is de deelname ingetrokken.",
         en="The participant's data were erased, and with that the enrolment was withdrawn.",
+    )
+
+
+def not_confirmed(cause: LapseCause) -> Reason:
+    """Those whom a stranger named will not come, or not by that request."""
+    if cause == "expired":
+        return Reason(rule="not-confirmed", nl="Er is niet op tijd bevestigd.", en="It was not confirmed in time.")
+    return Reason(
+        rule="not-confirmed",
+        nl="De aanmelding is ingetrokken voordat zij bevestigd was.",
+        en="It was withdrawn before it had been confirmed.",
     )
 
 

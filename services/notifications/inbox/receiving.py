@@ -138,7 +138,8 @@ class Inbox:
         def take(connection: Connection) -> tuple[int, _Verdict]:
             work = _Work(connection, self._return_paths, found, recipient, now=now, actor=actor)
             verdict = work.verdict()
-            if verdict.kept and known is not None:
+            # What is about a mail of ours is kept with that mail's person, and nobody can make up addresses of those.
+            if verdict.kept and known is not None and verdict.mail is None:
                 return known, verdict
             raw = blanked(opened.raw) if verdict.kept else None
             digest = hmac.new(work.key, (recipient or "").encode() + b"\n" + opened.digest, sha256).hexdigest()

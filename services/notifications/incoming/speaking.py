@@ -11,8 +11,8 @@ ADDRESSES: Final = b"A"
 READY: Final = b"ready"
 OUT_OF_MEMORY: Final = 70
 
-LARGEST_MEMORY: Final = 512 * 1024 * 1024
-"""Octets of its address space. The largest mail takes a third of that."""
+LARGEST_MEMORY: Final = 384 * 1024 * 1024
+"""Octets of its address space, of which the largest mail takes two thirds. Beside the service it fits into 512 MiB."""
 
 LONGEST_CPU: Final = 10
 """Seconds of a processor for one mail. The largest and the most intricate that is parsed takes one or two."""

@@ -120,21 +120,26 @@ class Contacts:
             # The relay starts again from further back: the broker lost something, perhaps the bucket too.
             self._copied.clear()
         wanted = self._named(entries)
-        if wanted:
-            people = {
-                person: store.correspondent(self._newcomers.pop(person))
-                for person in wanted
-                if person in self._newcomers
-            }
-            unknown = [person for person in wanted if person not in people]
-            if unknown:
-                people |= await self._database.run(lambda connection: store.correspondents(connection, unknown))
-            await self._put(people)
-            for person in unknown:
-                if person not in people:
-                    await self._purge(person)
-            self._copied.update(wanted)
+        # Before anything is read: who is written otherwise from now on must be copied again.
+        self._copied.update(wanted)
+        try:
+            await self._bring(wanted)
+        except BaseException:
+            self._copied.difference_update(wanted)
+            raise
         self._behind = entries[-1].position
+
+    async def _bring(self, wanted: Sequence[str]) -> None:
+        people = {
+            person: store.correspondent(self._newcomers.pop(person)) for person in wanted if person in self._newcomers
+        }
+        unknown = [person for person in wanted if person not in people]
+        if unknown:
+            people |= await self._database.run(lambda connection: store.correspondents(connection, unknown))
+        await self._put(people)
+        for person in unknown:
+            if person not in people:
+                await self._purge(person)
 
     def _named(self, entries: Sequence[Entry]) -> list[str]:
         wanted: dict[str, None] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.js.api import StreamConfig
 from nats.js.errors import NotFoundError
 
-from contracts.enrolment import ParticipantRequest, Person
+from contracts.enrolment import Correspondent, ParticipantRequest, Person
 from services.chassis.log import Entry
 from services.chassis.relay import Relay
 from services.registration import store
@@ -162,6 +162,30 @@ async def test_a_name_that_was_written_otherwise_is_there_before_the_fact_that_t
         "ontmoeting": "noor de wit",
         "winter": "Noor De Wit",
     }
+
+
+async def test_a_name_that_is_written_otherwise_while_the_person_is_being_copied_is_not_forgotten(
+    connection: Client, desk: Desk
+) -> None:
+    await declare(connection)
+    await desk.open()
+    await desk.publish(programme().model_copy(update={"id": "zomer"}))
+
+    class Interrupted(Contacts):
+        async def _put(self, people: Mapping[str, Correspondent]) -> None:
+            await super()._put(people)
+            if len(await desk.log()) == before:
+                await desk.request(of("NOOR DE WIT"), programme="zomer")
+                self.know({}, list(people))
+
+    await desk.request(of("Noor de Wit"))
+    person, before = await person_at(desk, ADDRESS), len(await desk.log())
+    contacts = Interrupted(connection, desk.database)
+    await contacts.copy(await desk.database.run(lambda raw: store.LOG.read(raw, 0, 100)))
+    await contacts.copy(await desk.database.run(lambda raw: store.LOG.read(raw, before, 100)))
+    known = await read(connection, person)
+    assert known is not None
+    assert known["spellings"] == {"zomer": "NOOR DE WIT"}
 
 
 async def test_an_erased_person_is_purged(copying: Copying, connection: Client, desk: Desk) -> None:

@@ -68,10 +68,11 @@ class Sparing(logging.Handler):
         self._minutes: OrderedDict[tuple[Hashable, Hashable], _Minute] = OrderedDict()
         self._variations: Counter[Hashable] = Counter()
         self._timer: threading.Timer | None = None
+        self._ended = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write it, or keep it until its minute is over. The lock of this handler is held."""
-        if record.levelno >= logging.CRITICAL:
+        if record.levelno >= logging.CRITICAL or self._ended:
             self._onto.handle(record)
             return
         self.settle()
@@ -114,6 +115,8 @@ class Sparing(logging.Handler):
                 self._timer.cancel()
                 self._timer = None
             self.flush()
+            # Whoever still has something to say as the interpreter ends is heard at once.
+            self._ended = True
         super().close()
 
     def _locked(self) -> Any:

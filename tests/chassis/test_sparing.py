@@ -145,6 +145,14 @@ def test_what_is_kept_is_told_when_the_minute_is_over_without_another_line(kept:
     sparing.close()
 
 
+def test_what_is_said_after_the_end_is_written_at_once(sparing: Sparing, kept: Kept) -> None:
+    sparing.handle(line())
+    sparing.close()
+    for _ in range(3):
+        sparing.handle(line())
+    assert len(kept.lines) == 4
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 30), st.sampled_from("abc"), st.sampled_from(["", "x", "y"])),

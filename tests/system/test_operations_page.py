@@ -15,7 +15,7 @@ from tests.ports import free_ports
 from tests.system.moody import moody_server
 from tests.system.runbook.page import PAGE, ROOT, Block, Trouble, UnknownBlock, read
 from tests.system.runbook.terminal import Terminal
-from tests.system.runbook.troubles import PROGRAMME, TROUBLES, Surroundings
+from tests.system.runbook.troubles import EVENING, PROGRAMME, TROUBLES, Surroundings
 from tests.system.world import enrolment, person, programme, session
 
 pytestmark = pytest.mark.timeout(900)
@@ -30,6 +30,13 @@ def place(tmp_path: Path) -> Path:
     shutil.copyfile(ROOT / "deploy" / "demo" / "organisations.csv", tmp_path / "organisations.csv")
     definition = programme(PROGRAMME, sessions=[session("only", 6)], confirmation={"needed": "never"})
     (tmp_path / "programme.yaml").write_text(json.dumps(definition))
+    popular = programme(
+        EVENING,
+        sessions=[session("only", 6)],
+        capacity=20,
+        confirmation={"needed": "always", "held_percent": 5, "within_hours": 6},
+    )
+    (tmp_path / f"{EVENING}.yaml").write_text(json.dumps(popular))
     request = {
         "specversion": "1.0",
         "id": "r-1",

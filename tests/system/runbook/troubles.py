@@ -19,7 +19,7 @@ from nats.aio.client import Client
 from tests.system.moody import Moody
 from tests.system.world import Json, enrolment, person
 
-PROGRAMME = "runbook"
+PROGRAMME, EVENING = "runbook", "evening"
 _PATIENCE = 30.0
 
 
@@ -37,11 +37,11 @@ class Surroundings:
         found: Json = json.loads((self.place / "data" / "endpoints.json").read_text())
         return found
 
-    def enrol(self, name: str, address: str) -> None:
+    def enrol(self, name: str, address: str, programme: str = PROGRAMME) -> None:
         """By the web form."""
         at = urlsplit(self.endpoints["http"]["registration"])
         with contextlib.closing(HTTPConnection(at.hostname or "", at.port, timeout=30)) as connection:
-            body = json.dumps(enrolment(PROGRAMME, person(name, address)))
+            body = json.dumps(enrolment(programme, person(name, address)))
             connection.request("POST", "/api/enrolments", body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             assert answer.status < 300, answer.read()
@@ -152,6 +152,23 @@ def _poison(around: Surroundings) -> None:
     asyncio.run(send())
 
 
+def _strangers_ask(around: Surroundings) -> None:
+    # As the page's file has it, but for what the page changes.
+    definition = json.loads((around.place / f"{EVENING}.yaml").read_text())
+    del definition["enrolment"]["confirmation"]
+
+    async def publish() -> None:
+        async with around.connected("staff") as staff:
+            asked = json.dumps({"programme": definition}).encode()
+            answer = await staff.request("do.registration.programme.publish", asked, timeout=30)
+            assert json.loads(answer.data)["facts"] == ["programme.published.v1"], answer.data
+
+    asyncio.run(publish())
+    for name in ("Anna Bos", "Win Prijzen"):
+        around.enrol(name, f"{name.split()[0].lower()}@elders.example", EVENING)
+    _mails_are_out(around)
+
+
 TROUBLES: Mapping[str, Callable[[Surroundings], None]] = {
     "the mail server refuses us, and somebody enrols": _mail_server_refuses,
     "the mail server was mended": _mail_server_is_mended,
@@ -159,6 +176,7 @@ TROUBLES: Mapping[str, Callable[[Surroundings], None]] = {
     "somebody enrols after the backup was made": _newcomer,
     "the mail server takes a mail and hangs up before it answers": _mail_server_hangs_up,
     "somebody enrols with an address that does not exist": _address_does_not_exist,
+    "strangers ask for places in a programme": _strangers_ask,
     "a partner sends what is not JSON, an unknown type, and too much": _poison,
 }
 """By what the page calls them."""

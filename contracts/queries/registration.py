@@ -36,7 +36,10 @@ class ProgrammeStanding(Message):
     open: bool = Field(description="Whether a request that comes now would be in time.")
     capacity: int | None = None
     confirmed: int
-    held: int = Field(default=0, description="Units that are kept free for requests that have yet to be confirmed.")
+    held: int = Field(
+        default=0,
+        description="Units kept free for requests that have yet to be confirmed; the public sees them as confirmed.",
+    )
     waiting: int
     version: int
 

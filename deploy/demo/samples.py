@@ -33,13 +33,17 @@ class Standing(_Strict):
     waiting: int = 0
     withdrawn: int = 0
     refused: int = 0
+    pending: int = 0
+    lapsed: int = 0
 
 
 class People(_Strict):
-    """How many people are in them."""
+    """How many people are in them, or were asked and have yet to confirm or never did."""
 
     confirmed: int = 0
     waiting: int = 0
+    pending: int = 0
+    lapsed: int = 0
 
 
 class Expected(_Strict):

@@ -42,7 +42,7 @@ def router(writer: Writer, clock: Clock, keys: LinkKeys) -> APIRouter:
     async def list_programmes() -> Response:
         """All programmes, with how many places are taken."""
         now = clock()
-        return _response(await writer.read(lambda batch: queries.programme_list(batch, now)))
+        return _response(await writer.read(lambda batch: queries.programme_list(batch, now, public=True)))
 
     @routes.get("/programmes/{programme}", response_model=ProgrammeView, responses=problems(404, 422, 429))
     async def get_programme(programme: Slug) -> Response:

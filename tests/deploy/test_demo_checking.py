@@ -91,6 +91,14 @@ def with_report(**changes: Any) -> Callable[[Result], Result]:
             with_report(counts=Counts(people_confirmed=3, people_waiting=1)),
             "reporting counts 3 people confirmed, not 2",
         ),
+        (
+            lambda r: replace(r, enrolments=EnrolmentList(enrolments=(*r.enrolments.enrolments, view("pending")))),
+            "registration has 1 pending enrolments, not 0",
+        ),
+        (
+            with_report(counts=Counts(people_confirmed=2, people_waiting=1, people_lapsed=1)),
+            "reporting counts 1 people lapsed, not 0",
+        ),
         (with_report(refusals=()), "refusals by 'closed': 0, not 1"),
         (
             with_report(

@@ -52,6 +52,15 @@ class Hall(Site):
         said = {"issued": datetime.fromisoformat(NOW), "expires": SOON + timedelta(days=2)} | changes
         return f"/confirm/{self.keys.made(Link('confirm', person, programme, **said))}"
 
+    def shown(self, programme: str) -> ProgrammeView:
+        """What everybody sees of a programme, which the list of all has likewise."""
+        status, document = self.system.get(f"/api/programmes/{programme}")
+        assert status == 200
+        view = ProgrammeView.model_validate(document)
+        (row,) = [one for one in self.system.get("/api/programmes")[1]["programmes"] if one["id"] == programme]
+        assert (row["confirmed"], row.get("held", 0)) == (view.confirmed, view.held)
+        return view
+
     def press(self, link: str) -> Page:
         return self.send(link, b"")
 
@@ -203,12 +212,26 @@ def test_strangers_hold_a_share_and_are_told_when_to_try_again(hall: Hall) -> No
     assert [status for status, _ in answers] == [202] * 4
     assert [bool(told.get("try_again")) for _, told in answers] == [False, False, True, True]
     assert hall.standing("druk") == ["pending", "pending"]
-    status, document = hall.system.get("/api/programmes/druk")
-    assert status == 200
-    view = ProgrammeView.model_validate(document)
-    assert (view.confirmed, view.held) == (0, 2)
+    view = hall.shown("druk")
+    assert (view.confirmed, view.held) == (2, 0), "the public sees no difference"
+    assert sum(one["held"] for one in hall.enrolments("druk")) == 2, "the staff do"
     page = hall.enrol("druk", name="Noor de Wit", email="druk-9@x.example", language="nl")
     assert "Meld je dan na donderdag 2 maart 2023" in page.text
+
+
+def test_what_everybody_sees_does_not_tell_who_is_known(hall: Hall) -> None:
+    """Somebody known has a place at once, and who is not known holds one: the numbers change by as much."""
+    hall.open_to_strangers("eerder")
+    hall.ask("eerder", "bekend@x.example")
+    hall.press(hall.link("eerder", "bekend@x.example"))
+    seen = []
+    for programme, email in (("bekenden", "bekend@x.example"), ("onbekenden", "onbekend@x.example")):
+        hall.open_to_strangers(programme, capacity=20)
+        assert hall.ask(programme, email)[0] == 202
+        view = hall.shown(programme)
+        seen.append((view.confirmed, view.held, view.waiting, view.version, view.open))
+    assert (hall.standing("bekenden"), hall.standing("onbekenden")) == (["confirmed"], ["pending"])
+    assert seen[0] == seen[1]
 
 
 def test_who_confirms_makes_room_for_a_colleague_on_the_same_network(hall: Hall) -> None:

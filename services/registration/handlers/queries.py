@@ -54,7 +54,8 @@ _LARGEST_PAGE = 400_000
 """Bytes of enrolments in one answer: well below what a message of the broker may hold."""
 
 
-def _standing(state: ProgrammeState, definition: Programme, now: datetime) -> dict[str, object]:
+def _standing(state: ProgrammeState, definition: Programme, now: datetime, *, public: bool) -> dict[str, object]:
+    """What is held the ``public`` sees as given out: apart, the numbers would tell whether an address is known."""
     return {
         "id": state.id,
         "kind": definition.kind,
@@ -62,18 +63,18 @@ def _standing(state: ProgrammeState, definition: Programme, now: datetime) -> di
         "withdrawn": state.withdrawn,
         "open": not rules.broken_by_time(state, definition.enrolment, now),
         "capacity": definition.enrolment.capacity,
-        "confirmed": state.confirmed,
-        "held": state.held,
+        "confirmed": state.confirmed + (state.held if public else 0),
+        "held": 0 if public else state.held,
         "waiting": sum(enrolment.units for enrolment in state.queue()),
         "version": state.version,
     }
 
 
-def programme_list(batch: Batch, now: datetime) -> Answer:
+def programme_list(batch: Batch, now: datetime, *, public: bool = False) -> Answer:
     """All programmes."""
     states = [batch.programme(id_) for id_ in store.programmes(batch.connection)]
     standings = tuple(
-        ProgrammeStanding.model_validate(_standing(state, state.definition, now))
+        ProgrammeStanding.model_validate(_standing(state, state.definition, now, public=public))
         for state in states
         if state.definition is not None
     )
@@ -85,7 +86,7 @@ def programme_get(batch: Batch, body: ProgrammeQuestion, now: datetime, *, publi
     state = batch.programme(body.programme)
     if state.definition is None:
         return problem_answer(not_found("programme", body.programme))
-    standing = _standing(state, state.definition, now)
+    standing = _standing(state, state.definition, now, public=public)
     definition = _without_links(state.definition) if public else state.definition
     return answers.result(ProgrammeView.model_validate(standing | {"definition": definition}))
 

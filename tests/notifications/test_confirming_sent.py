@@ -340,3 +340,18 @@ async def test_a_refusal_that_could_not_go_out_within_a_day_is_old_news(notifica
     await sender.send_due()
     statuses = [status for _, status, _ in await answers(notifications)]
     assert statuses == ["dropped", "sent", "planned"]
+
+
+async def test_a_flood_is_one_line_of_the_log_an_hour_and_nobodys_cap(notifications: Service) -> None:
+    life = one_session()
+    for n in range(40):
+        life.happens(pending(f"e{n}", f"victim{n}"))
+    await notifications.reads(life)
+    sender = notifications.sender(Taken(), limits=Limits(programme=10, strangers_domain=1))
+    with structlog.testing.capture_logs() as log:
+        await sender.send_due()
+        notifications.clock.forward(minutes=30)
+        await sender.send_due()
+    assert [each["event"].partition(":")[0] for each in log] == ["strangers cause more mails than their share"]
+    assert not any("victim" in str(each) for each in log)
+    assert sender.capped == []

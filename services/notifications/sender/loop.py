@@ -31,18 +31,16 @@ from services.notifications.domain.mails import CANCELS, PERSONAL, REQUESTS
 from services.notifications.letters import Letter
 from services.notifications.links import NoAddress, PersonalLinks
 from services.notifications.rendering import Renderer, for_others
+from services.notifications.sender.gates import Gates
 from services.notifications.sender.judging import (
     Verdicts,
     absent,
     failed,
     jitter,
     judge,
-    late,
     look_again,
-    of_use_until,
 )
-from services.notifications.sender.limits import HOUR, Gate, Limits, Passenger
-from services.notifications.sender.strangers import Strangers
+from services.notifications.sender.limits import HOUR, Limits
 from services.notifications.store import Due, Outcome, Written
 from services.notifications.transport import Maildir, Transport
 from services.notifications.transport import outcomes as transport_outcomes
@@ -121,11 +119,8 @@ class Sender:
         self._links = links
         self._appended = appended
         self._fault_pause = fault_pause
-        self._gate = Gate(limits, paced=not self._repeatable)
-        self._strangers = Strangers(limits, paced=not self._repeatable)
+        self._gates = Gates(limits, paced=not self._repeatable)
         self._remembers = False
-        self._capped: set[str] = set()
-        self._flood_said: datetime | None = None
         self._fault = ""
         self._woken = asyncio.Event()
         self._prodded = asyncio.Event()
@@ -139,12 +134,12 @@ class Sender:
     @property
     def capped(self) -> list[str]:
         """Whose mails are held back by a cap: ``person:<id>`` or ``programme:<id>``."""
-        return self._gate.capped(self._clock())
+        return self._gates.capped(self._clock())
 
     @property
     def capped_for_long(self) -> list[str]:
         """Whose mails have been held back by a cap for more than an hour: ``person:<id>`` or ``programme:<id>``."""
-        return self._gate.capped(self._clock(), HOUR)
+        return self._gates.capped(self._clock(), HOUR)
 
     def wake(self) -> None:
         """Say that mails were planned, or that one is due again."""
@@ -231,15 +226,13 @@ class Sender:
         if not batch:
             return 0
         if not self._remembers:
-            for tried in await self._database.run(lambda raw: store.tried_since(raw, now - HOUR)):
-                gate = self._strangers if tried.by_stranger else self._gate
-                gate.remember(tried.at, tried.programme, tried.recipient)
+            self._gates.remember(await self._database.run(lambda raw: store.tried_since(raw, now - HOUR)))
             self._remembers = True
         state = self._state()
         verdicts = Verdicts()
         sound = look_again(state, batch, now, verdicts)
         contacts = await self._contacts.of({due.mail.person for due in sound})
-        sound = self._let_through(state, sound, contacts, now=now, verdicts=verdicts)
+        sound = self._gates.let_through(state, sound, contacts, now=now, verdicts=verdicts)
         written = await self._write(state, sound, contacts, now=now, verdicts=verdicts)
         if verdicts.outcomes:
             await self._settle(verdicts)
@@ -257,45 +250,6 @@ class Sender:
                 return 0 if self._fault else len(batch)
         # What waits for the fold to catch up was not dealt with: with nothing else to do, the loop pauses.
         return len(written) + len(verdicts.outcomes)
-
-    def _let_through(
-        self,
-        state: State,
-        batch: Sequence[Due],
-        contacts: Mapping[str, Contact],
-        *,
-        now: datetime,
-        verdicts: Verdicts,
-    ) -> list[Due]:
-        """What may go out now; what has to wait goes to the verdicts with the moment of its turn."""
-        through = []
-        flood = False
-        for due in batch:
-            mail, contact = due.mail, contacts[due.mail.person]
-            if isinstance(contact, Absence):
-                through.append(due)
-                continue
-            before = of_use_until(state, due) if due.by_stranger else None
-            again = due.first_at is not None
-            passenger = Passenger(due.ordinal, mail.person, mail.programme, contact.email, again, before)
-            wait = (self._strangers if due.by_stranger else self._gate).passes(passenger, now)
-            flood = flood or (wait is not None and due.by_stranger)
-            if wait is None:
-                through.append(due)
-            elif before is not None and wait.until >= before:
-                verdicts.add(late(due, wait.reason))
-            else:
-                verdicts.add(Outcome(due.ordinal, "planned", wait.reason, due_at=wait.until))
-        self._gate.tidy(now)
-        self._strangers.tidy(now)
-        if flood and (self._flood_said is None or now - self._flood_said >= HOUR):
-            self._flood_said = now
-            _log.warning("strangers cause more mails than their share: the rest waits, or is dropped when it is late")
-        capped = set(self._gate.capped(now))
-        for key in sorted(capped - self._capped):
-            _log.warning("more mails than the cap allows within an hour: the rest waits", cap=key)
-        self._capped = capped
-        return through
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)

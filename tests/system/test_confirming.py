@@ -90,7 +90,8 @@ async def test_naming_somebody_again_says_so_to_nobody_else_and_once_a_day(world
     for _ in range(3):
         asked = enrolment("nogmaals", person("Sam Baker", "sam@b.example"), person("Ans Nieuw", "ans@stranger.example"))
         assert (await world.web.enrol(asked)).certainty == "done"
-    assert "Je hebt al een plek" in words((await mails_to(world, "sam@b.example", 3))[-1])
+    # A maildir has no order.
+    assert sum("Je hebt al een plek" in words(each) for each in await mails_to(world, "sam@b.example", 3)) == 1
     await mails_to(world, "ans@stranger.example", 1)
     await world.settled()
     assert len(await mails_to(world, "sam@b.example", 3)) == 3

@@ -137,7 +137,7 @@ async def test_a_service_is_healthy(stack: Stack, name: str) -> None:
 
 @in_one_loop
 async def test_enrolling_over_http_and_over_nats_leads_to_mails_and_counts(stack: Stack, outside: Outside) -> None:
-    await outside.staff.publish(programme("composed", sessions=[session("first", 8)], confirmation={"needed": "never"}))
+    await outside.staff.publish(programme("composed", sessions=[session("first", 8)]))
     anna, bram = person("Anna", "anna@people.example"), person("Bram", "bram@people.example")
     assert (await outside.web.enrol(enrolment("composed", anna))).certainty == "done"
     assert (await outside.partner.enrol("over-nats", enrolment("composed", bram))).certainty == "done"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.system.world import Mail, World, enrolment, organisation, person, programme, session, until
+from tests.system.world import STRANGERS_WAIT, Mail, World, enrolment, organisation, person, programme, session, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
@@ -26,7 +26,7 @@ def words(mail: Mail) -> str:
 
 async def publish(world: World, id_: str) -> None:
     await world.staff.register(organisation("bisc", "support-organisation"))
-    await world.staff.publish(programme(id_, sessions=[session("kick-off", 8)]))
+    await world.staff.publish(programme(id_, sessions=[session("kick-off", 8)], confirmation=STRANGERS_WAIT))
 
 
 async def mails_to(world: World, address: str, number: int) -> list[Mail]:

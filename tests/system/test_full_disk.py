@@ -28,6 +28,7 @@ from tests.system.world import (
     SERVICES,
     Json,
     World,
+    called,
     enrolment,
     organisation,
     person,
@@ -147,16 +148,16 @@ async def says(world: World, service: str, *words: str) -> None:
 
 def vol() -> Json:
     """A programme where a web form's request is decided at once."""
-    return programme("vol", sessions=[session("only", 6)], confirmation={"needed": "never"})
+    return programme("vol", sessions=[session("only", 6)])
 
 
 def somebody(number: int) -> Json:
-    """What one of many people asks for; a name has no digits."""
-    return asked_by("".join("abcdefghij"[int(digit)] for digit in f"{number:03}"))
+    """What one of many people asks for."""
+    return asked_by(f"number-{number:03}")
 
 
 def asked_by(name: str) -> Json:
-    return enrolment("vol", person(name.capitalize(), f"{name}@people.example"))
+    return enrolment("vol", person(called(name), f"{name}@people.example"))
 
 
 async def test_what_a_full_disk_keeps_from_being_read_is_mailed_and_counted_once_there_is_room(world: World) -> None:

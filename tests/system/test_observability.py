@@ -93,8 +93,7 @@ async def live(world: World) -> None:
     """A programme in which each way of asking for a place is used, and some are refused."""
     staff, partner, web = world.staff, world.partner, world.web
     await staff.register(organisation("bisc"), organisation("bieb"))
-    rules: Json = {"capacity": 3, "eligible": {"kinds": ["library"]}, "confirmation": {"needed": "never"}}
-    await staff.publish(programme(ID, sessions=[session("only", 6)], **rules))
+    await staff.publish(programme(ID, sessions=[session("only", 6)], capacity=3, eligible={"kinds": ["library"]}))
     assert (await web.enrol(enrolment(ID, VISITOR, organisation_id="bieb"), key="k-1")).certainty == "done"
     await partner.enrol("p-1", enrolment(ID, PARTNERS, organisation_id="bieb"))
     await partner.enrol("p-2", enrolment(ID, PARTNERS))

@@ -28,7 +28,7 @@ THE_PAGE = read(TEXT)
 def place(tmp_path: Path) -> Path:
     """A directory with the files that the page takes for granted."""
     shutil.copyfile(ROOT / "deploy" / "demo" / "organisations.csv", tmp_path / "organisations.csv")
-    definition = programme(PROGRAMME, sessions=[session("only", 6)], confirmation={"needed": "never"})
+    definition = programme(PROGRAMME, sessions=[session("only", 6)])
     (tmp_path / "programme.yaml").write_text(json.dumps(definition))
     popular = programme(
         EVENING,

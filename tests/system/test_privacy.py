@@ -14,7 +14,7 @@ import pytest_asyncio
 from deploy.broker import ServerKind
 from tests.notifications.inbox.returned import person as person_writes
 from tests.notifications.inbox.returned import postfix, reply
-from tests.system.world import Json, World, enrolment, person, programme, session, started, until
+from tests.system.world import STRANGERS_WAIT, Json, World, enrolment, person, programme, session, started, until
 from tests.system.world import organisation as an_organisation
 
 pytestmark = [
@@ -113,7 +113,12 @@ async def quiet(server: ServerKind, tmp_path_factory: pytest.TempPathFactory) ->
     async with started(tmp_path_factory.mktemp("quiet"), server) as world:
         staff, partner, web = world.staff, world.partner, world.web
         await staff.register(an_organisation("bisc"), an_organisation("bieb"))
-        rules: Json = {"capacity": 2, "waiting_list": {}, "eligible": {"kinds": ["library"]}}
+        rules: Json = {
+            "capacity": 2,
+            "waiting_list": {},
+            "eligible": {"kinds": ["library"]},
+            "confirmation": STRANGERS_WAIT,
+        }
         await staff.publish(programme(ID, sessions=[session("only", 6)], **rules))
         await partner.enrol("kept", enrolment(ID, KEPT, organisation_id="bieb"))
         await partner.answer("kept")

@@ -23,6 +23,7 @@ from tests.system.world import (
     Json,
     World,
     around,
+    called,
     enrolment,
     organisation,
     person,
@@ -38,7 +39,7 @@ ID = "lasting"
 
 
 def asked(name: str) -> dict[str, object]:
-    return enrolment(ID, person(name.capitalize(), f"{name}@people.example"))
+    return enrolment(ID, person(called(name), f"{name}@people.example"))
 
 
 async def everything(world: World) -> tuple[object, ...]:

@@ -19,6 +19,7 @@ import pytest
 from deploy.broker import RunningBroker, prepare_broker
 from deploy.embedded import EmbeddedBroker, free_port
 from deploy.identities import REGISTRATION_INTAKE, TOPOLOGY_PARTNERS
+from deploy.links import keep_link_keys
 from services.chassis.service import FINISHED_WITHIN, until_told
 from services.notifications.app import start as notifications
 from services.notifications.settings import Settings as NotificationsSettings
@@ -41,6 +42,7 @@ def service(name: str, broker: RunningBroker) -> Start:
         "data": broker.directory / name,
         "http_port": free_port(),
     }
+    linking = {"link_keys": keep_link_keys(broker.directory / "links.keys")}
     match name:
         case "registration":
             partners = {
@@ -48,10 +50,10 @@ def service(name: str, broker: RunningBroker) -> Start:
                 "partners_nats_user": REGISTRATION_INTAKE,
                 "partners_nats_password": broker.passwords[REGISTRATION_INTAKE],
             }
-            return lambda stop: registration(RegistrationSettings.model_validate(common | partners), stop)
+            return lambda stop: registration(RegistrationSettings.model_validate(common | linking | partners), stop)
         case "notifications":
             more = {"transport": f"maildir:{broker.directory / 'mail'}", "sender": "Deelname <d@deelname.example>"}
-            return lambda stop: notifications(NotificationsSettings.model_validate(common | more), stop)
+            return lambda stop: notifications(NotificationsSettings.model_validate(common | linking | more), stop)
         case _:
             return lambda stop: reporting(ReportingSettings.model_validate(common), stop)
 

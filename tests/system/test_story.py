@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.system.world import (
+    STRANGERS_WAIT,
     Answer,
     Json,
     Mail,
@@ -35,6 +36,7 @@ ANNA, BRAM, CARLA, DAAN, ELS = (
     for name, language in (("Anna", "en"), ("Bram", "nl"), ("Carla", "nl"), ("Daan", "nl"), ("Els", "nl"))
 )
 RULES: Json = {
+    "confirmation": STRANGERS_WAIT,
     "capacity": 2,
     "waiting_list": {"policy": "in-order"},
     "eligible": {"kinds": ["library"]},

@@ -76,7 +76,12 @@ def session(id_: str, weeks: int, **more: Any) -> Json:
     }
 
 
+STRANGERS_WAIT: Json = {"needed": "unknown"}
+"""The rule of a programme in which whoever is not known has to confirm: so it is where a definition says nothing."""
+
+
 def programme(id_: str, *, sessions: Sequence[Json] = (), organiser: str = "bisc", **enrolment: Any) -> Json:
+    """A programme with these enrolment rules; unless they say so, nobody has to confirm, and anybody may come."""
     contact = {"name": "Team", "email": "team@bisc.example"}
     return {
         "id": id_,
@@ -87,8 +92,13 @@ def programme(id_: str, *, sessions: Sequence[Json] = (), organiser: str = "bisc
         "content_contact": contact,
         "enrolment_contact": contact,
         "sessions": list(sessions),
-        "enrolment": {"eligible": {"without_organisation": True}, **enrolment},
+        "enrolment": {"eligible": {"without_organisation": True}, "confirmation": {"needed": "never"}, **enrolment},
     }
+
+
+def called(name: str) -> str:
+    """A name for who goes by such as ``web-17``: people's names have no numbers."""
+    return "".join("abcdefghij"[int(letter)] if letter.isdigit() else letter for letter in name).capitalize()
 
 
 def person(name: str, address: str, language: str = "nl") -> Json:

@@ -28,7 +28,6 @@ from services.chassis.database import Database
 from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.intake import Queues, take_in
-from services.chassis.links import LinkKeys
 from services.chassis.metrics import Measure, nothing_more
 from services.chassis.relay import Relay
 from services.chassis.service import periodic, run
@@ -44,6 +43,7 @@ from services.registration.domain.retention import Terms
 from services.registration.handlers import Handlers, programmes
 from services.registration.handlers.intake import Intake
 from services.registration.handlers.retention import Retention
+from services.registration.handlers.strangers import Bounds
 from services.registration.partners import Partners
 from services.registration.settings import Settings
 from services.registration.store import strangers
@@ -158,7 +158,7 @@ def document() -> dict[str, Any]:
 def web(
     writer: Writer,
     clock: Clock,
-    keys: LinkKeys,
+    bounds: Bounds,
     *,
     health: Health,
     guard: Guard,
@@ -167,9 +167,9 @@ def web(
 ) -> FastAPI:
     """The HTTP face: everybody's, and the commands and questions for the staff."""
     face = application(TITLE, version("deelname-registration"), DESCRIPTION, health, guard, measure=measure)
-    face.include_router(router(writer, clock, keys))
+    face.include_router(router(writer, clock, bounds))
     face.include_router(staff_router(table))
-    face.include_router(pages.router(writer, clock, keys))
+    face.include_router(pages.router(writer, clock, bounds))
     return face
 
 
@@ -259,8 +259,9 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         details={"links": links.description},
         clock=clock,
     )
+    bounds = Bounds(links, settings.public_mails_a_source_and_hour)
     await run(
-        web(writer, clock, links, health=health, guard=guard, table=table, measure=stores.measure),
+        web(writer, clock, bounds, health=health, guard=guard, table=table, measure=stores.measure),
         host=settings.http_host,
         port=settings.http_port,
         admission=settings.admission,

@@ -19,7 +19,6 @@ from contracts.commands import EnrolmentReceipt
 from contracts.enrolment import EnrolmentRequest
 from contracts.problem import Problem, ProblemError, problem_type
 from services.chassis.clock import Clock
-from services.chassis.links import LinkKeys
 from services.chassis.pages import Lang, Pages
 from services.chassis.web import BodyTooLarge
 from services.registration import confirmation
@@ -27,6 +26,7 @@ from services.registration import form as forms
 from services.registration.domain.offering import Offer
 from services.registration.form import Fault, Faulty, Form, Unreadable, form_of, request_of
 from services.registration.handlers import answers, enrolments, key_of, queries
+from services.registration.handlers.strangers import Bounds
 from services.registration.sentences import Sentences
 from services.registration.store import Answer
 from services.registration.web import WEB, public_arrival
@@ -39,7 +39,7 @@ _FAILED: Final = 500
 _ORDER: Final = ("open", "waiting", "opens-later", "full", "closed", "over", "withdrawn")
 
 
-def router(writer: Writer, clock: Clock, keys: LinkKeys) -> APIRouter:
+def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
     """
     Every page.
 
@@ -50,7 +50,7 @@ def router(writer: Writer, clock: Clock, keys: LinkKeys) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     pages = _Pages(_TEMPLATES, WORDS)
     routes.include_router(pages.router())
-    routes.include_router(confirmation.router(pages, writer, clock, keys))
+    routes.include_router(confirmation.router(pages, writer, clock, bounds.keys))
 
     async def look(programme: str, typed: Mapping[str, str] | None = None) -> _Seen | None:
         now = clock()
@@ -122,7 +122,7 @@ def router(writer: Writer, clock: Clock, keys: LinkKeys) -> APIRouter:
         return pages.about("enrolled.html", request, lang, 202, seen, receipt=receipt)
 
     async def ask(request: Request, asked: EnrolmentRequest, key: str | None) -> Answer:
-        work = enrolments.request(asked, public_arrival(request, clock, keys, key))
+        work = enrolments.request(asked, public_arrival(request, clock, bounds, key))
         people = [one.person for one in asked.participants]
         same = key_of(WEB, key, asked, "request") if key else None
         return answers.told_in_public(await writer.perform(work, same, people))

@@ -21,6 +21,14 @@ class Settings(LinkSettings):
     keep_others_days: Annotated[
         int, Field(ge=1, le=3650, description="Days for which who was refused or withdrew is known.")
     ] = 30
+    public_mails_a_source_and_hour: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="People who never answered whom requests of one source on the network may have mailed within an"
+            " hour. 0: as many as they like.",
+        ),
+    ] = 100
     confirm_above: Annotated[
         int, Field(ge=0, description="People whom one change of a programme may mail without being confirmed.")
     ] = 25

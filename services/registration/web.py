@@ -13,11 +13,10 @@ from contracts.problem import Problem
 from contracts.queries import ProgrammeList, ProgrammeQuestion, ProgrammeView
 from services.chassis.clock import Clock
 from services.chassis.identity import new_id
-from services.chassis.links import LinkKeys
 from services.chassis.problems import problem_response, problems
 from services.registration.handlers import answers, enrolments, key_of, queries
 from services.registration.handlers.enrolments import Arrival
-from services.registration.handlers.strangers import Origin
+from services.registration.handlers.strangers import Bounds
 from services.registration.store import Answer
 from services.registration.writer import Writer
 
@@ -29,7 +28,7 @@ Repeatable = Annotated[
 ]
 
 
-def router(writer: Writer, clock: Clock, keys: LinkKeys) -> APIRouter:
+def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
     """
     The routes under ``/api`` that are everybody's.
 
@@ -66,16 +65,16 @@ def router(writer: Writer, clock: Clock, keys: LinkKeys) -> APIRouter:
         Whether somebody takes part already, or need not confirm, the answer does not say.
         """
         key = key_of(WEB, idempotency_key, body, "request") if idempotency_key else None
-        work = enrolments.request(body, public_arrival(request, clock, keys, idempotency_key))
+        work = enrolments.request(body, public_arrival(request, clock, bounds, idempotency_key))
         people = [one.person for one in body.participants]
         return _response(answers.told_in_public(await writer.perform(work, key, people)))
 
     return routes
 
 
-def public_arrival(request: Request, clock: Clock, keys: LinkKeys, key: str | None) -> Arrival:
+def public_arrival(request: Request, clock: Clock, bounds: Bounds, key: str | None) -> Arrival:
     """A request by somebody for whom nobody vouches; ``key`` makes a repetition harmless."""
-    return Arrival(clock(), "web", WEB, key, new_id, Origin.of(request.state.source, keys))
+    return Arrival(clock(), "web", WEB, key, new_id, bounds.origin(request.state.source))
 
 
 def _response(answer: Answer) -> Response:

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -31,6 +32,7 @@ from deploy.identities import PARTNERS as PARTNERS_ACCOUNT
 from deploy.identities import REGISTRATION_INTAKE, TOPOLOGY_PARTNERS
 from deploy.links import keep_link_keys
 from deploy.streams import streams_of
+from services.chassis.links import Link, LinkKeys
 from tests.registration.conftest import ORGANISATIONS
 from tests.registration.domain.given import programme
 from tests.warm import popen
@@ -75,6 +77,7 @@ class System:
             "LINK_KEYS": str(keep_link_keys(self.directory / "links.keys")),
             "NOW": NOW,
             "PUBLIC_A_MINUTE": "0",
+            "PUBLIC_MAILS_A_SOURCE_AND_HOUR": "0",
         }
         environment = os.environ | {f"DEELNAME_{name}": value for name, value in settings.items()}
         with self.journal.open("ab") as journal:
@@ -179,6 +182,22 @@ class System:
             body = {"programme": definition.model_dump(mode="json", exclude_none=True)}
             status, answer = await ask("do.registration.programme.publish", body)
             assert status == 200, answer
+
+    def link(self, programme: str, person: str, **changes: Any) -> str:
+        """The path in the mail that asks somebody to confirm."""
+        now = datetime.fromisoformat(NOW)
+        said = {"issued": now, "expires": now + timedelta(days=2)} | changes
+        keys = LinkKeys.read(self.directory / "links.keys")
+        return f"/confirm/{keys.made(Link('confirm', person, programme, **said))}"
+
+    def make_known(self, email: str) -> None:
+        """Have somebody confirm from an address: from then on strangers' bounds are not theirs."""
+        asyncio.run(self.open("kennismaking"))
+        assert self.post("/api/enrolments", wish("kennismaking", email))[0] == 202
+        (stands,) = asyncio.run(self.enrolments("kennismaking"))
+        link = self.link("kennismaking", stands["participants"][0]["person"])
+        with urllib.request.urlopen(urllib.request.Request(self.http + link, method="POST"), timeout=10) as page:
+            assert page.status == 200
 
     async def enrolments(self, programme: str) -> list[dict[str, Any]]:
         async with self.staff() as ask:

@@ -6,31 +6,25 @@ import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from contracts.queries import ProgrammeView
-from services.chassis.links import Link, LinkKeys
 from services.registration.handlers.strangers import MOST_UNASKED
 from services.registration.words import WORDS
 from tests.registration.domain.given import IN_ORDER, TEAM, track
-from tests.registration.system import NOW, running_system
+from tests.registration.system import running_system
 from tests.registration.test_pages import Page, Site
 from tests.registration.test_web import wish
 
-SOON = datetime.fromisoformat(NOW) + timedelta(hours=1)
 WORD = WORDS["nl"]
 
 
 @dataclass
 class Hall(Site):
     """A site at which people come in by links; the mails are played."""
-
-    @property
-    def keys(self) -> LinkKeys:
-        return LinkKeys.read(self.system.directory / "links.keys")
 
     def open_to_strangers(self, id_: str, **rules: Any) -> None:
         asyncio.run(self.system.open(id_, **rules))
@@ -49,8 +43,7 @@ class Hall(Site):
             for one in enrolment["participants"]
             if one["contact"]["email"] == email
         )
-        said = {"issued": datetime.fromisoformat(NOW), "expires": SOON + timedelta(days=2)} | changes
-        return f"/confirm/{self.keys.made(Link('confirm', person, programme, **said))}"
+        return self.system.link(programme, person, **changes)
 
     def shown(self, programme: str) -> ProgrammeView:
         """What everybody sees of a programme, which the list of all has likewise."""

@@ -132,6 +132,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with running_system(tmp_path_factory.mktemp("pages")) as system:
+        system.make_known(PERSON["email"])
         yield Site(system)
 
 

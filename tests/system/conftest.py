@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,6 +11,10 @@ import pytest_asyncio
 from deploy.broker import ServerKind
 from tests.system.composed import IMAGES, TAG, compose_program, run
 from tests.system.world import World, started
+
+# Crowds come from one address here, and have mailboxes at one domain: what bounds that has tests of its own.
+os.environ.setdefault("DEELNAME_PUBLIC_MAILS_A_SOURCE_AND_HOUR", "0")
+os.environ.setdefault("DEELNAME_UNCONFIRMED_MAILS_A_DOMAIN_AND_HOUR", "0")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

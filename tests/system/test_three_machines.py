@@ -93,6 +93,8 @@ def services(directory: Directory, data: Path, transport: str) -> Deployed:
             "DEELNAME_DATA": str(layout.database(name)),
             "DEELNAME_HTTP_PORT": str(base + number),
             "DEELNAME_PUBLIC_A_MINUTE": "0",
+            "DEELNAME_PUBLIC_MAILS_A_SOURCE_AND_HOUR": "0",
+            "DEELNAME_UNCONFIRMED_MAILS_A_DOMAIN_AND_HOUR": "0",
         }
         if name == "notifications":
             settings |= {

@@ -43,6 +43,8 @@ class Stranger(NamedTuple):
         mails_left: how many mails that ask for a confirmation may still go to each mailbox.
         source_held: units that requests from the same source have come to hold in this programme within the last hour.
         source_free: when the oldest of these requests is an hour ago.
+        source_mails_left: how many mails requests from this source may still cause within this hour, in all programmes;
+            None without a bound.
     """
 
     enrolments: tuple[str, ...]
@@ -51,6 +53,7 @@ class Stranger(NamedTuple):
     mails_left: Mapping[str, int]
     source_held: int = 0
     source_free: datetime | None = None
+    source_mails_left: int | None = None
 
 
 class RequestEnrolment(NamedTuple):

@@ -46,10 +46,13 @@ def expected(state: ProgrammeState, definition: Programme, command: RequestEnrol
     """What the public may be told of a request that breaks no rule: the same whoever it names."""
     units = rules.units_of(definition, command.participants)
     waits = not waiting.may_come_in_at_once(state, units)[0]
-    if command.stranger is None or _may_wait(state, definition):
+    if command.stranger is None:
         return Expected(waits, None)
-    room = _room_to_hold(state, definition, command.stranger)
-    return Expected(waits, None if room is None or units <= room else _when_to_try_again(state, definition, command))
+    room = None if _may_wait(state, definition) else _room_to_hold(state, definition, command.stranger)
+    left = command.stranger.source_mails_left
+    if (left is None or len(command.participants) <= left) and (room is None or units <= room):
+        return Expected(waits, None)
+    return Expected(waits, _when_to_try_again(state, definition, command))
 
 
 def requested(
@@ -161,15 +164,17 @@ class _Mails:
     def __init__(self, stranger: Stranger) -> None:
         self._mailboxes = stranger.mailboxes
         self._left = dict(stranger.mails_left)
+        self._of_source = stranger.source_mails_left
 
     def to(self, people: Sequence[Participant]) -> tuple[str, ...]:
         """Whom to mail in one enrolment; nobody where their mailboxes have had as many as they may."""
         asked: dict[str, str] = {}
         for one in people:
             mailbox = self._mailboxes[one.person]
-            if mailbox not in asked and self._left.get(mailbox, 0) > 0:
+            if mailbox not in asked and self._left.get(mailbox, 0) > 0 and self._of_source != 0:
                 asked[mailbox] = one.person
                 self._left[mailbox] -= 1
+                self._of_source = None if self._of_source is None else self._of_source - 1
         return tuple(asked.values())
 
 

@@ -29,16 +29,23 @@ MOST_UNASKED: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """How strangers are told apart and held back: ``mails`` a source and hour, nought without a bound."""
+
+    keys: LinkKeys
+    mails: int
+
+    def origin(self, source: str) -> Origin:
+        """``source`` is what counts as one on the network: an address, or a network of IPv6."""
+        return Origin(self.keys.digest("source", source), self)
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request of the public came from: ``source`` is a digest, and ``keys`` make those of mailboxes."""
+    """Where a request of the public came from: ``source`` is a digest, and ``bounds`` make those of mailboxes."""
 
     source: str
-    keys: LinkKeys
-
-    @classmethod
-    def of(cls, source: str, keys: LinkKeys) -> Origin:
-        """``source`` is what counts as one on the network: an address, or a network of IPv6."""
-        return cls(keys.digest("source", source), keys)
+    bounds: Bounds
 
 
 def mailbox(keys: LinkKeys, email: str) -> str:
@@ -59,9 +66,11 @@ def known_of(
     """What the domain has to know: ``people`` are the participants as they were typed, in the same order."""
     addresses = [same_address(one.email) for one in people]
     confirmed = store.confirmed_addresses(batch.settled, addresses)
-    mailboxes = {one.person: mailbox(origin.keys, who.email) for one, who in zip(participants, people, strict=True)}
+    mailboxes = {
+        one.person: mailbox(origin.bounds.keys, who.email) for one, who in zip(participants, people, strict=True)
+    }
     asked = strangers.times_asked(batch.connection, set(mailboxes.values()), now)
-    held, free = strangers.held_by(batch.connection, origin.source, state.id, now)
+    caused = strangers.caused_by(batch.connection, origin.source, state.id, now)
     never = state.definition is not None and state.definition.enrolment.confirmation.needed == "never"
     most = MOST_UNASKED if never else MOST_MAILS
     return Stranger(
@@ -71,8 +80,9 @@ def known_of(
         ),
         mailboxes=mailboxes,
         mails_left={one: max(0, most - asked.get(one, 0)) for one in mailboxes.values()},
-        source_held=held,
-        source_free=free,
+        source_held=caused.units,
+        source_mails_left=max(0, origin.bounds.mails - caused.mails) if origin.bounds.mails else None,
+        source_free=caused.free,
     )
 
 
@@ -89,7 +99,8 @@ def remember(
     waits = [fact for fact in facts if isinstance(fact, EnrolmentPending)]
     in_at_once = [fact for fact in facts if isinstance(fact, EnrolmentConfirmed | EnrolmentWaitlisted)]
     mailed = [*(fact.asked for fact in waits), *(fact.unconfirmed for fact in in_at_once)]
-    for person in (person for people in mailed for person in people):
+    persons = [person for people in mailed for person in people]
+    for person in persons:
         strangers.ask(batch.connection, stranger.mailboxes[person], now)
     held = {fact.enrolment: fact.held for fact in waits if fact.held}
-    strangers.hold(batch.connection, origin.source, programme, held, now)
+    strangers.cause(batch.connection, origin.source, programme, held=held, mails=len(persons), now=now)

@@ -1,10 +1,11 @@
--- What strangers have come to hold, for an hour, and which mailboxes were asked to confirm, for thirty days: both by a
+-- What strangers have come to hold and whom they had mailed, for an hour, and which mailboxes were asked to confirm, for thirty days: both by a
 -- digest under the key of the links, so that nobody who has the database knows who it was.
 CREATE TABLE sources (
     source    TEXT    NOT NULL,
     programme TEXT    NOT NULL,
     enrolment TEXT,
     units     INTEGER NOT NULL,
+    mails     INTEGER NOT NULL,
     since     TEXT    NOT NULL
 );
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 SOURCES_KEPT: Final = timedelta(hours=1)
 """How long it is known what a source on the network has come to hold."""
@@ -15,23 +15,38 @@ MAILS_KEPT: Final = timedelta(days=30)
 """How long it is known how often a mailbox was asked to confirm."""
 
 
-def held_by(connection: sqlite3.Connection, source: str, programme: str, now: datetime) -> tuple[int, datetime | None]:
-    """The units that a source has come to hold in a programme within the last hour, and when the first leave it."""
-    units, oldest = connection.execute(
-        "SELECT total(units), min(since) FILTER (WHERE units > 0) FROM sources"
-        " WHERE source = ? AND programme = ? AND since > ?",
+class Caused(NamedTuple):
+    """
+    What a source has caused within the last hour: the units that it holds in a programme, the mails in all of them, and
+    when the oldest of these requests is an hour ago.
+    """
+
+    units: int
+    mails: int
+    free: datetime | None
+
+
+def caused_by(connection: sqlite3.Connection, source: str, programme: str, now: datetime) -> Caused:
+    """What a source has caused."""
+    units, mails, oldest = connection.execute(
+        "SELECT total(units) FILTER (WHERE programme = ?2), total(mails),"
+        " min(since) FILTER (WHERE mails > 0 OR (units > 0 AND programme = ?2))"
+        " FROM sources WHERE source = ?1 AND since > ?3",
         (source, programme, _text(now - SOURCES_KEPT)),
     ).fetchone()
-    return int(units), datetime.fromisoformat(oldest) + SOURCES_KEPT if oldest else None
+    free = datetime.fromisoformat(oldest) + SOURCES_KEPT if oldest else None
+    return Caused(int(units), int(mails), free)
 
 
-def hold(connection: sqlite3.Connection, source: str, programme: str, held: Mapping[str, int], now: datetime) -> None:
-    """Remember that a source has come to hold units, by the enrolments for which they are held."""
-    # Also where nothing is held, one row is written: otherwise the time of an answer would tell what was decided.
-    rows: Iterable[tuple[str | None, int]] = held.items() or [(None, 0)]
+def cause(
+    connection: sqlite3.Connection, source: str, programme: str, *, held: Mapping[str, int], mails: int, now: datetime
+) -> None:
+    """Remember what a source has caused: the units that are held by enrolment, and how many mails."""
+    # Also where there is nothing, one row is written: otherwise the time of an answer would tell what was decided.
+    rows: list[tuple[str | None, int, int]] = [(None, 0, mails), *((each, units, 0) for each, units in held.items())]
     connection.executemany(
-        "INSERT INTO sources (source, programme, enrolment, units, since) VALUES (?, ?, ?, ?, ?)",
-        [(source, programme, enrolment, units, _text(now)) for enrolment, units in rows],
+        "INSERT INTO sources (source, programme, enrolment, units, mails, since) VALUES (?, ?, ?, ?, ?, ?)",
+        [(source, programme, *row, _text(now)) for row in rows],
     )
 
 

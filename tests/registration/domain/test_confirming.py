@@ -251,6 +251,17 @@ class TestWhatStrangersHold:
         assert isinstance(came, EnrolmentConfirmed)
         assert came.participants == people("zeist", 2)
 
+    def test_one_source_has_a_bounded_number_of_people_mailed_within_an_hour(self) -> None:
+        free = NOW + timedelta(minutes=20)
+        command = stranger("zeist", 3, source_mails_left=2, source_free=free)
+        before = given(published())
+        before.when(command).then_brief(("pending", "zeist.1"), ("pending", "zeist.2"))
+        definition = before.state.definition
+        assert definition is not None
+        known = stranger("zeist", 3, known=["zeist-1", "zeist-2", "zeist-3"], source_mails_left=2, source_free=free)
+        assert expected(before.state, definition, command).try_again == free
+        assert expected(before.state, definition, known).try_again == free
+
 
 class TestHowLong:
     def test_a_place_is_held_as_long_as_the_programme_says(self) -> None:

@@ -41,7 +41,7 @@ class ProgrammeStanding(Message):
         description="Units kept free for requests that have yet to be confirmed; the public sees them as confirmed.",
     )
     waiting: int
-    version: int
+    version: int = Field(description="How many facts made it; 0 in what the public sees: it would tell who is known.")
 
 
 class ProgrammeList(Message):

@@ -55,7 +55,7 @@ _LARGEST_PAGE = 400_000
 
 
 def _standing(state: ProgrammeState, definition: Programme, now: datetime, *, public: bool) -> dict[str, object]:
-    """What is held the ``public`` sees as given out: apart, the numbers would tell whether an address is known."""
+    """What is held the ``public`` sees as given out, and no version: the numbers would tell who is known."""
     return {
         "id": state.id,
         "kind": definition.kind,
@@ -66,7 +66,7 @@ def _standing(state: ProgrammeState, definition: Programme, now: datetime, *, pu
         "confirmed": state.confirmed + (state.held if public else 0),
         "held": 0 if public else state.held,
         "waiting": sum(enrolment.units for enrolment in state.queue()),
-        "version": state.version,
+        "version": 0 if public else state.version,
     }
 
 

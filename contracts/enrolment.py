@@ -116,7 +116,7 @@ class Enrolled(Message):
     complete_by: datetime | None = Field(default=None, description="When an incomplete team must be complete (UTC).")
     unconfirmed: tuple[Identity, ...] = Field(
         default=(),
-        description="Those named by a stranger, from whose address nobody has ever confirmed anything: mails to them"
+        description="Those named by a stranger, who have never confirmed anything from that address: mails to them"
         " greet nobody by name and repeat nothing that was typed.",
     )
     present: tuple[Identity, ...] = Field(

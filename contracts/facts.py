@@ -200,7 +200,7 @@ class EnrolmentLapsed(Message):
 
 @_fact("participant.confirmed.v1")
 class ParticipantConfirmed(Message):
-    """Whoever reads a person's mailbox has confirmed an enrolment that named the person: the address is known now."""
+    """Whoever reads a person's mailbox has confirmed an enrolment that named the person, who is known from now on."""
 
     enrolment: Identity
     person: Identity

@@ -161,7 +161,7 @@ class Confirmation(Message):
     """
 
     needed: Literal["always", "unknown", "never"] = Field(
-        default="unknown", description="'unknown': of those from whose address nobody ever confirmed anything."
+        default="unknown", description="'unknown': of those who never confirmed anything from that address."
     )
     within_hours: Annotated[int, Field(ge=1, le=336)] = Field(
         default=48, description="How long a place is held; a quarter of it where places are scarce."

@@ -227,6 +227,36 @@ def test_what_everybody_sees_does_not_tell_who_is_known(hall: Hall) -> None:
     assert seen[0] == seen[1]
 
 
+def test_asking_twice_shows_nobody_who_is_known(hall: Hall) -> None:
+    """Who takes part is told so, which is a fact; who was asked is not asked again, which is none."""
+    hall.open_to_strangers("vooraf")
+    hall.ask("vooraf", "trouwe@x.example")
+    hall.press(hall.link("vooraf", "trouwe@x.example"))
+    seen = []
+    for programme, email in (("tweemaal-a", "trouwe@x.example"), ("tweemaal-b", "nieuwe@x.example")):
+        hall.open_to_strangers(programme, capacity=20)
+        for _ in range(2):
+            hall.ask(programme, email)
+        seen.append(hall.shown(programme).model_dump(exclude={"id", "definition"}))
+    assert seen[0] == seen[1]
+
+
+def test_a_name_that_never_confirmed_waits_also_where_another_at_the_address_did(hall: Hall) -> None:
+    """Otherwise whoever knows one such address takes all places, and mails it names of their own making."""
+    hall.open_to_strangers("vroeger")
+    hall.ask("vroeger", "gedeeld@bieb.example")
+    hall.press(hall.link("vroeger", "gedeeld@bieb.example"))
+    hall.open_to_strangers("namen", capacity=30)
+    for first in ("Anna", "Bram", "Cato"):
+        people = [{"person": {"name": f"{first} {one}", "email": "gedeeld@bieb.example"}} for one in "abcdefghij"]
+        assert hall.system.post("/api/enrolments", {"programme": "namen", "participants": people})[0] == 202
+    asked = hall.enrolments("namen")
+    assert [one["status"] for one in asked] == ["pending"] * 3
+    assert all(one["unconfirmed"] for each in asked for one in each["participants"])
+    assert hall.ask("namen", "gedeeld@bieb.example")[0] == 202
+    assert hall.standing("namen")[-1] == "confirmed", "who did confirm notices nothing"
+
+
 def test_who_confirms_makes_room_for_a_colleague_on_the_same_network(hall: Hall) -> None:
     hall.open_to_strangers("kantoor", capacity=10)
     for number in range(4):

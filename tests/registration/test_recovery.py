@@ -82,10 +82,8 @@ async def test_people_their_spellings_and_whose_address_is_known_come_back(
         assert await recovery.take_back_facts(connection, older, restored=True) > 0
         assert await tables(older) == await tables(desk.database)
         confirmed = await older.run(
-            lambda raw: store.confirmed_addresses(
-                raw, [MAILBOX, "noor@x.example", "n.wit@x.example", "sam@x.example", "e.smit@x.example"]
-            )
+            lambda raw: raw.execute("SELECT address FROM people WHERE confirmed IS NOT NULL").fetchall()
         )
-        assert confirmed == {MAILBOX, "sam@x.example"}
+        assert {address for (address,) in confirmed} == {MAILBOX, "sam@x.example"}
     finally:
         await older.close()

@@ -38,7 +38,7 @@ class Stranger(NamedTuple):
 
     Attributes:
         enrolments: an id for the enrolment of each participant, should they come in one by one.
-        unknown: the people from whose address nobody has ever confirmed anything.
+        unknown: the people who have never confirmed anything from the address that they have.
         mailboxes: the mailbox of each person, by any name that is the same for the same mailbox.
         mails_left: how many mails that ask for a confirmation may still go to each mailbox.
         source_held: units that requests from the same source have come to hold in this programme within the last hour.

@@ -73,13 +73,8 @@ def requested(
     # Where nobody has to confirm, a mailbox that never did gets no more mails for it either.
     mails = _Mails(stranger)
     at_once = [one for one in others if one not in asked_first and (one.person not in unknown or mails.to([one]))]
-    facts: tuple[RegistrationFact, ...] = ()
-    if at_once:
-        asked = _asked(command, at_once, unknown, present)
-        asked["complete_by"] = _complete_by(state, definition, at_once, command.now)
-        facts = come_in(state, definition, asked, command.organisation, command.now)
-    before = facts
-    for fact in facts:
+    before = _come_in_at_once(state, definition, command, at_once, unknown=unknown, present=present)
+    for fact in before:
         state = evolve(state, fact)
     if definition.team:
         waits = _team_waits(state, definition, command, asked_first, at_once=bool(at_once))
@@ -102,6 +97,30 @@ def _asked(
     asked["unconfirmed"] = tuple(one.person for one in people if one.person in unknown)
     asked["present"] = tuple(one.person for one in present)
     return asked
+
+
+def _come_in_at_once(
+    state: ProgrammeState,
+    definition: Programme,
+    command: RequestEnrolment,
+    people: Sequence[Participant],
+    *,
+    unknown: Sequence[str],
+    present: Sequence[Participant],
+) -> tuple[RegistrationFact, ...]:
+    """A team together, and persons each alone: what one of them is mailed (a price for all) tells nothing of others."""
+    assert command.stranger is not None  # noqa: S101
+    ids = dict(zip(command.participants, command.stranger.enrolments, strict=True))
+    facts: list[RegistrationFact] = []
+    for together in [people] if definition.team and people else [[one] for one in people]:
+        asked = _asked(command, together, unknown, () if facts else present)
+        asked["enrolment"] = ids[together[0]] if facts else command.enrolment
+        asked["complete_by"] = _complete_by(state, definition, together, command.now)
+        came = come_in(state, definition, asked, command.organisation, command.now)
+        for fact in came:
+            state = evolve(state, fact)
+        facts.extend(came)
+    return tuple(facts)
 
 
 def _told_to_be_present(command: RequestEnrolment, present: Sequence[Participant]) -> EnrolmentRefused:

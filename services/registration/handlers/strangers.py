@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from contracts.base import same_address, same_mailbox
+from contracts.base import same_mailbox
 from contracts.enrolment import Participant, Person
 from contracts.facts import EnrolmentConfirmed, EnrolmentPending, EnrolmentWaitlisted, RegistrationFact
 from services.chassis.links import LinkKeys
@@ -64,8 +64,7 @@ def known_of(
     now: datetime,
 ) -> Stranger:
     """What the domain has to know: ``people`` are the participants as they were typed, in the same order."""
-    addresses = [same_address(one.email) for one in people]
-    confirmed = store.confirmed_addresses(batch.settled, addresses)
+    persons = {one.person for one in participants}
     mailboxes = {
         one.person: mailbox(origin.bounds.keys, who.email) for one, who in zip(participants, people, strict=True)
     }
@@ -75,9 +74,7 @@ def known_of(
     most = MOST_UNASKED if never else MOST_MAILS
     return Stranger(
         enrolments=tuple(enrolments),
-        unknown=frozenset(
-            one.person for one, address in zip(participants, addresses, strict=True) if address not in confirmed
-        ),
+        unknown=frozenset(persons - store.confirmed_people(batch.settled, persons)),
         mailboxes=mailboxes,
         mails_left={one: max(0, most - asked.get(one, 0)) for one in mailboxes.values()},
         source_held=caused.units,

@@ -227,14 +227,13 @@ def confirm_person(connection: sqlite3.Connection, person: str, at: datetime) ->
     )
 
 
-def confirmed_addresses(connection: sqlite3.Connection, addresses: Iterable[str]) -> set[str]:
-    """Those of these addresses (in the form in which they are compared) from which anybody ever confirmed anything."""
+def confirmed_people(connection: sqlite3.Connection, persons: Iterable[str]) -> set[str]:
+    """Those of these people who ever confirmed anything from the address that they have."""
     rows = connection.execute(
-        "SELECT DISTINCT address FROM people WHERE confirmed IS NOT NULL"
-        " AND address IN (SELECT value FROM json_each(?))",
-        (json.dumps(list(addresses)),),
+        "SELECT person FROM people WHERE confirmed IS NOT NULL AND person IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(persons)),),
     )
-    return {address for (address,) in rows.fetchall()}
+    return {person for (person,) in rows.fetchall()}
 
 
 def _person(name: str, email: str, language: str) -> KnownPerson:

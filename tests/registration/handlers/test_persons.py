@@ -358,25 +358,26 @@ async def test_a_correction_that_would_make_two_people_one_is_refused_with_a_wor
     assert {name for name, *_ in await rows(both)} == {FATIMA.name, "Noor", "Piét Bakker"}
 
 
-# Whose address is known -----------------------------------------------------------------------------------------------
+# Who is known ------------------------------------------------------------------------------------------------------
 
 
-async def test_an_address_is_known_once_anybody_confirmed_from_it_and_another_one_is_not(both: Desk) -> None:
-    await both.request(of(FATIMA), of(PIET), of(Person(name="Noor", email="noor@x.example")))
-    addresses = [MAILBOX, "noor@x.example", "nobody@x.example"]
+async def test_who_confirmed_is_known_at_that_address_and_nobody_else_who_shares_it(both: Desk) -> None:
+    await both.request(of(FATIMA), of(PIET))
 
     async def known() -> set[str]:
-        return await both.database.run(lambda raw: store.confirmed_addresses(raw, addresses))
+        return await both.database.run(lambda raw: store.confirmed_people(raw, [fatima, piet, "nobody"]))
 
-    assert await known() == set()
     _, found = await ask(both, AddressQuestion(email=MAILBOX), queries.people_list)
-    fatima = found["people"][0]["person"]
+    fatima, piet = (
+        next(one["person"] for one in found["people"] if one["contact"]["name"] == who.name) for who in (FATIMA, PIET)
+    )
+    assert await known() == set()
     await both.database.run(lambda raw: store.confirm_person(raw, fatima, both.now))
-    assert await known() == {MAILBOX}
+    assert await known() == {fatima}
     by_id = {"person": fatima}
     for change, expected in (
-        ({"new_name": "Fatima"}, {MAILBOX}),
-        ({"new_email": MAILBOX.title()}, {MAILBOX}),
+        ({"new_name": "Fatima"}, {fatima}),
+        ({"new_email": MAILBOX.title()}, {fatima}),
         ({"new_email": "noor@x.example"}, set()),
     ):
         assert (await both.ask(people.correct(CorrectPerson(**by_id, **change), both.now)))[0] == 200
@@ -427,7 +428,7 @@ async def test_people_of_an_older_database_are_found_by_address_and_name(tmp_pat
         await desk.request(of(Person(name="سامر", email="sam@x.example")))
         persons = [one["person"] for one in await enrolled(desk, "ontmoeting")]
         assert persons == ["p-1", "p-2"]
-        assert await desk.database.run(lambda raw: store.confirmed_addresses(raw, ["noor@x.example"])) == set()
+        assert await desk.database.run(lambda raw: store.confirmed_people(raw, ["p-1"])) == set()
         assert made["status"] == "confirmed"
 
 

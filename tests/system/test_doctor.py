@@ -105,7 +105,7 @@ async def test_a_mail_server_that_refuses_us_is_named_with_what_it_says(
 ) -> None:
     moody[0].refuses = True
     noor = person("Noor", "noor@people.example")
-    assert (await patient.web.enrol(enrolment("ill", noor))).certainty == "done"
+    await patient.staff.do("do.registration.enrolment.request", enrolment("ill", noor))
     finding = await diagnosed(patient, "mail-server-refuses")
     assert "530" in finding["what"]
     assert finding["runbook"] == f"{RUNBOOK}#mail-relay-down"
@@ -137,7 +137,8 @@ async def test_mails_of_unknown_fate_and_addresses_that_do_not_exist_are_listed_
     patient: World, moody: tuple[Moody, str]
 ) -> None:
     moody[0].hangs_up = True
-    assert (await patient.web.enrol(enrolment("doubtful", person("Eva", "eva@people.example")))).certainty == "done"
+    asked = enrolment("doubtful", person("Eva", "eva@people.example"))
+    await patient.staff.do("do.registration.enrolment.request", asked)
     finding = await diagnosed(patient, "mails-uncertain")
     moody[0].hangs_up = False
     assert "nobody knows whether they arrived" in finding["what"]
@@ -145,7 +146,8 @@ async def test_mails_of_unknown_fate_and_addresses_that_do_not_exist_are_listed_
     assert finding["runbook"] == f"{RUNBOOK}#mails-of-unknown-fate"
     await patient.settled()
 
-    assert (await patient.web.enrol(enrolment("gone", person("Jan", "nobody.jan@people.example")))).certainty == "done"
+    asked = enrolment("gone", person("Jan", "nobody.jan@people.example"))
+    await patient.staff.do("do.registration.enrolment.request", asked)
     finding = await diagnosed(patient, "addresses-suppressed")
     assert finding["what"].endswith(": 1.")
     assert "correct a person's address, or 'deelname mail lift' one" in finding["remedy"]

@@ -274,6 +274,20 @@ def test_twenty_nine_invented_people_in_one_request_take_no_place(hall: Hall) ->
     assert [one["status"] for one in hall.enrolments("alles")] == ["refused", "pending"]
 
 
+def test_whom_nobody_is_asked_about_is_not_known_afterwards(hall: Hall) -> None:
+    """Two of twenty may be held: the third leaves nothing behind, in the log or among the people."""
+    hall.open_to_strangers("spoorloos", capacity=20)
+    for number in range(4):
+        assert hall.ask("spoorloos", f"spoor-{number}@x.example")[0] == 202
+    known = [asyncio.run(_people_at(hall, f"spoor-{number}@x.example")) for number in range(4)]
+    assert known == [1, 1, 0, 0]
+
+
+async def _people_at(hall: Hall, email: str) -> int:
+    async with hall.system.staff() as ask:
+        return len((await ask("ask.registration.person.list", {"email": email}))[1].get("people", []))
+
+
 def test_a_mailbox_is_asked_three_times_whatever_it_is_called(hall: Hall) -> None:
     for number in range(5):
         hall.open_to_strangers(f"slachtoffer-{number}")

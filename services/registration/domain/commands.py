@@ -43,8 +43,8 @@ class Stranger(NamedTuple):
         mails_left: how many mails that ask for a confirmation may still go to each mailbox.
         source_held: units that requests from the same source have come to hold in this programme within the last hour.
         source_free: when the oldest of these requests is an hour ago.
-        source_mails_left: how many mails requests from this source may still cause within this hour, in all programmes;
-            None without a bound.
+        source_mails_left: how many people requests from this source may still have mailed, or named in what comes to
+            nothing, within this hour, in all programmes; None without a bound.
     """
 
     enrolments: tuple[str, ...]
@@ -170,10 +170,11 @@ class Rejected:
     The command has no effect and leaves no fact; every rule that failed is named.
 
     A request for a place is never rejected but refused, which is a fact that reports count; it is rejected only if the
-    programme does not exist.
+    programme does not exist. ``refused`` is a request by a stranger whose source has caused too many facts within an
+    hour: it is answered like any other.
     """
 
-    kind: Literal["not-found", "rejected"]
+    kind: Literal["not-found", "rejected", "refused"]
     reasons: tuple[Reason, ...]
 
 

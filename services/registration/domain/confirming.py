@@ -55,15 +55,15 @@ def expected(state: ProgrammeState, definition: Programme, command: RequestEnrol
     return Expected(waits, _when_to_try_again(state, definition, command))
 
 
-def requested(
-    state: ProgrammeState, definition: Programme, command: RequestEnrolment, stranger: Stranger
-) -> tuple[RegistrationFact, ...]:
+def requested(state: ProgrammeState, definition: Programme, command: RequestEnrolment, stranger: Stranger) -> Decision:
     """The facts that a request by a stranger makes true; none where all whom it names are awaited already."""
     people = command.participants
     needed = definition.enrolment.confirmation.needed
     unknown = tuple(one.person for one in people if one.person in stranger.unknown)
     broken = rules.broken_by_request(state, definition, command)
     if broken:
+        if not _may_cause(stranger, people):
+            return Rejected("refused", tuple(broken))
         units = rules.units_of(definition, people)
         asked = _asked(command, people, unknown) | {"units": units}
         return (EnrolmentRefused(**asked, reasons=tuple(broken)),)
@@ -82,9 +82,14 @@ def requested(
         waits = _persons_wait(state, definition, command, asked_first)
     # A team's pending fact makes its enrolment; who need not confirm comes into that.
     facts = (*waits, *before) if definition.team else (*before, *waits)
-    if present and not before:
+    if present and not before and _may_cause(stranger, present):
         facts = (*facts, _told_to_be_present(command, present))
     return facts
+
+
+def _may_cause(stranger: Stranger, people: Sequence[Participant]) -> bool:
+    """Whether what comes to nothing may be a fact that names so many more: strangers do not fill the log."""
+    return stranger.source_mails_left is None or len(people) <= stranger.source_mails_left
 
 
 def _asked(

@@ -78,10 +78,14 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
             )
         decision = decide(state, asked)
         if isinstance(decision, Rejected):
-            return answers.rejected(decision)
+            told = decision.kind == "refused"
+            return answers.refused(enrolment, decision.reasons) if told else answers.rejected(decision)
         before = state
-        batch.add_people(newcomers, arrival.now)
-        for id_ in dict.fromkeys(fact.enrolment for fact in decision if isinstance(fact, Enrolled)):
+        made = [fact for fact in decision if isinstance(fact, Enrolled)]
+        # Whom no fact names nobody needs to know: strangers make people up.
+        in_facts = {one.person for fact in made for one in fact.participants}
+        batch.add_people({each: who for each, who in newcomers.items() if each in in_facts}, arrival.now)
+        for id_ in dict.fromkeys(fact.enrolment for fact in made):
             batch.add_enrolment(id_, state.id, arrival.source, arrival.request)
         state = batch.record(state, decision, arrival.now, arrival.request)
         came = {one.person for fact in decision if isinstance(fact, _ARRIVING) for one in fact.participants}
@@ -91,11 +95,11 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
             _note_diets(batch, state, body.participants, participants)
             strangers.remember(batch, arrival.origin, state.id, asked.stranger, facts=decision, now=arrival.now)
             return _told_in_public(before, asked, decision)
-        made = decision[-1]
-        if isinstance(made, EnrolmentRefused):
-            return answers.refused(enrolment, made.reasons)
+        last = decision[-1]
+        if isinstance(last, EnrolmentRefused):
+            return answers.refused(enrolment, last.reasons)
         _note_diets(batch, state, body.participants, participants)
-        place = made.place if isinstance(made, EnrolmentWaitlisted) else None
+        place = last.place if isinstance(last, EnrolmentWaitlisted) else None
         return answers.enrolment_result(state, enrolment, decision, place)
 
     return work

@@ -13,7 +13,13 @@ from typing import Final
 
 from contracts.base import same_mailbox
 from contracts.enrolment import Participant, Person
-from contracts.facts import EnrolmentConfirmed, EnrolmentPending, EnrolmentWaitlisted, RegistrationFact
+from contracts.facts import (
+    EnrolmentConfirmed,
+    EnrolmentPending,
+    EnrolmentRefused,
+    EnrolmentWaitlisted,
+    RegistrationFact,
+)
 from services.chassis.links import LinkKeys
 from services.registration import store
 from services.registration.batch import Batch
@@ -100,4 +106,6 @@ def remember(
     for person in persons:
         strangers.ask(batch.connection, stranger.mailboxes[person], now)
     held = {fact.enrolment: fact.held for fact in waits if fact.held}
-    strangers.cause(batch.connection, origin.source, programme, held=held, mails=len(persons), now=now)
+    # Facts by which nothing comes about count as well: they stay in the log, and so do whom they name among the people.
+    nothing = sum(len(fact.participants) for fact in facts if isinstance(fact, EnrolmentRefused))
+    strangers.cause(batch.connection, origin.source, programme, held=held, mails=len(persons) + nothing, now=now)

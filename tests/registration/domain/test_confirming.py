@@ -273,6 +273,15 @@ class TestWhatStrangersHold:
         assert expected(before.state, definition, command).try_again == free
         assert expected(before.state, definition, known).try_again == free
 
+    def test_nor_does_it_fill_the_log_by_what_is_refused_or_changes_nothing(self) -> None:
+        """What was answered leaves a fact each time, until so many people stand in those of one source."""
+        full = given(published(capacity=1), confirmed("urk"))
+        assert isinstance(full.when(stranger("zeist", 2, source_mails_left=2)).facts[0], EnrolmentRefused)
+        full.when(stranger("zeist", 2, source_mails_left=1)).then_rejected("larger-than-capacity", kind="refused")
+        inside = given(published(), confirmed("zeist", who=people("zeist", 1)))
+        assert len(inside.when(stranger("nog", people("zeist", 1), source_mails_left=1)).facts) == 1
+        inside.when(stranger("nog", people("zeist", 1), source_mails_left=0)).then_nothing()
+
 
 class TestHowLong:
     def test_a_place_is_held_as_long_as_the_programme_says(self) -> None:

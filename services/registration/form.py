@@ -83,6 +83,12 @@ class Form:
         key = self.typed.get(KEY, "")
         return key if _fits(_IDENTITY, key) else None
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The e-mail addresses that were typed, each once."""
+        typed = (self.typed.get(f"{place.prefix}email", "").strip() for place in self.places)
+        return tuple(dict.fromkeys(address for address in typed if address))
+
 
 def form_of(definition: Programme, registry: Iterable[Organisation], typed: Mapping[str, str] | None = None) -> Form:
     """The form of a programme, empty or as it was typed."""

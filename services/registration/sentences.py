@@ -72,6 +72,10 @@ class Sentences:
         periods = [session.period for session in definition.sessions if session.period]
         return getattr(periods[0], self._language) if periods else self._words["date_of_programme_unknown"]
 
+    def all_of(self, words: Iterable[str]) -> str:
+        """Several words: "a, b and c"."""
+        return format_list(list(words), style="standard", locale=self._locale)
+
     def moment(self, moment: datetime) -> str:
         """A day and a time."""
         return dates.moment(moment, self._language)
@@ -120,7 +124,7 @@ class Sentences:
             parts.append(self._words["seat_hours"].format(hours=hours))
         if seat.sessions is not None:
             titles = (getattr(one.title, self._language) for one in definition.sessions if one.id in seat.sessions)
-            parts.append(self._words["seat_sessions"].format(sessions=self._all(titles)))
+            parts.append(self._words["seat_sessions"].format(sessions=self.all_of(titles)))
         title: str = getattr(seat.title, self._language)
         return f"{title}: {', '.join(parts)}" if parts else title
 
@@ -151,15 +155,12 @@ class Sentences:
         return self._words[f"price_{per}"].format(amount=format_currency(amount, "EUR", locale=self._locale))
 
     def _who(self, kinds: Iterable[OrganisationKind], provinces: Iterable[Province]) -> str:
-        who = self._all(KIND_NAMES[kind][_COLUMNS[self._language]] for kind in kinds) or self._words["organisations"]
+        who = self.all_of(KIND_NAMES[kind][_COLUMNS[self._language]] for kind in kinds) or self._words["organisations"]
         where = self._either(province_name(province) for province in provinces)
         return self._words["in"].format(who=who, provinces=where) if where else who
 
     def _counted(self, what: str, count: int, per: str) -> str:
         return self._words[f"{what}_{'one_' if count == 1 else ''}{per}"].format(count=count)
-
-    def _all(self, words: Iterable[str]) -> str:
-        return format_list(list(words), style="standard", locale=self._locale)
 
     def _either(self, words: Iterable[str]) -> str:
         return format_list(list(words), style="or", locale=self._locale)

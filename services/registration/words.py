@@ -29,10 +29,10 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "state_waiting": "Het programma is vol, maar je kunt op de wachtlijst.",
         "state_waiting_until": "Het programma is vol, maar je kunt {until} op de wachtlijst.",
         "state_full": "Het programma is vol.",
-        "free_one_person": "Er is nog 1 plaats vrij.",
-        "free_person": "Er zijn nog {count} plaatsen vrij.",
-        "free_one_team": "Er is nog plaats voor 1 team.",
-        "free_team": "Er is nog plaats voor {count} teams.",
+        "free_one_person": "Er is nog 1 plek vrij.",
+        "free_person": "Er zijn nog {count} plekken vrij.",
+        "free_one_team": "Er is nog plek voor 1 team.",
+        "free_team": "Er is nog plek voor {count} teams.",
         "queue_none": "Er wacht nog niemand.",
         "queue_one": "Er wacht nu 1 aanmelding.",
         "queue": "Er wachten nu {count} aanmeldingen.",
@@ -60,20 +60,20 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "place_unknown": "nog niet bekend",
         "online": "online",
         "online_by": "online ({platform})",
-        "link_by_mail": "wie een plaats heeft, krijgt de link per mail",
+        "link_by_mail": "wie een plek heeft, krijgt de link per mail",
         "lunch": "Met lunch.",
         "for_whom": "Voor wie",
         "everybody": "Iedereen, ook wie niet bij een organisatie hoort.",
-        "every_organisation": "Iedereen die bij een organisatie uit het register hoort.",
-        "people_of": "Mensen van {who}.",
+        "every_organisation": "Iedereen die bij een organisatie hoort.",
+        "people_of": "Medewerkers van {who}.",
         "also_without": "Ook wie niet bij een organisatie hoort, is welkom.",
         "organisations": "organisaties",
         "in": "{who} in {provinces}",
         "with_role": "Met de rol {roles}.",
-        "maximum_one_person": "Hoogstens 1 plaats per organisatie.",
-        "maximum_person": "Hoogstens {count} plaatsen per organisatie.",
-        "maximum_one_team": "Hoogstens 1 team per organisatie.",
-        "maximum_team": "Hoogstens {count} teams per organisatie.",
+        "maximum_one_person": "Maximaal 1 plek per organisatie.",
+        "maximum_person": "Maximaal {count} plekken per organisatie.",
+        "maximum_one_team": "Maximaal 1 team per organisatie.",
+        "maximum_team": "Maximaal {count} teams per organisatie.",
         "team": "Het team",
         "seat_people": "{count} personen",
         "seat_hours": "ongeveer {hours} uur per persoon",
@@ -116,7 +116,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "nog ontbreken naar {contact}.",
         "seat_number": "{title} ({number} van {count})",
         "seat_role": "Rol: {role}",
-        "privacy": "We gebruiken deze gegevens alleen voor dit programma: om een plaats te geven en erover te mailen.",
+        "privacy": "We gebruiken deze gegevens alleen voor dit programma: om een plek te geven en erover te mailen.",
         "send": "Aanmelden",
         "send_waiting": "Op de wachtlijst",
         "back": "Terug naar het programma",
@@ -125,35 +125,44 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "fault_name": "Vul een naam in.",
         "fault_email": "Vul een e-mailadres in waar mail naartoe kan, zoals naam@voorbeeld.nl.",
         "fault_language": "Kies een taal.",
-        "fault_diet": "Vul hoogstens 200 tekens in, op één regel.",
+        "fault_diet": "Vul maximaal 200 tekens in, op één regel.",
         "fault_role": "Kies een rol.",
         "fault_organisation": "Kies een organisatie.",
         "fault_seat": "Vul in wie op deze plek komt; een team moet compleet zijn.",
-        "fault_team": "Vul ten minste één teamlid in.",
-        "fault_many": "Een aanmelding noemt hoogstens 100 mensen. Meld de anderen daarna aan bij de contactpersoon.",
+        "fault_team": "Vul minimaal één teamlid in.",
+        "fault_many": "Je kunt maximaal 100 mensen tegelijk aanmelden. Meld de anderen daarna aan bij de "
+        "contactpersoon.",
         # What came of it.
         "received": "Je aanmelding is ontvangen",
-        "by_mail": "We hebben je gemaild. In de mail lees je wat de volgende stap is.",
-        "by_mail_team": "We hebben iedereen gemaild die je hebt ingevuld. In de mail staat wat de volgende stap is.",
-        "expect_waiting": "Alle plaatsen zijn nu bezet of gereserveerd. Er is een wachtlijst.",
-        "spam": "Geen mail gekregen? Kijk in je map met ongewenste mail, of controleer het adres dat je hebt ingevuld.",
-        "once_more": "Er wachten nu veel aanmeldingen op bevestiging. Kreeg je na een paar minuten nog geen mail? Meld "
+        "by_mail": "Binnen een paar minuten krijg je een mail op {addresses}. Vraagt die om je aanmelding te "
+        "bevestigen? Doe dat dan op tijd, want anders vervalt je aanmelding. Hoe lang het kan, staat in de mail.",
+        "by_mail_team": "Binnen een paar minuten krijgt iedereen die je hebt ingevuld een mail: {addresses}. Vraagt "
+        "die om de aanmelding te bevestigen? Dan doet ieder dat zelf. Vertel het je collega’s: wie niet op tijd "
+        "bevestigt, doet niet mee.",
+        "expect_waiting": "Alle plekken zijn nu bezet of gereserveerd. Er is een wachtlijst.",
+        "spam": "Geen mail? Kijk in de map met ongewenste mail, en kijk of het adres hierboven klopt.",
+        "perhaps_received": "Kijk of je een mail krijgt",
+        "once_more": "Het is druk: er wachten nu te veel aanmeldingen op bevestiging. Komt er binnen een paar minuten "
+        "een mail op {addresses}? Doe dan wat daarin staat. Komt er niets? Dan is je aanmelding nog niet binnen. Meld "
         "je dan na {moment} opnieuw aan.",
         # What whoever follows the link of a mail is asked, and how it stands then.
         "confirm_asked": "Klopt je aanmelding?",
         "confirm_asked_text": "Druk op de knop om je aanmelding te bevestigen.",
         "confirm_button": "Ja, ik doe mee",
         "confirm_until": "Bevestigen kan tot {moment}.",
-        "confirm_not_you": "Heb je je niet aangemeld? Sluit deze pagina dan. Er gebeurt verder niets.",
+        "confirm_not_you": "Wil je niet meedoen, of ken je deze aanmelding niet? Sluit deze pagina dan. Zonder "
+        "bevestiging vervalt de aanmelding vanzelf.",
         "confirm_confirmed": "Je doet mee",
         "confirm_confirmed_text": "Je aanmelding is bevestigd. Je krijgt een mail met alle bijeenkomsten.",
         "confirm_waiting": "Je staat op de wachtlijst",
-        "confirm_waiting_text": "Je aanmelding is bevestigd. Er is nu geen plaats vrij: je bent nummer {place} op de "
-        "wachtlijst. Komt er een plaats vrij, dan mailen we je meteen.",
+        "confirm_waiting_text": "Je aanmelding is bevestigd. Er is nu geen plek vrij: je bent nummer {place} op de "
+        "wachtlijst. Komt er een plek vrij, dan mailen we je meteen.",
         "confirm_refused": "Je kunt niet meedoen",
         "confirm_ended": "Bevestigen kan niet meer",
-        "confirm_ended_text": "De tijd om te bevestigen is voorbij, of de aanmelding is ingetrokken. Wil je nog "
-        "meedoen? Meld je dan opnieuw aan op de pagina van het programma.",
+        "confirm_ended_text": "De tijd om te bevestigen is voorbij, of je bent intussen afgemeld. Wil je nog meedoen? "
+        "Meld je dan opnieuw aan op de pagina van het programma.",
+        "confirm_ended_text_team": "De tijd om te bevestigen is voorbij, of je bent intussen afgemeld. Wil je nog "
+        "meedoen? Vraag je collega’s of het team nog meedoet, en mail ons dan je naam en je plek in het team.",
         "confirm_none": "Deze link werkt niet",
         "confirm_none_text": "De link is niet compleet of niet meer geldig. Open hem nog eens vanuit de mail, of meld "
         "je opnieuw aan.",
@@ -227,7 +236,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "lunch": "With lunch.",
         "for_whom": "For whom",
         "everybody": "Everybody, also people who belong to no organisation.",
-        "every_organisation": "Everybody who belongs to an organisation in the registry.",
+        "every_organisation": "Everybody who belongs to an organisation.",
         "people_of": "People of {who}.",
         "also_without": "People who belong to no organisation are welcome too.",
         "organisations": "organisations",
@@ -292,18 +301,24 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "fault_team": "Fill in at least one member of the team.",
         "fault_many": "A request names at most 100 people. Enrol the others afterwards by way of the contact.",
         "received": "We have received your request",
-        "by_mail": "We have sent you a mail. It says what comes next.",
-        "by_mail_team": "We have sent a mail to everybody whom you named. It says what comes next.",
+        "by_mail": "Within a few minutes you get a mail at {addresses}. Does it ask you to confirm? Please do so in "
+        "time, or your request lapses. The mail says until when you can.",
+        "by_mail_team": "Within a few minutes everybody whom you named gets a mail: {addresses}. Does it ask to "
+        "confirm? Then each does so themselves. Please tell your colleagues: whoever does not confirm in time does not "
+        "take part.",
         "expect_waiting": "All places are taken or reserved at the moment. There is a waiting list.",
-        "spam": "No mail? Look into your folder of unwanted mail, or check the address that you filled in.",
-        "once_more": "Many requests are waiting to be confirmed. If no mail has come after a few minutes, enrol again "
-        "after {moment}.",
+        "spam": "No mail? Look into the folder of unwanted mail, and see whether the address above is right.",
+        "perhaps_received": "See whether you get a mail",
+        "once_more": "It is busy: too many requests are waiting to be confirmed. Does a mail come to {addresses} "
+        "within a few minutes? Then do what it says. If nothing comes, your request has not been taken yet: please "
+        "enrol again after {moment}.",
         # What whoever follows the link of a mail is asked, and how it stands then.
         "confirm_asked": "Is this your request?",
         "confirm_asked_text": "Press the button to confirm your request.",
         "confirm_button": "Yes, I take part",
         "confirm_until": "You can confirm until {moment}.",
-        "confirm_not_you": "Was it not you who enrolled? Close this page, and nothing more will happen.",
+        "confirm_not_you": "Don’t want to take part, or don’t know of this request? Close this page. Without a "
+        "confirmation the request lapses by itself.",
         "confirm_confirmed": "You are taking part",
         "confirm_confirmed_text": "Your request is confirmed. A mail with all sessions is on its way to you.",
         "confirm_waiting": "You are on the waiting list",
@@ -313,6 +328,8 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "confirm_ended": "This can no longer be confirmed",
         "confirm_ended_text": "The time to confirm is up, or the request was withdrawn. If you still want to take "
         "part, enrol again on the page of the programme.",
+        "confirm_ended_text_team": "The time to confirm is up, or the request was withdrawn. If you still want to take "
+        "part, ask your colleagues whether the team still does, and mail us your name and your seat in the team.",
         "confirm_none": "This link does not work",
         "confirm_none_text": "The link is incomplete or no longer valid. Open it from the mail once more, or enrol "
         "again.",

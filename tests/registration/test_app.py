@@ -67,7 +67,7 @@ async def test_staff_does_and_asks_everything(system: System) -> None:
         await good("do.registration.enrolment.withdraw", {"request": "r1"})
         view = await good("ask.registration.enrolment.get", {"enrolment": second["enrolment"]})
         assert [one["type"] for one in view["history"]] == ["enrolment.waitlisted.v1", "enrolment.promoted.v1"]
-        assert view["history"][1]["reason"]["nl"].startswith("Er is een plaats vrij")
+        assert view["history"][1]["reason"]["nl"].startswith("Er is een plek vrij")
         by_email = {"email": " SAM@x.example "}
         export = await good("ask.registration.person.export", by_email)
         assert [one["enrolment"] for one in export["enrolments"]] == [second["enrolment"]]

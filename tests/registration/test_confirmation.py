@@ -155,6 +155,23 @@ def test_a_link_whose_time_is_up_says_what_to_do(hall: Hall) -> None:
     assert hall.standing("te-laat") == ["pending"]
 
 
+def test_who_is_late_for_a_team_is_not_sent_to_enrol_a_second_one(hall: Hall) -> None:
+    asyncio.run(hall.system.publish(track().model_copy(update={"id": "laat-team"})))
+    who = {"person": {"name": "Noor", "email": "laat@x.example"}, "seat": TEAM[0].seat, "role": TEAM[0].role}
+    assert hall.ask("laat-team", participants=[who])[0] == 202
+    late = hall.press(hall.link("laat-team", "laat@x.example", expires=datetime(2023, 3, 2, 9, 14, tzinfo=UTC)))
+    assert WORD["confirm_ended_text_team"] in late.text
+    assert WORD["confirm_ended_text"] not in late.text
+
+
+def test_who_is_told_that_a_programme_is_full_is_told_whom_to_ask(hall: Hall) -> None:
+    hall.open_to_strangers("vol", capacity=1)
+    hall.ask("vol", "vol@x.example")
+    page = hall.enrol("vol", name="Noor de Wit", email="later@x.example", language="nl")
+    assert (page.status, "Alle plekken zijn nu bezet of gereserveerd." in page.text) == (409, True)
+    assert "Vragen? Mail naar Team aanmelden" in page.text
+
+
 def test_a_form_on_another_site_cannot_press_the_button(hall: Hall) -> None:
     hall.open_to_strangers("elders")
     hall.ask("elders", "elders@x.example")
@@ -210,6 +227,8 @@ def test_strangers_hold_a_share_and_are_told_when_to_try_again(hall: Hall) -> No
     assert sum(one["held"] for one in hall.enrolments("druk")) == 2, "the staff do"
     page = hall.enrol("druk", name="Noor de Wit", email="druk-9@x.example", language="nl")
     assert "Meld je dan na donderdag 2 maart 2023" in page.text
+    assert page.heading == WORD["perhaps_received"]
+    assert "krijg je een mail" not in page.text.removeprefix(page.heading), "no mail is promised that nobody sends"
 
 
 def test_what_everybody_sees_does_not_tell_who_is_known(hall: Hall) -> None:

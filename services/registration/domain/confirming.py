@@ -266,7 +266,7 @@ def _when_to_try_again(state: ProgrammeState, definition: Programme, command: Re
     ends = [one.confirm_by for id_ in set(state.awaited.values()) if (one := state.enrolments[id_]).confirm_by]
     full = state.held >= _share(definition.enrolment.capacity or 1, definition.enrolment.confirmation.held_percent)
     moments = [source_free, *([min(ends)] if full and ends else [])]
-    return max(command.now, *moments).replace(microsecond=0)
+    return rules.whole_minute(max(command.now, *moments))
 
 
 def _complete_by(

@@ -198,6 +198,12 @@ def broken_by_maximum(
     return [reasons.organisation_maximum(most, taken)] if taken + units > most else []
 
 
+def whole_minute(moment: datetime) -> datetime:
+    """Not before `moment`: people are told minutes, and must not be too early at the one that they were told."""
+    whole = moment.replace(second=0, microsecond=0)
+    return whole if whole == moment else whole + timedelta(minutes=1)
+
+
 def broken_by_coming_in(
     state: ProgrammeState, definition: Programme, organisation: str | None, units: int, *, held: int
 ) -> list[Reason]:
@@ -214,7 +220,7 @@ def _broken_by_capacity(state: ProgrammeState, rules: EnrolmentRules, units: int
     if rules.waiting_list is None and not state.fits(units):
         ends = [one.confirm_by for id_ in state.awaited.values() if (one := state.enrolments[id_]).confirm_by]
         if state.confirmed + units <= rules.capacity and ends:
-            return [reasons.full_for_now(min(ends))]
+            return [reasons.full_for_now(whole_minute(min(ends)))]
         return [reasons.full(rules.capacity)]
     if rules.waiting_list is None and not waiting.may_come_in_at_once(state, units)[0]:
         return [reasons.reserved()]

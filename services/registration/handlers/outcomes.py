@@ -139,6 +139,6 @@ def _more(all_: int, named: int) -> Sequence[Fault]:
     return (
         Fault(
             detail=f"And {at_least}{more} more, for which there is no room here.",
-            detail_nl=f"En {minstens}nog {more}, waarvoor hier geen plaats is.",
+            detail_nl=f"En {minstens}nog {more}, waarvoor hier geen ruimte is.",
         ),
     )

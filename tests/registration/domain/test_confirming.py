@@ -24,6 +24,7 @@ from contracts.facts import (
 )
 from contracts.programme import Confirmation, PriceRule, Session
 from services.registration.domain import commands as asked
+from services.registration.domain import reasons
 from services.registration.domain.confirming import expected
 from tests.registration.domain.given import (
     IN_ORDER,
@@ -209,6 +210,17 @@ class TestWhatStrangersHold:
         assert definition is not None
         told = expected(before.state, definition, stranger("zeist", source_held=2, source_free=free))
         assert told.try_again == free
+
+    def test_is_told_of_in_minutes_never_too_early(self) -> None:
+        """Whoever comes back at the minute that was named finds that the time is up."""
+        until = TWO_DAYS + timedelta(seconds=42)
+        minute = TWO_DAYS + timedelta(minutes=1)
+        (full,) = given(published(capacity=1), pending("urk.1", until=until)).when(stranger("zeist")).facts
+        assert isinstance(full, EnrolmentRefused)
+        assert full.reasons == (reasons.full_for_now(minute),)
+        shared = given(published(capacity=2), pending("urk.1", until=until)).state
+        assert shared.definition is not None
+        assert expected(shared, shared.definition, stranger("zeist")).try_again == minute
 
     def test_is_never_less_than_a_unit(self) -> None:
         given(published(capacity=1)).when(stranger("zeist")).then(pending("zeist.1", until=NOW + timedelta(hours=48)))

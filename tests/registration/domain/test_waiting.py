@@ -73,7 +73,7 @@ def test_in_order_nobody_passes_a_group_that_does_not_fit() -> None:
     )
     result = scene.when(withdraw("a"))
     result.then_brief(("withdrawn", "a"), ("passedover", "group", "does-not-fit"))
-    assert "de plaats blijft vrij" in result.state.enrolments["group"].reasons[0].nl
+    assert "de plek blijft vrij" in result.state.enrolments["group"].reasons[0].nl
     assert result.state.confirmed == 2
 
 
@@ -183,7 +183,7 @@ def test_who_stood_in_the_way_makes_room_by_withdrawing_from_the_list() -> None:
     result = scene.when(withdraw("group"))
     result.then_brief(("withdrawn", "group"), ("promoted", "single", "unit-free"))
     # Nobody gave a place back: the sentence must not say so.
-    assert "is een plaats vrij" in result.state.enrolments["single"].reasons[0].nl
+    assert "is een plek vrij" in result.state.enrolments["single"].reasons[0].nl
 
 
 def test_a_waiting_group_that_shrinks_may_fit() -> None:

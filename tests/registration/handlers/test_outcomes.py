@@ -72,7 +72,7 @@ def test_a_refusal_with_more_faults_than_have_room_counts_the_rest(kind: str) ->
     assert named
     assert all(fault.field == "f" * 200 and sentence.startswith(fault.detail.removesuffix("…")) for fault in named)
     assert last.detail == f"And {number - len(named)} more, for which there is no room here."
-    assert last.detail_nl == f"En nog {number - len(named)}, waarvoor hier geen plaats is."
+    assert last.detail_nl == f"En nog {number - len(named)}, waarvoor hier geen ruimte is."
 
 
 def test_a_request_with_more_faults_than_are_kept_is_told_that_there_are_at_least_so_many() -> None:

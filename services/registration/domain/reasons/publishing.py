@@ -18,7 +18,7 @@ def capacity_below_confirmed(capacity: int, confirmed: int) -> Reason:
     """The capacity would be lower than what has been promised."""
     return Reason(
         rule="capacity-below-confirmed",
-        nl=f"De capaciteit kan niet naar {capacity}: er zijn al {confirmed} plaatsen bevestigd. Trek er eerst in.",
+        nl=f"De capaciteit kan niet naar {capacity}: er zijn al {confirmed} plekken bevestigd. Trek er eerst in.",
         en=f"The capacity can't become {capacity}: {confirmed} places are confirmed. Withdraw some first.",
     )
 

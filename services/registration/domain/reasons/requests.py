@@ -120,7 +120,7 @@ def request_maximum(maximum: int) -> Reason:
     nl, en = places(maximum)
     return Reason(
         rule="request-maximum",
-        nl=f"Een aanmelding zonder organisatie is voor hoogstens {nl}.",
+        nl=f"Een aanmelding zonder organisatie is voor maximaal {nl}.",
         en=f"A request without an organisation may take {en} at most.",
     )
 
@@ -140,8 +140,8 @@ def full_for_now(until: datetime) -> Reason:
     nl, en = moment(until)
     return Reason(
         rule="full-for-now",
-        nl=f"Nu zijn alle plaatsen bezet of gereserveerd. Misschien komt er een vrij: probeer het na {nl} nog eens.",
-        en=f"At the moment all places are taken or reserved. One may come free: try again after {en}.",
+        nl=f"Alle plekken zijn nu bezet of gereserveerd. Misschien komt er een vrij. Probeer het na {nl} nog eens.",
+        en=f"All places are taken or reserved at the moment. One may come free. Try again after {en}.",
     )
 
 
@@ -149,7 +149,7 @@ def crowd(most: int) -> Reason:
     """More people than anybody may name without an account."""
     return Reason(
         rule="too-many-people",
-        nl=f"Je kunt hier hoogstens {most} mensen tegelijk aanmelden. Stuur de anderen in een volgende aanmelding.",
+        nl=f"Je kunt hier maximaal {most} mensen tegelijk aanmelden. Meld de anderen daarna apart aan.",
         en=f"You can enrol at most {most} people at once here. Send the others in another request.",
     )
 
@@ -177,7 +177,7 @@ def reserved() -> Reason:
     """Units are free, but those who wait come first and the waiting list takes nobody any more."""
     return Reason(
         rule="full",
-        nl="De vrije plaatsen zijn voor wie al op de wachtlijst staat; de wachtlijst is gesloten.",
+        nl="De vrije plekken zijn voor wie al op de wachtlijst staat; de wachtlijst is gesloten.",
         en="The free places are for those who are waiting already; the waiting list is closed.",
     )
 
@@ -187,6 +187,6 @@ def larger_than_capacity(units: int, capacity: int) -> Reason:
     _, en = places(capacity)
     return Reason(
         rule="larger-than-capacity",
-        nl=f"De aanmelding telt {units} plaatsen; het programma heeft er in totaal {capacity}.",
+        nl=f"De aanmelding telt {units} plekken; het programma heeft er in totaal {capacity}.",
         en=f"The request takes {units} places; the programme has {en} in all.",
     )

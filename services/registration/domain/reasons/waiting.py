@@ -38,7 +38,7 @@ def unit_free(place: int) -> Reason:
     """Promotion because somebody gave a unit back, or because who stood in the way no longer waits."""
     return Reason(
         rule="unit-free",
-        nl=f"Er is een plaats vrij; deze aanmelding was nummer {place} op de wachtlijst en past.",
+        nl=f"Er is een plek vrij; deze aanmelding was nummer {place} op de wachtlijst en past.",
         en=f"A place is free; this request was number {place} on the waiting list and fits.",
     )
 
@@ -56,7 +56,7 @@ def capacity_raised(place: int) -> Reason:
     """Promotion because there are more units."""
     return Reason(
         rule="capacity-raised",
-        nl=f"Er zijn meer plaatsen; deze aanmelding was nummer {place} op de wachtlijst en past.",
+        nl=f"Er zijn meer plekken; deze aanmelding was nummer {place} op de wachtlijst en past.",
         en=f"There are more places; this request was number {place} on the waiting list and fits.",
     )
 
@@ -65,7 +65,7 @@ def promoted_by_staff(place: int) -> Reason:
     """Promotion by hand."""
     return Reason(
         rule="by-staff",
-        nl=f"De organisatie van het programma heeft deze aanmelding (nummer {place}) een plaats gegeven.",
+        nl=f"De organisatie van het programma heeft deze aanmelding (nummer {place}) een plek gegeven.",
         en=f"The programme's organisers gave this request (number {place}) a place.",
     )
 
@@ -82,7 +82,7 @@ def others_given_precedence() -> Reason:
 def does_not_fit(units: int, free: int, *, passed: bool) -> Reason:
     """Pass-over because the group needs more units than are free."""
     nl, en = places(units)
-    after_nl = "kleinere aanmeldingen gaan nu voor" if passed else "niemand gaat voor, de plaats blijft vrij"
+    after_nl = "kleinere aanmeldingen gaan nu voor" if passed else "niemand gaat voor, de plek blijft vrij"
     after_en = "smaller requests go first for now" if passed else "nobody goes first, the place stays free"
     return Reason(
         rule="does-not-fit",

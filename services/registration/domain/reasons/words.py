@@ -28,7 +28,7 @@ def either(words: Iterable[str], locale: str) -> str:
 def places(count: int) -> tuple[str, str]:
     """A number of units, in Dutch and in English."""
     return (
-        f"{count} plaats" if count == 1 else f"{count} plaatsen",
+        f"{count} plek" if count == 1 else f"{count} plekken",
         f"{count} place" if count == 1 else f"{count} places",
     )
 

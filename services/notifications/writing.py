@@ -71,9 +71,10 @@ class Writer:
         participant, awaited = enrolment.participant(mail.person), enrolment.waits_for(mail.person)
         said = participant or (awaited.participant if awaited else None)
         language = language or (said.language if said else None) or person.language
-        if mail.purpose == "confirmation-request" or (
-            not answered and entities.is_unconfirmed(state, enrolment, mail.person)
-        ):
+        unproven = entities.is_unconfirmed(state, enrolment, mail.person) or (
+            mail.by_stranger and not entities.is_known(state, mail.person)
+        )
+        if mail.purpose == "confirmation-request" or (unproven and not answered):
             return Letter(
                 recipient=letters.Recipient("", person.email, language),
                 programme=self._programme(course, language),

@@ -290,6 +290,17 @@ def test_who_takes_part_is_told_so_once_a_day_and_by_itself() -> None:
     assert told(life.happens(also_named("noor"))) == [("already-enrolled", "noor")]
 
 
+def test_whom_only_partners_vouched_for_is_greeted_by_no_name_because_of_a_stranger() -> None:
+    life = one_session()
+    life.happens(confirmed("e1", "noor"))
+    (by_stranger,) = life.happens(also_named("noor"))
+    assert letter(life, by_stranger).recipient.name == ""
+    life.time += timedelta(days=1)
+    life.happens(facts.ParticipantConfirmed(enrolment="elsewhere", person="noor"))
+    (known,) = life.happens(also_named("noor"))
+    assert letter(life, known).recipient.name != ""
+
+
 @pytest.mark.parametrize("fact", [pending, confirmed, waitlisted])
 def test_whatever_becomes_of_the_others_who_takes_part_is_told_so(fact: Any) -> None:
     life = one_session()

@@ -192,7 +192,12 @@ def enrolment_of(state: State, programme: str, enrolment: str) -> Enrolment | No
 
 def is_unconfirmed(state: State, enrolment: Enrolment, person: str) -> bool:
     """Whether a stranger named the person, and nobody has confirmed anything from the person's address since."""
-    return person in enrolment.unconfirmed and state.get(NO_PROGRAMME, known_key(person)) is None
+    return person in enrolment.unconfirmed and not is_known(state, person)
+
+
+def is_known(state: State, person: str) -> bool:
+    """Whether somebody has ever confirmed anything from the person's address."""
+    return state.get(NO_PROGRAMME, known_key(person)) is not None
 
 
 def present_enrolment(state: State, programme: str, person: str) -> Enrolment | None:

@@ -312,11 +312,14 @@ def confirmed(
     units = rules.units_of(definition, newcomers)
     own = state._replace(held=state.held - enrolment.held)
     asked["units"] = units
-    broken = rules.broken_by_coming_in(own, definition, enrolment.organisation, units, held=enrolment.held)
+    capacity = definition.enrolment.capacity
+    # Who lowers the capacity to what was given out need not wait for those who may not exist.
+    held = enrolment.held if capacity is None or state.confirmed + units <= capacity else 0
+    broken = rules.broken_by_coming_in(own, definition, enrolment.organisation, units, held=held)
     if broken:
         return (*said, EnrolmentRefused(**asked, reasons=tuple(broken)))
     asked["complete_by"] = _complete_by(state, definition, newcomers, command.now) and enrolment.confirm_by
-    came = come_in(own, definition, asked, command.organisation, command.now, held=enrolment.held)
+    came = come_in(own, definition, asked, command.organisation, command.now, held=held)
     return (*said, *came)
 
 

@@ -19,6 +19,7 @@ from contracts.facts import (
     EnrolmentRefused,
     ParticipantAdded,
     ParticipantConfirmed,
+    ProgrammeCapacityLowered,
     ProgrammeWithdrawn,
     RegistrationFact,
 )
@@ -352,6 +353,21 @@ class TestConfirming:
         assert isinstance(result.facts[1], EnrolmentRefused)
         assert [reason.rule for reason in result.facts[1].reasons] == ["full"]
         assert not result.state.awaited
+
+    def test_never_goes_beyond_a_capacity_that_was_lowered_meanwhile(self) -> None:
+        lowered = ProgrammeCapacityLowered(before=3, after=2)
+        before: list[RegistrationFact] = [
+            published(capacity=3),
+            confirmed("urk"),
+            pending("a.1"),
+            pending("b.1"),
+            lowered,
+        ]
+        first = given(*before).when(confirm("b.1", "b-1"))
+        first.then_brief(("participantconfirmed", "b.1"), ("confirmed", "b.1"))
+        second = given(*before, *first.facts).when(confirm("a.1", "a-1"))
+        second.then_brief(("participantconfirmed", "a.1"), ("refused", "a.1"))
+        assert second.state.confirmed == 2
 
     def test_counts_for_the_maximum_of_the_organisation(self) -> None:
         rules = {"maximum_per_organisation": 1}

@@ -340,8 +340,8 @@ def test_a_moved_session_shows_what_was_and_what_is() -> None:
 
     assert "Was: dinsdag 20 juni 2023, 10:00–13:00 uur" in rendered.text
     assert "Wordt: dinsdag 27 juni 2023, 14:00–16:00 uur" in rendered.text
-    assert "Plek was: Bibliotheek Gouda, Agnietenstraat 100, Gouda" in rendered.text
-    assert "Plek wordt: Online (Teams)" in rendered.text
+    assert "Locatie was: Bibliotheek Gouda, Agnietenstraat 100, Gouda" in rendered.text
+    assert "Locatie wordt: Online (Teams)" in rendered.text
     assert "<s>dinsdag 20 juni 2023, 10:00–13:00 uur</s>" in rendered.html
     assert "<s>dinsdag 27" not in rendered.html
     assert rendered.method == "REQUEST"
@@ -505,7 +505,7 @@ def test_one_contact_for_everything_is_named_once() -> None:
 
     assert text.count("Elin") == 1
     assert "Over de inhoud en je aanmelding: Elin" in text
-    assert "op plek" not in text
+    assert "als nummer" not in text
 
 
 def test_a_programme_without_anything_optional_still_gives_a_whole_mail() -> None:

@@ -166,6 +166,8 @@ def list_(
 
 def _why(desk: Desk, view: EnrolmentView) -> str:
     reasons = " ".join(getattr(reason, desk.language) for reason in view.reasons)
+    if view.status == "lapsed":
+        return reasons or "never confirmed"
     words = [
         reasons or (f"lacks {', '.join(m.seat for m in view.missing)}" if view.missing else ""),
         f"{_awaited(view)} yet to confirm until {moment(view.confirm_by)}" if view.confirm_by else "",
@@ -207,7 +209,7 @@ def show(desk: Desk, enrolment: Id) -> None:
         output.say(f"{_awaited(view)} yet to confirm until {moment(view.confirm_by)}{held}", "yellow")
     if view.price is not None:
         output.say(f"price: € {view.price:.2f}")
-    for missing in view.missing:
+    for missing in view.missing if view.status != "lapsed" else ():
         until = f", needed before {moment(view.complete_by)}" if view.complete_by else ""
         output.say(f"lacks {missing.count} × {missing.seat}{until}", "yellow")
     output.table(

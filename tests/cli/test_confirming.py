@@ -84,7 +84,9 @@ def test_a_request_that_is_given_up_says_why_it_lapsed(deelname: Deelname, runni
     ask_in_public(running, many, "Anna")
     enrolment = pending(deelname, many)["Anna"]["enrolment"]
     assert deelname("enrolment", "withdraw", enrolment, "--json").json["status"] == "lapsed"
-    assert enrolment in deelname("enrolment", "list", many, "--status", "lapsed").said
+    listed = deelname("enrolment", "list", many, "--status", "lapsed").said
+    assert enrolment in listed
+    assert "never confirmed" in listed
     assert "It was withdrawn before it had been confirmed." in deelname("enrolment", "show", enrolment).said
     facts = len(deelname("log", "show", "--programme", many, "--json").json)
     lapsed = deelname("log", "tail", "-n", 1000, "--count", facts, "--programme", many).out.splitlines()[-1]

@@ -78,8 +78,10 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
             )
         decision = decide(state, asked)
         if isinstance(decision, Rejected):
-            told = decision.kind == "refused"
-            return answers.refused(enrolment, decision.reasons) if told else answers.rejected(decision)
+            if decision.kind == "refused":
+                # Nothing of it is kept, not even the answer under the request's id.
+                return answers.refused(enrolment, decision.reasons)._replace(final=False)
+            return answers.rejected(decision)
         before = state
         made = [fact for fact in decision if isinstance(fact, Enrolled)]
         # Whom no fact names nobody needs to know: strangers make people up.

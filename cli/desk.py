@@ -20,7 +20,7 @@ from cli.failure import REFUSED, USAGE, Failure
 from cli.output import Output
 from contracts.base import Language
 from contracts.characters import visible
-from contracts.problem import ProblemError, complaint, invalid, without_echoes
+from contracts.problem import ProblemError, complaint, invalid, problem_type, without_echoes
 
 Parameters = ParamSpec("Parameters")
 
@@ -115,6 +115,8 @@ def command(
                 if output.as_json:
                     output.json(error.problem)
                 output.problem(error.problem)
+                if error.problem.type == problem_type("ambiguous"):
+                    output.next("deelname person list ADDRESS")
                 raise typer.Exit(REFUSED) from None
             except Failure as failure:
                 _end(output, failure)

@@ -246,6 +246,7 @@ def test_people_who_share_a_mailbox_are_told_apart(deelname: Deelname, programme
         refused = deelname(*command)
         assert refused.code == 1
         assert "2 people share this address" in refused.said
+        assert "deelname person list ADDRESS" in refused.said
     listed = deelname("person", "list", mailbox)
     assert "Fatima El Amrani" in listed.said
     persons = [one["person"] for one in deelname("person", "list", mailbox, "--json").json["people"]]

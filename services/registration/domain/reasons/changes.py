@@ -41,7 +41,7 @@ def not_active() -> Reason:
     """The enrolment was withdrawn or refused."""
     return Reason(
         rule="not-active",
-        nl="Deze aanmelding is ingetrokken of geweigerd; meld je opnieuw aan.",
+        nl="Deze aanmelding is afgemeld of geweigerd. Meld je opnieuw aan.",
         en="This enrolment was withdrawn or refused; enrol again.",
     )
 

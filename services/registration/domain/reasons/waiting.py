@@ -11,14 +11,14 @@ from services.registration.domain.reasons.words import moment, places
 
 def withdrawn_on_request() -> Reason:
     """The participants, or staff for them, gave the place back."""
-    return Reason(rule="on-request", nl="De deelname is op verzoek ingetrokken.", en="It was withdrawn on request.")
+    return Reason(rule="on-request", nl="De deelname is op verzoek afgemeld.", en="It was withdrawn on request.")
 
 
 def person_erased() -> Reason:
     """Nobody could tell the person anything any more."""
     return Reason(
         rule="person-erased",
-        nl="De gegevens van de deelnemer zijn gewist; daarmee is de deelname ingetrokken.",
+        nl="De gegevens van de deelnemer zijn gewist; daarmee is de deelname afgemeld.",
         en="The participant's data were erased, and with that the enrolment was withdrawn.",
     )
 
@@ -29,7 +29,7 @@ def not_confirmed(cause: LapseCause) -> Reason:
         return Reason(rule="not-confirmed", nl="Er is niet op tijd bevestigd.", en="It was not confirmed in time.")
     return Reason(
         rule="not-confirmed",
-        nl="De aanmelding is ingetrokken voordat zij bevestigd was.",
+        nl="De aanmelding is afgemeld voordat zij bevestigd was.",
         en="It was withdrawn before it had been confirmed.",
     )
 

@@ -193,6 +193,10 @@ class Followed:
                 enter(connection, Phase.WAITING)
 
         await self._app(scope, receive_following, send_following)
+        if connection.is_closing():
+            # What was not answered because there is nobody to answer is a failure to uvicorn until it knows that too.
+            while (await receive())["type"] != "http.disconnect":
+                pass
 
 
 def _has_body(scope: Scope) -> bool:

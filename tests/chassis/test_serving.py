@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -167,6 +168,8 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Nothing of what happens is an error to anybody's logger, ours or a library's."""
     with capture_logs() as ours:
         yield
+        # asyncio tells of a task that failed and was asked by nobody when it is thrown away.
+        gc.collect()
     assert [line for line in ours if line["log_level"] in {"error", "critical"}] == []
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
@@ -440,8 +443,8 @@ async def test_without_descriptors_it_neither_spins_nor_fills_the_log(tmp_path: 
         await until(used_up, within=40)
         begun = _processor_time(process.pid)
         # They wait to be accepted until there are descriptors again, two seconds later.
-        answers = await asyncio.gather(*(ask("/none") for _ in range(30)))
-        assert [statuses(answer) for answer in answers] == [[404]] * 30
+        answers = await asyncio.gather(*(ask("/none") for _ in range(20)))
+        assert [statuses(answer) for answer in answers] == [[404]] * 20
         assert _processor_time(process.pid) - begun < 1
     finally:
         process.terminate()

@@ -141,6 +141,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "bevestigt, doet niet mee.",
         "expect_waiting": "Alle plekken zijn nu bezet of gereserveerd. Er is een wachtlijst.",
         "spam": "Geen mail? Kijk in de map met ongewenste mail, en kijk of het adres hierboven klopt.",
+        "no_mail": "Komt er niets? Mail dan naar {contact}.",
         "perhaps_received": "Kijk of je een mail krijgt",
         "once_more": "Het is druk: er wachten nu te veel aanmeldingen op bevestiging. Komt er binnen een paar minuten "
         "een mail op {addresses}? Doe dan wat daarin staat. Komt er niets? Dan is je aanmelding nog niet binnen. Meld "
@@ -308,6 +309,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "take part.",
         "expect_waiting": "All places are taken or reserved at the moment. There is a waiting list.",
         "spam": "No mail? Look into the folder of unwanted mail, and see whether the address above is right.",
+        "no_mail": "If nothing comes, write to {contact}.",
         "perhaps_received": "See whether you get a mail",
         "once_more": "It is busy: too many requests are waiting to be confirmed. Does a mail come to {addresses} "
         "within a few minutes? Then do what it says. If nothing comes, your request has not been taken yet: please "

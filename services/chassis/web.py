@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,6 +37,8 @@ _LASTED = metrics.durations(
 )
 _ASKED_BY_MACHINES = ("/health/", "/metrics")
 """What is asked every few seconds and belongs to nobody's trace."""
+_PIECE = 32 * 1024
+"""Octets of a large answer that are handed over at once."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _SECURITY_HEADERS = (
@@ -87,7 +91,8 @@ def application(
     The API's description stands at ``/openapi.json``. The interactive pages are left out: they load scripts from
     strangers.
     """
-    app = FastAPI(title=title, version=version, description=description, docs_url=None, redoc_url=None)
+    app = FastAPI(title=title, version=version, description=description, openapi_url=None)
+    app.add_api_route("/openapi.json", _described(app), methods=["GET", "HEAD"], include_in_schema=False)
     app.include_router(health_router(health))
     app.include_router(metrics.metrics_router(health, measure))
     app.add_middleware(Guarded, guard=guard or Guard())
@@ -96,6 +101,29 @@ def application(
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     return app
+
+
+def _described(app: FastAPI) -> Callable[[], Awaitable[Response]]:
+    """
+    What answers with the description, by far the largest of our answers to everybody, which is written once.
+
+    It goes out in pieces, each when the last was taken: who asks and does not read costs a piece, and not all of it.
+    """
+    written: list[bytes] = []
+
+    async def describe() -> Response:
+        if not written:
+            written.append(json.dumps(app.openapi(), ensure_ascii=False, separators=(",", ":")).encode())
+        (whole,) = written
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for begin in range(0, len(whole), _PIECE):
+                yield whole[begin : begin + _PIECE]
+
+        headers = {"content-length": str(len(whole))}
+        return StreamingResponse(pieces(), media_type="application/json", headers=headers)
+
+    return describe
 
 
 async def _told(_: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from contracts.problem import Problem, ProblemError
 from deploy.embedded import free_port
+from services.chassis import web
 from services.chassis.database import Database
 from services.chassis.health import Health
 from services.chassis.service import run
@@ -228,3 +229,41 @@ async def test_a_service_is_not_ready_when_one_part_is_not(
     assert answer.status == 503
     assert answer.json()["status"] == "not ready"
     assert (await client.get("/health/live")).status == 200
+
+
+async def test_the_description_is_written_once_and_goes_out_in_pieces(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is large, and everybody may ask for it as often as for a small page."""
+    described = [app.openapi()]
+    monkeypatch.setattr(app, "openapi", described.pop)
+    monkeypatch.setattr(web, "_PIECE", 1000)
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "path": "/openapi.json",
+        "raw_path": b"/openapi.json",
+        "query_string": b"",
+        "headers": [],
+        "client": ("192.0.2.1", 1),
+    }
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    answers = []
+    for _ in range(2):
+        sent: list[Any] = []
+
+        async def send(message: Any, sent: list[Any] = sent) -> None:
+            sent.append(message)
+
+        await app(dict(scope), receive, send)
+        pieces = [message.get("body", b"") for message in sent[1:]]
+        assert max(map(len, pieces)) <= 1000
+        answers.append(b"".join(pieces))
+        assert (b"content-length", str(len(answers[-1])).encode()) in sent[0]["headers"]
+    assert answers[0] == answers[1]
+    assert "/api/enrolments" in json.loads(answers[0])["paths"]

@@ -2,8 +2,9 @@
 The rules of enrolment, as functions of frozen data: no clock, no I/O, no randomness.
 
 ``decide(state, command)`` says which facts come true; ``evolve(state, fact)`` says how things stand after one. Read
-``state`` first, then ``commands``, ``rules`` (who may come), ``waiting`` (who comes next), ``publishing`` (what a new
-definition changes) and ``decisions``, which ties them together.
+``state`` first, then ``commands``, ``rules`` (who may come), ``waiting`` (who comes next), ``strangers`` and
+``confirming`` (whose requests wait, and what becomes of them), ``publishing`` (what a new definition changes) and
+``decisions``, which ties them together.
 """
 
 from services.registration.domain.commands import Command, Decision, Rejected

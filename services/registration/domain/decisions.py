@@ -23,7 +23,7 @@ from contracts.facts import (
     RegistrationFact,
 )
 from contracts.programme import Programme
-from services.registration.domain import confirming, reasons, rules, waiting
+from services.registration.domain import confirming, reasons, rules, strangers, waiting
 from services.registration.domain.arriving import asked_for, come_in
 from services.registration.domain.commands import (
     AddParticipant,
@@ -165,7 +165,7 @@ def _measured(
 
 def _request(state: ProgrammeState, definition: Programme, command: RequestEnrolment) -> Decision:
     if command.stranger is not None:
-        return confirming.requested(state, definition, command, command.stranger)
+        return strangers.requested(state, definition, command, command.stranger)
     asked = asked_for(command.enrolment, command.organisation_id, command.participants, command.channel, command.source)
     broken = rules.broken_by_request(state, definition, command)
     if broken:

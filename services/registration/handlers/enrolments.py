@@ -20,9 +20,10 @@ from contracts.intake import EnrolmentReference
 from contracts.problem import Problem, not_found, problem_type
 from services.registration import store
 from services.registration.batch import Batch
-from services.registration.domain import ProgrammeState, Rejected, confirming, decide, rules
+from services.registration.domain import ProgrammeState, Rejected, decide, rules
 from services.registration.domain import commands as domain
 from services.registration.domain.reasons import no_such_participant
+from services.registration.domain.strangers import expected
 from services.registration.handlers import answers, people, strangers
 from services.registration.handlers.addresses import all_checked, checked
 from services.registration.handlers.strangers import Origin
@@ -121,7 +122,7 @@ def _told_in_public(
         return answers.refused(asked.enrolment, refusal.reasons)
     if definition is None:
         raise TypeError("a request was decided in a programme that does not exist")
-    waits, try_again = confirming.expected(state, definition, asked)
+    waits, try_again = expected(state, definition, asked)
     return answers.receipt(
         EnrolmentReceipt(
             programme=state.id,

@@ -26,7 +26,7 @@ from contracts.facts import (
 from contracts.programme import Confirmation, PriceRule, Session
 from services.registration.domain import commands as asked
 from services.registration.domain import reasons
-from services.registration.domain.confirming import expected
+from services.registration.domain.strangers import expected
 from tests.registration.domain.given import (
     IN_ORDER,
     LIBRARY,

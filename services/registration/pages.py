@@ -16,7 +16,6 @@ from fastapi.responses import RedirectResponse
 from contracts.base import Language
 from contracts.characters import Unfit
 from contracts.commands import EnrolmentReceipt
-from contracts.enrolment import EnrolmentRequest
 from contracts.problem import Problem, ProblemError, problem_type
 from services.chassis.clock import Clock
 from services.chassis.pages import Lang, Pages
@@ -25,11 +24,10 @@ from services.registration import confirmation
 from services.registration import form as forms
 from services.registration.domain.offering import Offer
 from services.registration.form import Fault, Faulty, Form, Unreadable, form_of, request_of
-from services.registration.handlers import answers, enrolments, key_of, queries
+from services.registration.handlers import queries
 from services.registration.handlers.strangers import Bounds
 from services.registration.sentences import Sentences
-from services.registration.store import Answer
-from services.registration.web import WEB, public_arrival
+from services.registration.web import ask_in_public, public_arrival
 from services.registration.words import WORDS
 from services.registration.writer import Writer
 
@@ -108,7 +106,7 @@ def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
         form = seen.form
         try:
             asked = request_of(form)
-            answer = await ask(request, asked, form.key)
+            answer = await ask_in_public(writer, asked, public_arrival(request, clock, bounds, form.key))
         except Faulty as error:
             return pages.about("enrol.html", request, lang, 422, seen, faults=error.faults)
         except ProblemError as error:
@@ -120,12 +118,6 @@ def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
             return pages.about("enrol.html", request, lang, problem.status, after, problem=problem)
         receipt = EnrolmentReceipt.model_validate_json(answer.body)
         return pages.about("enrolled.html", request, lang, 202, seen, receipt=receipt)
-
-    async def ask(request: Request, asked: EnrolmentRequest, key: str | None) -> Answer:
-        work = enrolments.request(asked, public_arrival(request, clock, bounds, key))
-        people = [one.person for one in asked.participants]
-        same = key_of(WEB, key, asked, "request") if key else None
-        return answers.told_in_public(await writer.perform(work, same, people))
 
     return routes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
@@ -18,6 +19,7 @@ from services.registration.handlers import answers, enrolments, key_of, queries
 from services.registration.handlers.enrolments import Arrival
 from services.registration.handlers.strangers import Bounds
 from services.registration.store import Answer
+from services.registration.store.strangers import ANSWERS_KEPT
 from services.registration.writer import Writer
 
 WEB = "web"
@@ -64,10 +66,8 @@ def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
 
         Whether somebody takes part already, or need not confirm, the answer does not say.
         """
-        key = key_of(WEB, idempotency_key, body, "request") if idempotency_key else None
-        work = enrolments.request(body, public_arrival(request, clock, bounds, idempotency_key))
-        people = [one.person for one in body.participants]
-        return _response(answers.told_in_public(await writer.perform(work, key, people)))
+        arrival = public_arrival(request, clock, bounds, idempotency_key)
+        return _response(await ask_in_public(writer, body, arrival))
 
     return routes
 
@@ -75,6 +75,15 @@ def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
 def public_arrival(request: Request, clock: Clock, bounds: Bounds, key: str | None) -> Arrival:
     """A request by somebody for whom nobody vouches; ``key`` makes a repetition harmless."""
     return Arrival(clock(), "web", WEB, key, new_id, bounds.origin(request.state.source))
+
+
+async def ask_in_public(writer: Writer, asked: EnrolmentRequest, arrival: Arrival) -> Answer:
+    """Ask for a place. What is sent again under its id gets the same answer, for as long as strangers' are kept."""
+    key = None
+    if arrival.request is not None:
+        key = replace(key_of(WEB, arrival.request, asked, "request"), until=arrival.now + ANSWERS_KEPT)
+    work = enrolments.request(asked, arrival)
+    return answers.told_in_public(await writer.perform(work, key, [one.person for one in asked.participants]))
 
 
 def _response(answer: Answer) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from contracts.problem import Problem, problem_type
 from services.registration import store
@@ -16,13 +17,15 @@ class Key:
     """
     What makes a request the same request: who sent it, its id, and a digest of what it says.
 
-    ``earlier`` makes the digest as the last release did: a request may be repeated after an upgrade.
+    ``earlier`` makes the digest as the last release did: a request may be repeated after an upgrade. ``until`` is when
+    the answer may be forgotten: never, but for strangers, who can make up ids without end.
     """
 
     source: str
     id: str
     digest: bytes
     earlier: Callable[[], bytes] | None = None
+    until: datetime | None = None
 
     def fits(self, digest: bytes) -> bool:
         """Whether a request that was remembered by ``digest`` said the same."""
@@ -62,7 +65,7 @@ What it raises is our fault and is answered with ``BROKEN``; what is wrong with 
 
 
 def once(batch: Batch, key: Key | None, work: Work) -> Answer:
-    """Do keyed work the first time, and give the same answer ever after; refuse the key with other content."""
+    """Do keyed work the first time, and give the same answer from then on; refuse the key with other content."""
     if key is None:
         return work(batch)
     known = store.answered(batch.connection, key.source, key.id)
@@ -71,7 +74,7 @@ def once(batch: Batch, key: Key | None, work: Work) -> Answer:
         return answer if key.fits(digest) else _id_reused(key)
     answer = work(batch)
     if answer.final:
-        store.remember_answer(batch.connection, key.source, key.id, key.digest, answer)
+        store.remember_answer(batch.connection, key.source, key.id, key.digest, answer, until=key.until)
     return answer
 
 

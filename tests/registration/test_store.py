@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from sqlite3 import Connection
 
 import pytest
 
 from contracts.base import same_address
 from contracts.facts import NO_PROGRAMME, EnrolmentConfirmed
 from services.registration import store
+from services.registration.store import strangers
 from tests.registration.conftest import Desk, desk_at
 from tests.registration.domain.given import programme
 
@@ -129,3 +131,18 @@ async def test_the_log_never_holds_a_name_or_an_address(desk: Desk) -> None:
     text = repr(rows).lower()
     assert "zonnebloemstra" not in text
     assert "noor" not in text
+
+
+async def test_answers_to_strangers_are_forgotten_when_their_time_is_up_and_others_never(desk: Desk) -> None:
+    """Strangers can make up ids without end."""
+    then = datetime(2023, 4, 1, 9, 14, tzinfo=UTC)
+    answer = store.Answer(202, b"{}")
+
+    def remember(raw: Connection) -> None:
+        for id_, until in (("ours", None), ("now", then), ("later", then + timedelta(seconds=1))):
+            store.remember_answer(raw, "web", id_, b"", answer, until=until)
+
+    await desk.database.transact(remember)
+    assert await desk.database.transact(lambda raw: strangers.forget(raw, then)) == 1
+    left = await desk.database.run(lambda raw: raw.execute("SELECT id FROM requests ORDER BY id").fetchall())
+    assert left == [("later",), ("ours",)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -140,6 +142,19 @@ def test_a_refusal_names_every_rule_in_both_languages(system: System, open_: Any
     assert all(fault["detail"] and fault["detail_nl"] for fault in problem["errors"])
     assert problem["instance"].startswith("urn:deelname:enrolment:")
     assert "x.example" not in repr(problem).lower()
+
+
+def test_what_a_stranger_was_answered_under_an_id_is_forgotten_after_a_month(system: System, open_: Any) -> None:
+    """They can make up ids without end; those of partners and staff stand for ever."""
+    open_("sleutel")
+    assert system.post("/api/enrolments", wish("sleutel", "sleutel@x.example"), idempotency_key="month")[0] == 202
+    with contextlib.closing(sqlite3.connect(f"file:{system.database}?mode=ro", uri=True)) as database:
+        kept = dict(database.execute("SELECT source, max(until) FROM requests WHERE id = 'month' GROUP BY source"))
+        others = database.execute(
+            "SELECT count(*) FROM requests WHERE source <> 'web' AND until IS NOT NULL"
+        ).fetchone()
+    assert {source: until[:15] for source, until in kept.items()} == {"web": "2023-04-01T09:1"}
+    assert others == (0,)
 
 
 def test_a_second_click_with_the_same_key_is_one_enrolment(system: System, open_: Any) -> None:

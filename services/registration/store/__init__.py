@@ -218,11 +218,26 @@ def answered(connection: sqlite3.Connection, source: str, id_: str) -> tuple[byt
     return None if row is None else (row[0], Answer(row[1], row[2]))
 
 
-def remember_answer(connection: sqlite3.Connection, source: str, id_: str, digest: bytes, answer: Answer) -> None:
-    """Remember the answer to a request for ever."""
+def remember_answer(
+    connection: sqlite3.Connection,
+    source: str,
+    id_: str,
+    digest: bytes,
+    answer: Answer,
+    *,
+    until: datetime | None = None,
+) -> None:
+    """Remember the answer to a request, for ever or until a moment."""
     connection.execute(
-        "INSERT INTO requests (source, id, digest, status, body) VALUES (?, ?, ?, ?, ?)",
-        (source, id_, digest, answer.status, answer.body),
+        "INSERT INTO requests (source, id, digest, status, body, until) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            source,
+            id_,
+            digest,
+            answer.status,
+            answer.body,
+            until.astimezone(UTC).isoformat(timespec="microseconds") if until else None,
+        ),
     )
 
 

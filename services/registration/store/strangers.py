@@ -11,6 +11,9 @@ from typing import Final, NamedTuple
 SOURCES_KEPT: Final = timedelta(hours=1)
 """How long it is known what a source on the network has come to hold."""
 
+ANSWERS_KEPT: Final = timedelta(days=30)
+"""How long a request that is sent again under its id gets the same answer."""
+
 MAILS_KEPT: Final = timedelta(days=30)
 """How long it is known how often a mailbox was asked to confirm."""
 
@@ -79,7 +82,8 @@ def forget(connection: sqlite3.Connection, now: datetime) -> int:
     """Forget what is older than it may be; how much that was."""
     sources = connection.execute("DELETE FROM sources WHERE since <= ?", (_text(now - SOURCES_KEPT),)).rowcount
     asked = connection.execute("DELETE FROM asked WHERE since <= ?", (_text(now - MAILS_KEPT),)).rowcount
-    return sources + asked
+    answers = connection.execute("DELETE FROM requests WHERE until <= ?", (_text(now),)).rowcount
+    return sources + asked + answers
 
 
 def _text(moment: datetime) -> str:

@@ -147,7 +147,9 @@ def channels() -> Iterable[Channel]:
         ("suppression.lifted.v1", SuppressionLifted),
     ):
         subject = subjects.fact_subject(NAME, name, "{programme}")
-        yield Channel(subject=subject, payload=variant(name), description=(model.__doc__ or "").strip())
+        yield Channel(
+            subject=subject, payload=variant(name), description=(model.__doc__ or name).strip().splitlines()[0]
+        )
 
 
 def document() -> dict[str, Any]:

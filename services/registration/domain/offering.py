@@ -50,7 +50,7 @@ def _phase(state: ProgrammeState, definition: Programme, now: datetime) -> Phase
     rules = definition.enrolment
     if state.withdrawn:
         return "withdrawn"
-    if state.over_since is not None and state.over_since <= now:
+    if state.is_over(now):
         return "over"
     if rules.closes and now >= instant(rules.closes):
         return "closed"

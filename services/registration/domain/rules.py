@@ -218,9 +218,9 @@ def _broken_by_capacity(state: ProgrammeState, rules: EnrolmentRules, units: int
     if units > rules.capacity:
         return [reasons.larger_than_capacity(units, rules.capacity)]
     if rules.waiting_list is None and not state.fits(units):
-        ends = [one.confirm_by for id_ in state.awaited.values() if (one := state.enrolments[id_]).confirm_by]
-        if state.confirmed + units <= rules.capacity and ends:
-            return [reasons.full_for_now(whole_minute(min(ends)))]
+        next_lapse = state.next_lapse
+        if state.confirmed + units <= rules.capacity and next_lapse is not None:
+            return [reasons.full_for_now(whole_minute(next_lapse))]
         return [reasons.full(rules.capacity)]
     if rules.waiting_list is None and not waiting.may_come_in_at_once(state, units)[0]:
         return [reasons.reserved()]

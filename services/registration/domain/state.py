@@ -105,6 +105,12 @@ class ProgrammeState(NamedTuple):
             return None
         return sum(1 for number in self.waiting if number <= entry.number)
 
+    @property
+    def next_lapse(self) -> datetime | None:
+        """When the first of those who have yet to confirm must have done so; None where nobody is awaited."""
+        awaiting = (self.enrolments[id_] for id_ in set(self.awaited.values()))
+        return min((one.confirm_by for one in awaiting if one.confirm_by is not None), default=None)
+
     def is_over(self, now: datetime) -> bool:
         """Whether its last session has ended."""
         return self.over_since is not None and self.over_since <= now

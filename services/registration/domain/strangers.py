@@ -12,11 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from contracts.enrolment import Participant
-from contracts.facts import (
-    EnrolmentPending,
-    EnrolmentRefused,
-    RegistrationFact,
-)
+from contracts.facts import EnrolmentPending, EnrolmentRefused, RegistrationFact
 from contracts.programme import Programme
 from services.registration.domain import reasons, rules, waiting
 from services.registration.domain.arriving import asked_for, come_in
@@ -48,38 +44,40 @@ def expected(state: ProgrammeState, definition: Programme, command: RequestEnrol
     left = command.stranger.source_mails_left
     if (left is None or len(command.participants) <= left) and (room is None or units <= room):
         return Expected(waits, None)
-    return Expected(waits, _when_to_try_again(state, definition, command))
+    return Expected(waits, _when_to_try_again(state, definition, command.stranger, command.now))
 
 
 def requested(state: ProgrammeState, definition: Programme, command: RequestEnrolment, stranger: Stranger) -> Decision:
     """The facts that a request by a stranger makes true; none where all whom it names are awaited already."""
     people = command.participants
     needed = definition.enrolment.confirmation.needed
-    unknown = tuple(one.person for one in people if one.person in stranger.unknown)
     broken = rules.broken_by_request(state, definition, command)
     if broken:
         if not _may_cause(stranger, people):
             return Rejected("refused", tuple(broken))
         units = rules.units_of(definition, people)
-        asked = _asked(command, people, unknown) | {"units": units}
+        asked = _asked(command, stranger, people) | {"units": units}
         return (EnrolmentRefused(**asked, reasons=tuple(broken)),)
     present = tuple(one for one in people if one.person in state.persons)
     others = [one for one in people if one.person not in state.persons and one.person not in state.awaited]
-    asked_first = [one for one in others if needed == "always" or (needed == "unknown" and one.person in unknown)]
+    asked_first = [
+        one for one in others if needed == "always" or (needed == "unknown" and one.person in stranger.unknown)
+    ]
     # Where nobody has to confirm, a mailbox that never did gets no more mails for it either.
     mails = _Mails(stranger)
-    at_once = [one for one in others if one not in asked_first and (one.person not in unknown or mails.to([one]))]
-    before = _come_in_at_once(state, definition, command, at_once, unknown=unknown, present=present)
+    known = [one for one in others if one not in asked_first]
+    at_once = [one for one in known if one.person not in stranger.unknown or mails.to([one])]
+    before = _come_in_at_once(state, definition, command, stranger, people=at_once, present=present)
     for fact in before:
         state = evolve(state, fact)
     if definition.team:
-        waits = _team_waits(state, definition, command, asked_first, at_once=bool(at_once))
+        waits = _team_waits(state, definition, command, stranger, people=asked_first, held=not at_once)
     else:
-        waits = _persons_wait(state, definition, command, asked_first)
+        waits = _persons_wait(state, definition, command, stranger, asked_first)
     # A team's pending fact makes its enrolment; who need not confirm comes into that.
     facts = (*waits, *before) if definition.team else (*before, *waits)
     if present and not before and _may_cause(stranger, present):
-        facts = (*facts, _told_to_be_present(command, present))
+        facts = (*facts, _told_to_be_present(command, stranger, present))
     return facts
 
 
@@ -88,14 +86,19 @@ def _may_cause(stranger: Stranger, people: Sequence[Participant]) -> bool:
     return stranger.source_mails_left is None or len(people) <= stranger.source_mails_left
 
 
+def _own_enrolments(command: RequestEnrolment, stranger: Stranger) -> dict[Participant, str]:
+    """The id for each of the people, where they do not come in by the enrolment that was asked for."""
+    return dict(zip(command.participants, stranger.enrolments, strict=True))
+
+
 def _asked(
     command: RequestEnrolment,
+    stranger: Stranger,
     people: Sequence[Participant],
-    unknown: Sequence[str],
     present: Sequence[Participant] = (),
 ) -> dict[str, Any]:
     asked = asked_for(command.enrolment, command.organisation_id, people, command.channel, command.source)
-    asked["unconfirmed"] = tuple(one.person for one in people if one.person in unknown)
+    asked["unconfirmed"] = tuple(one.person for one in people if one.person in stranger.unknown)
     asked["present"] = tuple(one.person for one in present)
     return asked
 
@@ -104,18 +107,17 @@ def _come_in_at_once(
     state: ProgrammeState,
     definition: Programme,
     command: RequestEnrolment,
-    people: Sequence[Participant],
+    stranger: Stranger,
     *,
-    unknown: Sequence[str],
+    people: Sequence[Participant],
     present: Sequence[Participant],
 ) -> tuple[RegistrationFact, ...]:
     """A team together, and persons each alone: what one of them is mailed (a price for all) tells nothing of others."""
-    assert command.stranger is not None  # noqa: S101
-    ids = dict(zip(command.participants, command.stranger.enrolments, strict=True))
+    own = _own_enrolments(command, stranger)
     facts: list[RegistrationFact] = []
     for together in [people] if definition.team and people else [[one] for one in people]:
-        asked = _asked(command, together, unknown, () if facts else present)
-        asked["enrolment"] = ids[together[0]] if facts else command.enrolment
+        asked = _asked(command, stranger, together, () if facts else present)
+        asked["enrolment"] = own[together[0]] if facts else command.enrolment
         asked["complete_by"] = complete_by(state, definition, together, command.now)
         came = come_in(state, definition, asked, command.organisation, command.now)
         for fact in came:
@@ -124,11 +126,13 @@ def _come_in_at_once(
     return tuple(facts)
 
 
-def _told_to_be_present(command: RequestEnrolment, present: Sequence[Participant]) -> EnrolmentRefused:
+def _told_to_be_present(
+    command: RequestEnrolment, stranger: Stranger, present: Sequence[Participant]
+) -> EnrolmentRefused:
     """An enrolment of its own: the others of the request come in, or wait to be confirmed, without it."""
-    assert command.stranger is not None  # noqa: S101
-    first = next(number for number, one in enumerate(command.participants) if one == present[0])
-    asked = _asked(command, present, (), present) | {"enrolment": command.stranger.enrolments[first]}
+    asked = _asked(command, stranger, present, present)
+    # How they are written to goes by the enrolment that they have.
+    asked |= {"enrolment": _own_enrolments(command, stranger)[present[0]], "unconfirmed": ()}
     return EnrolmentRefused(**asked, reasons=(reasons.already_enrolled(),))
 
 
@@ -136,33 +140,36 @@ def _team_waits(
     state: ProgrammeState,
     definition: Programme,
     command: RequestEnrolment,
-    people: Sequence[Participant],
+    stranger: Stranger,
     *,
-    at_once: bool,
+    people: Sequence[Participant],
+    held: bool,
 ) -> tuple[RegistrationFact, ...]:
-    assert command.stranger is not None  # noqa: S101
-    asked = _Mails(command.stranger).to(people)
+    """One enrolment for all; its unit is to be ``held`` where nobody of the team has one by now."""
+    asked = _Mails(stranger).to(people)
     if not asked:
         return ()
-    held = 0
-    if not at_once:
-        room = _room_to_hold(state, definition, command.stranger)
-        if room == 0 and not _may_wait(state, definition):
-            return ()
-        held = int((room is None or room > 0) and _is_free(state))
-    reached = {command.stranger.mailboxes[person] for person in asked}
-    people = [one for one in people if command.stranger.mailboxes[one.person] in reached]
-    return (_pending(state, definition, command, enrolment=command.enrolment, people=people, asked=asked, held=held),)
+    room = _room_to_hold(state, definition, stranger)
+    if held and room == 0 and not _may_wait(state, definition):
+        return ()
+    units = int(held and room != 0 and _is_free(state))
+    reached = {stranger.mailboxes[person] for person in asked}
+    reachable = [one for one in people if stranger.mailboxes[one.person] in reached]
+    fields = _asked(command, stranger, reachable)
+    return (_pending(state, definition, command.now, fields, asked=asked, held=units),)
 
 
 def _persons_wait(
-    state: ProgrammeState, definition: Programme, command: RequestEnrolment, people: Sequence[Participant]
+    state: ProgrammeState,
+    definition: Programme,
+    command: RequestEnrolment,
+    stranger: Stranger,
+    people: Sequence[Participant],
 ) -> tuple[RegistrationFact, ...]:
     """Each for themselves: one confirms today, another tomorrow, and a third never."""
-    assert command.stranger is not None  # noqa: S101
-    mails = _Mails(command.stranger)
-    room = _room_to_hold(state, definition, command.stranger)
-    ids = dict(zip(command.participants, command.stranger.enrolments, strict=True))
+    mails = _Mails(stranger)
+    room = _room_to_hold(state, definition, stranger)
+    own = _own_enrolments(command, stranger)
     facts: list[RegistrationFact] = []
     for one in people:
         if room == 0 and not _may_wait(state, definition):
@@ -171,7 +178,8 @@ def _persons_wait(
         if not asked:
             continue
         held = int(room != 0 and _is_free(state))
-        fact = _pending(state, definition, command, enrolment=ids[one], people=[one], asked=asked, held=held)
+        fields = _asked(command, stranger, [one]) | {"enrolment": own[one]}
+        fact = _pending(state, definition, command.now, fields, asked=asked, held=held)
         facts.append(fact)
         state = evolve(state, fact)
         room = None if room is None else room - held
@@ -201,21 +209,17 @@ class _Mails:
 def _pending(
     state: ProgrammeState,
     definition: Programme,
-    command: RequestEnrolment,
+    now: datetime,
+    fields: dict[str, Any],
     *,
-    enrolment: str,
-    people: Sequence[Participant],
     asked: tuple[str, ...],
     held: int,
 ) -> EnrolmentPending:
-    assert command.stranger is not None  # noqa: S101
-    fields = _asked(command, people, tuple(command.stranger.unknown)) | {"enrolment": enrolment}
-    fields["missing"] = rules.missing_seats(definition.team, people)
     return EnrolmentPending(
-        **fields,
+        **fields | {"missing": rules.missing_seats(definition.team, fields["participants"])},
         held=held,
         cause="always" if definition.enrolment.confirmation.needed == "always" else "address-unknown",
-        confirm_by=confirm_by(state, definition, command.now),
+        confirm_by=confirm_by(state, definition, now),
         asked=asked,
     )
 
@@ -256,13 +260,10 @@ def _share(capacity: int, percent: int) -> int:
     return max(1, capacity * percent // 100)
 
 
-def _when_to_try_again(state: ProgrammeState, definition: Programme, command: RequestEnrolment) -> datetime:
-    assert command.stranger is not None  # noqa: S101
-    source_free = command.stranger.source_free or command.now
-    ends = [one.confirm_by for id_ in set(state.awaited.values()) if (one := state.enrolments[id_]).confirm_by]
+def _when_to_try_again(state: ProgrammeState, definition: Programme, stranger: Stranger, now: datetime) -> datetime:
     full = state.held >= _share(definition.enrolment.capacity or 1, definition.enrolment.confirmation.held_percent)
-    moments = [source_free, *([min(ends)] if full and ends else [])]
-    return rules.whole_minute(max(command.now, *moments))
+    next_lapse = state.next_lapse if full else None
+    return rules.whole_minute(max(now, stranger.source_free or now, next_lapse or now))
 
 
 def complete_by(

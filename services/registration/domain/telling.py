@@ -42,7 +42,7 @@ def told(state: ProgrammeState, facts: Sequence[RegistrationFact], now: datetime
     """Whom these facts would be mailed to, for those that would; ``state`` is the one before them."""
     found = []
     for fact in facts:
-        if not isinstance(fact, ProgrammePublished) and not (state.over_since and state.over_since <= now):
+        if not isinstance(fact, ProgrammePublished) and not state.is_over(now):
             hearing = _hearing(state, fact, now)
             if hearing:
                 people = frozenset(person for _, person in hearing)

@@ -217,7 +217,7 @@ def forget(batch: Batch, fact: PersonErased, programmes: Iterable[str], now: dat
         if enrolment is None:
             continue
         to_come = fact.cause == "asked-for" and not state.withdrawn and not state.has_begun(now)
-        over = state.withdrawn or (state.over_since is not None and state.over_since <= now)
+        over = state.withdrawn or state.is_over(now)
         in_vain = enrolment.status == "waiting" and (fact.cause == "asked-for" or not over)
         if in_vain or to_come:
             decision = decide(state, WithdrawParticipant(enrolment.id, person, now, erased=True))

@@ -15,7 +15,7 @@ from services.registration.handlers.confirming import Seen, Stage
 from services.registration.sentences import Sentences
 from services.registration.writer import Writer
 
-_STATUS: Final[dict[Stage, int]] = {"none": 404, "ended": 410}
+_STATUS: Final[dict[Stage, int]] = {"none": 404, "ended": 410, "not-stored": 503}
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Robots-Tag": "noindex, nofollow",

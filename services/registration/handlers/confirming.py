@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -20,9 +20,10 @@ from services.registration.handlers.strangers import mailbox
 from services.registration.store import Answer, strangers
 from services.registration.writer import Writer
 
-Stage = Literal["none", "ended", "asked", "confirmed", "waiting", "refused"]
+Stage = Literal["none", "ended", "asked", "not-stored", "confirmed", "waiting", "refused"]
 """
-What a link leads to: nothing of ours, something that cannot be confirmed any more, the question, or what came of it.
+What a link leads to: nothing of ours, something that cannot be confirmed any more, the question, or what came of it;
+``not-stored``: nothing came of it yet, and the question stands.
 """
 
 _LINKS = metrics.counter("deelname_links_followed", "Personal links that were followed.", ["purpose", "outcome"])
@@ -72,9 +73,10 @@ async def press(writer: Writer, keys: LinkKeys, link: Link, now: datetime) -> Se
         seen.append(_confirmed(batch, keys, link, now) if before.stage == "asked" else before)
         return _DONE
 
-    answer = await writer.perform(work)
-    _LINKS.labels("confirm", seen[0].stage if seen else "not_stored").inc()
-    return seen[0] if answer == _DONE else Seen("ended")
+    stored = await writer.perform(work) == _DONE
+    came = seen[0] if stored else replace(await look(writer, link, now), stage="not-stored")
+    _LINKS.labels("confirm", came.stage).inc()
+    return came
 
 
 def _confirmed(batch: Batch, keys: LinkKeys, link: Link, now: datetime) -> Seen:

@@ -17,6 +17,7 @@ from cli.output import moment
 from cli.people import read_participant, report
 from contracts.commands import (
     ConfirmEnrolment,
+    EnrolmentCommand,
     EnrolmentResult,
     PromoteEnrolment,
     RequestEnrolment,
@@ -93,34 +94,30 @@ class RequestEnrolmentFile(RequestEnrolment):
     programme: str = "from-the-command-line"
 
 
+def _tell(desk: Desk, verb: str, asked: EnrolmentCommand) -> EnrolmentResult:
+    """Ask something of one enrolment, and say how it stands then."""
+    with desk.connect() as connection:
+        result = connection.do("registration", "enrolment", verb, asked, EnrolmentResult)
+    report(desk, result)
+    return result
+
+
 @command(app, "withdraw", examples=["deelname enrolment withdraw 0198…"])
 def withdraw(desk: Desk, enrolment: Id) -> None:
     """Give a place, or a place in the waiting list, back; who waits moves up."""
-    with desk.connect() as connection:
-        result = connection.do(
-            "registration", "enrolment", "withdraw", WithdrawEnrolment(enrolment=enrolment), EnrolmentResult
-        )
-    report(desk, result)
+    _tell(desk, "withdraw", WithdrawEnrolment(enrolment=enrolment))
 
 
 @command(app, "promote", examples=["deelname enrolment promote 0198…"])
 def promote(desk: Desk, enrolment: Id) -> None:
     """Give who waits a place by hand, also behind the freeze; never more than the capacity."""
-    with desk.connect() as connection:
-        result = connection.do(
-            "registration", "enrolment", "promote", PromoteEnrolment(enrolment=enrolment), EnrolmentResult
-        )
-    report(desk, result)
+    _tell(desk, "promote", PromoteEnrolment(enrolment=enrolment))
 
 
 @command(app, "confirm", examples=["deelname enrolment confirm 0198…"])
 def confirm(desk: Desk, enrolment: Id) -> None:
     """Vouch for everybody who has yet to confirm a request of the public: they come in as if they had."""
-    with desk.connect() as connection:
-        result = connection.do(
-            "registration", "enrolment", "confirm", ConfirmEnrolment(enrolment=enrolment), EnrolmentResult
-        )
-    report(desk, result)
+    result = _tell(desk, "confirm", ConfirmEnrolment(enrolment=enrolment))
     desk.output.next(f"deelname enrolment show {result.enrolment}")
 
 

@@ -149,19 +149,18 @@ class LetDeadlinesPass:
     now: datetime
 
 
-Command: TypeAlias = (
-    PublishProgramme
-    | WithdrawProgramme
-    | RequestEnrolment
-    | ConfirmEnrolment
+AboutEnrolment: TypeAlias = (
+    ConfirmEnrolment
     | WithdrawEnrolment
     | PromoteEnrolment
     | AddParticipant
     | ChangeParticipant
     | ReplaceParticipant
     | WithdrawParticipant
-    | LetDeadlinesPass
 )
+"""What is asked of one enrolment that there is."""
+
+Command: TypeAlias = PublishProgramme | WithdrawProgramme | RequestEnrolment | AboutEnrolment | LetDeadlinesPass
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from contracts.programme import Programme
 from services.registration.domain import confirming, reasons, rules, strangers, waiting
 from services.registration.domain.arriving import asked_for, come_in
 from services.registration.domain.commands import (
+    AboutEnrolment,
     AddParticipant,
     ChangeParticipant,
     Command,
@@ -66,22 +67,10 @@ def decide(state: ProgrammeState, command: Command) -> Decision:
 
 def _given_up(state: ProgrammeState) -> tuple[RegistrationFact, ...]:
     """That nobody who has yet to confirm will come."""
-    awaiting = sorted((state.enrolments[id_] for id_ in set(state.awaited.values())), key=lambda one: one.number)
-    return tuple(confirming.lapsed(one, "withdrawn") for one in awaiting)
+    return tuple(confirming.lapsed(one, "withdrawn") for one in state.awaiting())
 
 
-_AboutEnrolment = (
-    ConfirmEnrolment
-    | WithdrawEnrolment
-    | PromoteEnrolment
-    | AddParticipant
-    | ChangeParticipant
-    | ReplaceParticipant
-    | WithdrawParticipant
-)
-
-
-def _about_enrolment(state: ProgrammeState, definition: Programme, command: _AboutEnrolment) -> Decision:
+def _about_enrolment(state: ProgrammeState, definition: Programme, command: AboutEnrolment) -> Decision:
     enrolment = state.enrolments.get(command.enrolment)
     if enrolment is None:
         return Rejected("not-found", (reasons.no_such_enrolment(),))

@@ -105,11 +105,14 @@ class ProgrammeState(NamedTuple):
             return None
         return sum(1 for number in self.waiting if number <= entry.number)
 
+    def awaiting(self) -> list[Enrolment]:
+        """The enrolments in which somebody has yet to confirm, in order."""
+        return sorted((self.enrolments[id_] for id_ in set(self.awaited.values())), key=lambda one: one.number)
+
     @property
     def next_lapse(self) -> datetime | None:
         """When the first of those who have yet to confirm must have done so; None where nobody is awaited."""
-        awaiting = (self.enrolments[id_] for id_ in set(self.awaited.values()))
-        return min((one.confirm_by for one in awaiting if one.confirm_by is not None), default=None)
+        return min((one.confirm_by for one in self.awaiting() if one.confirm_by is not None), default=None)
 
     def is_over(self, now: datetime) -> bool:
         """Whether its last session has ended."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +19,7 @@ from ruamel.yaml.scanner import RoundTripScanner, ScannerError
 from cli.failure import REFUSED, Failure
 from cli.reading import text as text_of
 from contracts.characters import named
+from contracts.fields import fields_at, meant
 from contracts.problem import Fault, Problem, complaint, problem_type, without_echoes
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -230,9 +228,8 @@ def _mistake(model: type[BaseModel], place: Place, item: ErrorDetails) -> Mistak
     field = ".".join(str(part) for part in location)
     match item["type"]:
         case "extra_forbidden":
-            known = fields_at(model, location[:-1])
-            close = difflib.get_close_matches(str(location[-1]), known, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}."
+            close = meant(model, location)
+            hint = f"did you mean '{close}'?" if close else f"known here: {', '.join(fields_at(model, location[:-1]))}."
             return Mistake(place, field, f"unknown key; {hint}")
         case "missing":
             return Mistake(place, field, complaint(item))
@@ -244,23 +241,3 @@ def _shown(value: object) -> str:
     if isinstance(value, str | int | float) and len(str(value)) <= 60:
         return f", not '{value}'"
     return ""
-
-
-def fields_at(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """The keys that are allowed at a location of the model."""
-    here: type[BaseModel] | None = model
-    for part in location:
-        if isinstance(part, int) or here is None:
-            continue
-        field = here.model_fields.get(part)
-        here = _model_in(field.annotation) if field else None
-    return list(here.model_fields) if here else []
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, BaseModel) else None
-    for argument in typing.get_args(annotation):
-        if (found := _model_in(argument)) is not None:
-            return found
-    return None

@@ -12,11 +12,11 @@ from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from cli.document import fields_at
 from cli.failure import USAGE, Failure
 from cli.reading import parsed, text
 from contracts import subjects
 from contracts.envelope import Envelope, UnknownData
+from contracts.fields import meant
 from contracts.intake import INTAKE, LARGEST
 from contracts.problem import complaint, without_echoes
 
@@ -160,8 +160,8 @@ def _unknown(model: type[BaseModel], value: Mapping[str, Any], skip: Sequence[st
             if item["type"] != "extra_forbidden":
                 continue
             location = item["loc"]
-            close = difflib.get_close_matches(str(location[-1]), fields_at(model, location[:-1]), n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
+            close = meant(model, location)
+            hint = f"; did you mean '{close}'?" if close else ""
             yield f"{'.'.join(str(part) for part in location)}: unknown field, would be ignored{hint}"
 
 

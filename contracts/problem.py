@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from contracts.base import PATTERNS, Message
 from contracts.characters import Unfit
+from contracts.fields import fields_at, meant
 
 Details = TypeVar("Details", bound=Mapping[str, Any])
 
@@ -60,8 +61,12 @@ class ProblemError(Exception):
         self.problem = problem
 
 
-def invalid(error: ValidationError, what: str = "request") -> Problem:
-    """Say which fields of a request are wrong, without repeating what was in them: it may be personal data."""
+def invalid(error: ValidationError, what: str = "request", model: type[BaseModel] | None = None) -> Problem:
+    """
+    Say which fields of a request are wrong, without repeating what was in them: it may be personal data.
+
+    With the ``model`` that was expected, it is said of an unknown field which one was perhaps meant.
+    """
     details = without_echoes(error.errors(include_url=False, include_input=False))
     return Problem(
         type=problem_type("invalid"),
@@ -71,12 +76,25 @@ def invalid(error: ValidationError, what: str = "request") -> Problem:
         errors=tuple(
             Fault(
                 field=".".join(str(part) for part in item["loc"])[:_LONGEST_FIELD] or None,
-                detail=complaint(item),
-                detail_nl=unfit.dutch if (unfit := unfit_of(item)) else None,
+                **_unknown_field(item, model) or _wrong_value(item),
             )
             for item in details[:MOST_FAULTS]
         ),
     )
+
+
+def _wrong_value(item: Mapping[str, Any]) -> dict[str, str | None]:
+    return {"detail": complaint(item), "detail_nl": unfit.dutch if (unfit := unfit_of(item)) else None}
+
+
+def _unknown_field(item: Mapping[str, Any], model: type[BaseModel] | None) -> dict[str, str | None] | None:
+    if item["type"] != "extra_forbidden" or model is None:
+        return None
+    english, dutch = complaint(item), "is hier geen bekend veld"
+    if (near := meant(model, item["loc"])) is not None:
+        return {"detail": f"{english}; did you mean '{near}'?", "detail_nl": f"{dutch}; bedoelde je '{near}'?"}
+    known = ", ".join(fields_at(model, item["loc"][:-1]))
+    return {"detail": f"{english}; known: {known}", "detail_nl": f"{dutch}; bekend zijn: {known}"}
 
 
 def complaint(item: Mapping[str, Any]) -> str:

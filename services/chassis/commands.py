@@ -106,7 +106,7 @@ class Call:
             # What ``model_validate_json`` does, after an eighth of the time.
             return cast("Model", model.__pydantic_validator__.validate_json(self.body or b"{}", extra="forbid"))
         except ValidationError as error:
-            raise ProblemError(invalid(error)) from None
+            raise ProblemError(invalid(error, model=model)) from None
 
     def reply(self, body: bytes) -> None:
         """Answer with the result; from the event loop's own thread. It goes out with other answers of the moment."""

@@ -16,6 +16,7 @@ from services.chassis.access import Caller, Needs
 from services.chassis.commands import Call, Route, handle
 from services.chassis.metrics import CALLS
 from services.chassis.problems import problem_response, problems
+from services.chassis.web import strictly
 
 
 class WebCall(Call):
@@ -101,7 +102,7 @@ def _endpoint(route: Route) -> Callable[..., Awaitable[Response]]:
     # What FastAPI reads; each route has a body of its own.
     annotations: dict[str, Any] = {
         "request": Request,
-        "body": route.request,
+        "body": Annotated[route.request, strictly(route.request)],
         "caller": Annotated[Caller, Depends(Needs(route.role))],
         "return": Response,
     }

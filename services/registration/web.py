@@ -15,6 +15,7 @@ from contracts.queries import ProgrammeList, ProgrammeQuestion, ProgrammeView
 from services.chassis.clock import Clock
 from services.chassis.identity import new_id
 from services.chassis.problems import problem_response, problems
+from services.chassis.web import strictly
 from services.registration.handlers import answers, enrolments, key_of, queries
 from services.registration.handlers.enrolments import Arrival
 from services.registration.handlers.strangers import Bounds
@@ -24,6 +25,7 @@ from services.registration.writer import Writer
 
 WEB = "web"
 
+Asked = Annotated[EnrolmentRequest, strictly(EnrolmentRequest)]
 Repeatable = Annotated[
     Identity | None,
     Header(description="Makes a repetition harmless: a second click with the same key gets the first answer."),
@@ -58,9 +60,7 @@ def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
         status_code=202,
         responses=problems(400, 403, 404, 409, 413, 422, 429, 503),
     )
-    async def request_enrolment(
-        request: Request, body: EnrolmentRequest, idempotency_key: Repeatable = None
-    ) -> Response:
+    async def request_enrolment(request: Request, body: Asked, idempotency_key: Repeatable = None) -> Response:
         """
         Ask for a place. What comes next is said by mail, to those who are named: most have to confirm it first.
 

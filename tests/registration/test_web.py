@@ -194,6 +194,23 @@ def test_every_failure_is_told_as_a_problem_without_what_was_sent(
     assert "geheim" not in repr(problem)
 
 
+def test_a_field_that_nobody_knows_is_refused_with_the_one_that_was_meant(system: System, open_: Any) -> None:
+    """Left out without a word, 'organization' costs somebody the place of a library, and 'langauge' the language."""
+    open_("velden")
+    asked = wish("velden", "a@x.example", organization="bibliotheek-zeist")
+    asked["participants"][0]["person"]["langauge"] = "en"
+    asked["participants"][0]["zzz"] = 1
+    status, problem = system.post("/api/enrolments", asked)
+    assert (status, problem["type"]) == (422, "urn:deelname:problem:invalid")
+    assert {fault["field"]: fault["detail"].partition("; ")[2] for fault in problem["errors"]} == {
+        "organization": "did you mean 'organisation'?",
+        "participants.0.person.langauge": "did you mean 'language'?",
+        "participants.0.zzz": "known: person, seat, role, diet",
+    }
+    assert problem["errors"][0]["detail_nl"].endswith("bedoelde je 'language'?")
+    assert system.post("/api/enrolments", {"programm": "velden"})[1]["errors"][0]["field"] == "programme"
+
+
 def test_the_faces_description_is_served_and_names_every_route(system: System) -> None:
     status, document = system.get("/openapi.json")
     assert (status, document["openapi"][:2]) == (200, "3.")

@@ -16,6 +16,8 @@ MEMBER_FILES := $(addsuffix /pyproject.toml,$(MEMBERS))
 RUN_STAMP := $(VENV)/.installed-demo
 DEVELOPMENT_STAMP := $(VENV)/.installed-development
 COMPILED_STAMP := $(VENV)/.compiled-tests
+# What a partner in JavaScript has; without npm the tests say what they left out.
+NODE_STAMP := $(if $(shell command -v npm),$(VENV)/node/.installed)
 
 export UV_PYTHON_DOWNLOADS := never
 # A service is a process, and the tests start hundreds: reading compiled modules takes a third of compiling them anew.
@@ -61,7 +63,7 @@ types: $(DEVELOPMENT_STAMP) ## the strict type checker
 imports: $(DEVELOPMENT_STAMP) ## who may import whom (pyproject.toml, [tool.importlinter])
 	$(BIN)/lint-imports
 
-tests: $(DEVELOPMENT_STAMP) ## the tests alone; ARGS="tests/contracts -k subjects" picks some, MARKS=engine those that need Docker
+tests: $(DEVELOPMENT_STAMP) $(NODE_STAMP) ## the tests alone; ARGS="tests/contracts -k subjects" picks some, MARKS=engine those that need Docker
 	@# Tests that kill brokers and services side by side may run out of patience on a busy machine: what failed has one
 	@# more try by itself, with nothing beside it, and must pass then.
 	@# More workers than the two processors that we count on, because tests wait a lot.
@@ -86,7 +88,7 @@ schemas: $(DEVELOPMENT_STAMP) ## write the JSON Schemas and AsyncAPI documents a
 
 install: $(RUN_STAMP) ## what running needs, into .venv
 
-install-development: $(DEVELOPMENT_STAMP) ## what working on it needs, into .venv
+install-development: $(DEVELOPMENT_STAMP) $(NODE_STAMP) ## what working on it needs, into .venv
 
 clean: ## forget the virtual environment and everything that can be made again
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -112,6 +114,13 @@ $(DEVELOPMENT_STAMP): requirements/development.txt $(RUN_STAMP)
 	$(UV_INSTALL) --require-hashes --requirement requirements/development.txt
 	@touch $@
 
+ifneq ($(NODE_STAMP),)
+$(NODE_STAMP): requirements/node/package.json requirements/node/package-lock.json | $(UV)
+	@mkdir -p $(@D) && cp $^ $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent && touch $@ \
+	  || echo "NO PACKAGES OF NODE: what needs them will not be tested." >&2
+endif
+
 # pytest compiles tests in its own way, each of its workers all of them: this does it for them once after a change.
 $(COMPILED_STAMP): $(DEVELOPMENT_STAMP) $(shell find tests -name '*.py')
 	@$(BIN)/pytest --collect-only -qq >$@.out || { cat $@.out; exit 1; }
@@ -126,7 +135,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-versi
   --no-emit-package deelname
 CONSTRAINED = $(COMPILE) --no-annotate --constraint requirements/development.txt
 
-lock: $(UV) ## resolve the dependencies anew into requirements/*.txt; UPGRADE=1 takes newer versions
+lock: $(UV) ## resolve the dependencies anew into requirements/; UPGRADE=1 takes newer versions
 	printf 'uv\n' | $(COMPILE) --no-annotate --output-file requirements/uv.txt -
 	printf 'setuptools>=80\n' | $(COMPILE) --no-annotate --output-file requirements/build.txt -
 	$(COMPILE) --output-file requirements/development.txt deploy/pyproject.toml cli/pyproject.toml --group pyproject.toml:development
@@ -138,3 +147,6 @@ lock: $(UV) ## resolve the dependencies anew into requirements/*.txt; UPGRADE=1 
 	$(CONSTRAINED) --extra tracing --output-file requirements/tracing.txt services/chassis/pyproject.toml
 	$(CONSTRAINED) --output-file requirements/catcher.txt deploy/catcher/pyproject.toml
 	printf 'cryptography\n' | $(CONSTRAINED) --output-file requirements/tools.txt cli/pyproject.toml -
+	@# Without the addresses from which npm fetched them: each machine has its own.
+	if command -v npm >/dev/null; then cd requirements/node && npm $(if $(UPGRADE),update,install) --package-lock-only \
+	  --ignore-scripts --no-audit --no-fund --silent --omit-lockfile-registry-resolved; fi

@@ -89,10 +89,11 @@ def _seen(text: object, besides: str) -> object:
     return text
 
 
+# The schemas show these to everybody: as ECMA-262 §22.2.1 reads them with the flag u, and as Rust does.
 _SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-_LINK = r"^https?://[^\s<>\"{}|\\^`\x00-\x1f]+$"
+_LINK = r"""^https?://[^\s<>"{}|\\^`\x00-\x1f]+$"""
 _IDENTITY = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"
-_ADDRESS = r"^[^@\s<>(),;:\\\"\[\]]+@[^@\s<>(),;:\\\"\[\]]+$"
+_ADDRESS = r"""^[^@\s<>(),;:\\"\[\]]+@[^@\s<>(),;:\\"\[\]]+$"""
 
 PATTERNS: Mapping[str, str] = MappingProxyType(
     {

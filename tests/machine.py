@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +25,9 @@ from tests.containers import ContainerBroker, NoEngine, engine, sweep
 ENGINE = "DEELNAME_TESTS_FOUND_ENGINE"
 NO_ENGINE = "DEELNAME_TESTS_FOUND_NO_ENGINE"
 """What the first process found, for the workers that it starts."""
+MARKS = ("engine", "node", "promtool", "root")
+NODE_MODULES = Path(sys.prefix) / "node" / "node_modules"
+"""What ``requirements/node`` names, where make installs it."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,9 +54,17 @@ def missing(mark: str) -> str:
         return os.environ.get(NO_ENGINE, "")
     if mark == "promtool":
         return "" if shutil.which("promtool") else "promtool is not installed (apt-get install prometheus)"
+    if mark == "node":
+        return _no_node()
     if os.geteuid() != 0:
         return "these tests do not run as root"
     return "" if _may_mount() else "this root may not mount anything (CAP_SYS_ADMIN)"
+
+
+def _no_node() -> str:
+    if not shutil.which("node"):
+        return "Node is not installed (apt-get install nodejs npm)"
+    return "" if NODE_MODULES.is_dir() else "packages of Node are not installed (make install-development)"
 
 
 def _may_mount() -> bool:
@@ -72,7 +84,7 @@ def pytest_report_header() -> str:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave out what this machine cannot run."""
-    for mark in ("engine", "promtool", "root"):
+    for mark in MARKS:
         if item.get_closest_marker(mark) and (reason := missing(mark)):
             leave_out(mark, reason)
 
@@ -91,7 +103,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if name == "told" and report.when == "call":
                 terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {value}")
     skipped = terminalreporter.stats.get("skipped", [])
-    for mark in ("engine", "promtool", "root"):
+    for mark in MARKS:
         number = sum(mark in report.keywords for report in skipped)
         if number:
             which, left = ("test that needs", "was left") if number == 1 else ("tests that need", "were left")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import json
 import re
 import sys
 from pathlib import Path
@@ -59,6 +60,16 @@ def test_a_lock_names_no_registry_and_no_path_of_a_machine(file: Path) -> None:
     assert "--index" not in text
     assert "--find-links" not in text
     assert not re.search(r"(^|\s)/\w", text)
+
+
+def test_the_lock_of_node_pins_by_hash_and_names_no_registry() -> None:
+    lock = json.loads((ROOT / "requirements" / "node" / "package-lock.json").read_text(encoding="utf-8"))
+    declared = json.loads((ROOT / "requirements" / "node" / "package.json").read_text(encoding="utf-8"))
+    project, *packages = lock["packages"].values()
+    assert project["dependencies"] == declared["dependencies"]
+    assert packages
+    assert all(re.fullmatch(r"sha512-[A-Za-z0-9+/]{86}==", package["integrity"]) for package in packages)
+    assert not any("resolved" in package for package in packages)
 
 
 def test_no_lock_of_another_kind_is_kept() -> None:

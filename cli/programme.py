@@ -167,8 +167,15 @@ def show(desk: Desk, programme: Id) -> None:
             "Team",
             ["Seat", "Title", "People", "Roles", "Hours", "Sessions"],
             [
-                (s.id, getattr(s.title, desk.language), s.count, s.roles or "any", s.hours, s.sessions or "all")
-                for s in team.seats
+                (
+                    seat.id,
+                    getattr(seat.title, desk.language),
+                    "closed" if seat.closed else seat.count,
+                    seat.roles or "any",
+                    seat.hours,
+                    "all" if seat.sessions is None else seat.sessions or "none",
+                )
+                for seat in team.seats
             ],
         )
     output.table(

@@ -120,7 +120,12 @@ class ProgrammeCapacityLowered(Message):
 
 @_fact("programme.team-rule-changed.v1")
 class ProgrammeTeamRuleChanged(Message):
-    """Another team rule; teams are measured by it from now on."""
+    """
+    Another team rule. Teams that come in from now on are measured by it.
+
+    Of those that were in, it asks nothing more than before: a team has to fill what was asked when it enrolled, less
+    what a later rule no longer asks. A seat that is left out while somebody sits in it is there as a closed one.
+    """
 
     team: TeamRule
 

@@ -212,6 +212,11 @@ class Seat(Message):
     count: Annotated[int, Field(ge=1, le=50)] = 1
     sessions: tuple[Slug, ...] | None = Field(default=None, description="None: all sessions.")
     hours: Annotated[float, Field(ge=0, le=2000)] | None = Field(default=None, description="Planned hours a person.")
+    closed: bool = Field(
+        default=False,
+        description="Whoever sits in it stays and attends its sessions; nobody else can take it, and no team lacks it. "
+        "A seat that a new definition leaves out while somebody sits in it is kept as a closed one.",
+    )
 
 
 class TeamRule(Message):
@@ -219,6 +224,11 @@ class TeamRule(Message):
 
     seats: Annotated[tuple[Seat, ...], Field(min_length=1)]
     complete_within_days: Annotated[int, Field(ge=1, le=365)] | None = None
+
+    @property
+    def open_seats(self) -> tuple[Seat, ...]:
+        """The seats that can be taken, and that a team needs to be complete."""
+        return tuple(seat for seat in self.seats if not seat.closed)
 
 
 class Programme(Message):

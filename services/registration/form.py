@@ -99,7 +99,7 @@ def form_of(definition: Programme, registry: Iterable[Organisation], typed: Mapp
     else:
         places = tuple(
             Place(f"{seat.id}-{number}-", seat, number, _roles(seat, eligible))
-            for seat in team.seats
+            for seat in team.open_seats
             for number in range(1, seat.count + 1)
         )
     return Form(

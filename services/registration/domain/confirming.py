@@ -57,8 +57,10 @@ def confirmed(
     broken = rules.broken_by_coming_in(own, definition, enrolment.organisation, units, held=held)
     if broken:
         return (*said, EnrolmentRefused(**asked, reasons=tuple(broken)))
-    asked["complete_by"] = complete_by(state, definition, newcomers, command.now) and enrolment.confirm_by
-    came = come_in(own, definition, asked, command.organisation, command.now, held=held)
+    # A team has to fill what was asked when it enrolled.
+    as_asked = definition.model_copy(update={"team": enrolment.team})
+    asked["complete_by"] = complete_by(state, as_asked, newcomers, command.now) and enrolment.confirm_by
+    came = come_in(own, as_asked, asked, command.organisation, command.now, held=held)
     return (*said, *came)
 
 
@@ -68,9 +70,10 @@ def _join(
     newcomers: Sequence[Participant],
     said: Sequence[RegistrationFact],
 ) -> Decision:
-    """Into a team that stands: others of it confirmed before."""
+    """Into a team that stands: others of it confirmed before. A rule that came after the request closes it no seat."""
     everybody = (*enrolment.participants, *newcomers)
-    broken = [reason for one in newcomers for reason in rules.broken_by_seats(definition.team, everybody, one)]
+    seats = definition.team.seats if definition.team else ()
+    broken = [reason for one in newcomers for reason in rules.broken_by_crowded_seats(seats, everybody, one)]
     if broken:
         return Rejected("rejected", tuple(dict.fromkeys(broken)))
     added = [

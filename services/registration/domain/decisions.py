@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import assert_never
 
-from contracts.enrolment import Participant, Reason
+from contracts.enrolment import MissingSeat, Participant, Reason
 from contracts.facts import (
     EnrolmentCompleted,
     EnrolmentIncomplete,
@@ -22,7 +22,7 @@ from contracts.facts import (
     ProgrammeWithdrawn,
     RegistrationFact,
 )
-from contracts.programme import Programme
+from contracts.programme import Programme, TeamRule
 from services.registration.domain import confirming, reasons, rules, strangers, waiting
 from services.registration.domain.arriving import asked_for, come_in
 from services.registration.domain.commands import (
@@ -42,8 +42,8 @@ from services.registration.domain.commands import (
     WithdrawParticipant,
     WithdrawProgramme,
 )
-from services.registration.domain.evolution import evolve
-from services.registration.domain.publishing import broken_by_definition, changes
+from services.registration.domain.evolution import evolve, relieved
+from services.registration.domain.publishing import broken_by_definition, changes, with_taken_seats
 from services.registration.domain.state import Enrolment, ProgrammeState
 
 
@@ -116,7 +116,7 @@ def _with_promotions(
 
 
 def _publish(state: ProgrammeState, command: PublishProgramme) -> Decision:
-    new = command.definition
+    new = with_taken_seats(state, command.definition)
     broken = broken_by_definition(state, new, command.registry)
     if broken:
         return Rejected("rejected", tuple(broken))
@@ -125,17 +125,19 @@ def _publish(state: ProgrammeState, command: PublishProgramme) -> Decision:
     facts = changes(state.definition, new)
     if not facts:
         return ()
-    measured = _measured_anew(state, new, command.now) if state.definition.team != new.team else ()
+    measured = _measured_anew(state, new.team) if new.team is not None and state.definition.team != new.team else ()
     raised = any(isinstance(fact, ProgrammeCapacityRaised) for fact in facts)
     why = reasons.capacity_raised if raised else reasons.rules_changed
     return _with_promotions(state, (*facts, *measured), command.now, why)
 
 
-def _measured_anew(state: ProgrammeState, new: Programme, now: datetime) -> tuple[RegistrationFact, ...]:
+def _measured_anew(state: ProgrammeState, rule: TeamRule) -> tuple[RegistrationFact, ...]:
+    """What a new team rule relieves teams of. It asks nothing more of them, and starts and moves no deadline."""
     facts: list[RegistrationFact] = []
     for enrolment in sorted(state.enrolments.values(), key=lambda one: one.number):
-        if enrolment.active:
-            facts += _measured(new, enrolment, enrolment.participants, now)
+        if enrolment.active and enrolment.team is not None:
+            missing = rules.missing_seats(relieved(enrolment.team, rule), enrolment.participants)
+            facts += _lacking(enrolment, missing, enrolment.complete_by)
     return tuple(facts)
 
 
@@ -143,12 +145,20 @@ def _measured(
     definition: Programme, before: Enrolment, people: Sequence[Participant], now: datetime
 ) -> tuple[RegistrationFact, ...]:
     """Whether the team became complete, or lacks other seats than before. A running deadline stays as it is."""
-    missing = rules.missing_seats(definition.team, people)
+    missing = rules.missing_seats(before.team, people)
+    deadline = before.complete_by
+    if deadline is None and rules.lacks_more(before.missing, missing):
+        deadline = rules.complete_by(definition.team, missing, now)
+    return _lacking(before, missing, deadline)
+
+
+def _lacking(
+    before: Enrolment, missing: tuple[MissingSeat, ...], deadline: datetime | None
+) -> tuple[RegistrationFact, ...]:
     if missing == before.missing:
         return ()
     if not missing:
         return (EnrolmentCompleted(enrolment=before.id),)
-    deadline = before.complete_by or rules.complete_by(definition.team, missing, now)
     return (EnrolmentIncomplete(enrolment=before.id, missing=missing, complete_by=deadline),)
 
 

@@ -38,7 +38,7 @@ from contracts.facts import (
     SessionDescribed,
     SessionMoved,
 )
-from contracts.programme import Programme, Session
+from contracts.programme import Programme, Session, TeamRule
 from services.registration.domain.state import Enrolment, ProgrammeState
 
 
@@ -53,7 +53,7 @@ def evolve(state: ProgrammeState, fact: Message) -> ProgrammeState:
     match fact:
         case EnrolmentRefused():
             state = _given_up(state, state.enrolments.get(fact.enrolment))
-            return _changed(state, _made(version, fact, "refused")._replace(reasons=fact.reasons))
+            return _changed(state, _made(version, fact, "refused", None)._replace(reasons=fact.reasons))
         case EnrolmentPending():
             return _pending(state, fact)
         case EnrolmentLapsed():
@@ -83,6 +83,9 @@ def evolve(state: ProgrammeState, fact: Message) -> ProgrammeState:
             return state._replace(
                 definition=_redefined(state.definition, fact), cancelled=(*_others(state, id_), *gone)
             )
+        case ProgrammeTeamRuleChanged(team=team) if state.definition is not None:
+            definition = _redefined(state.definition, fact)
+            return state._replace(definition=definition, enrolments=_relieved(state.enrolments, team))
         case SessionAdded(session=session) if state.definition is not None:
             definition = _redefined(state.definition, fact)
             return state._replace(definition=definition, cancelled=_others(state, session.id))
@@ -96,7 +99,33 @@ def _others(state: ProgrammeState, session: str) -> tuple[Session, ...]:
     return tuple(one for one in state.cancelled if one.id != session)
 
 
-def _made(number: int, fact: Enrolled, status: EnrolmentStatus) -> Enrolment:
+def relieved(asked: TeamRule, rule: TeamRule) -> TeamRule:
+    """What a team has to fill once there is another rule: never more than it was asked, and less if that asks less."""
+    counts = {seat.id: seat.count for seat in rule.open_seats}
+    seats = tuple(
+        seat.model_copy(update={"count": min(seat.count, counts[seat.id])})
+        for seat in asked.open_seats
+        if seat.id in counts
+    )
+    return asked.model_copy(update={"seats": seats})
+
+
+def _relieved(enrolments: HashTrieMap[str, Enrolment], rule: TeamRule) -> HashTrieMap[str, Enrolment]:
+    # Most teams were asked the same: one new rule for all of them.
+    shared: dict[int, TeamRule] = {}
+    for enrolment in enrolments.values():
+        asked = enrolment.team
+        if asked is not None:
+            less = shared.get(id(asked)) or shared.setdefault(id(asked), relieved(asked, rule))
+            enrolments = enrolments.insert(enrolment.id, enrolment._replace(team=less))
+    return enrolments
+
+
+def _team(state: ProgrammeState) -> TeamRule | None:
+    return state.definition.team if state.definition is not None else None
+
+
+def _made(number: int, fact: Enrolled, status: EnrolmentStatus, team: TeamRule | None) -> Enrolment:
     return Enrolment(
         fact.enrolment,
         number,
@@ -109,6 +138,7 @@ def _made(number: int, fact: Enrolled, status: EnrolmentStatus) -> Enrolment:
         fact.missing,
         fact.complete_by,
         fact.price if isinstance(fact, EnrolmentConfirmed | EnrolmentWaitlisted) else None,
+        team,
     )
 
 
@@ -116,7 +146,7 @@ def _pending(state: ProgrammeState, fact: EnrolmentPending) -> ProgrammeState:
     awaited = state.awaited
     for participant in fact.participants:
         awaited = awaited.insert(participant.person, fact.enrolment)
-    enrolment = _made(state.version, fact, "pending")._replace(
+    enrolment = _made(state.version, fact, "pending", _team(state))._replace(
         participants=(), awaited=fact.participants, held=fact.held, confirm_by=fact.confirm_by
     )
     return _changed(state._replace(awaited=awaited, held=state.held + fact.held), enrolment)
@@ -147,11 +177,12 @@ def _without_awaited(enrolment: Enrolment) -> Enrolment:
 
 def _came_in(state: ProgrammeState, version: int, fact: Enrolled, status: EnrolmentStatus) -> ProgrammeState:
     # What happens most is one copy of the state, not one for each thing that changes in it.
-    enrolment = _made(version, fact, status)
+    enrolment = _made(version, fact, status, _team(state))
     awaited, held = state.awaited, state.held
     before = state.enrolments.get(enrolment.id)
     if before is not None and before.awaited:
         # What was held is theirs now; of a team others may still be awaited.
+        enrolment = enrolment._replace(team=before.team)
         came = {one.person for one in enrolment.participants}
         rest = tuple(one for one in before.awaited if one.person not in came)
         enrolment = enrolment._replace(awaited=rest, confirm_by=before.confirm_by if rest else None)

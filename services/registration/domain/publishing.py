@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contracts.enrolment import Reason
+from collections.abc import Iterable
+
+from contracts.enrolment import Participant, Reason
 from contracts.facts import (
     ProgrammeCapacityLowered,
     ProgrammeCapacityRaised,
@@ -17,7 +19,7 @@ from contracts.facts import (
     SessionDescribed,
     SessionMoved,
 )
-from contracts.programme import EnrolmentRules, Programme
+from contracts.programme import EnrolmentRules, Programme, Seat
 from services.registration.domain import reasons
 from services.registration.domain.registry import Registry
 from services.registration.domain.state import ProgrammeState
@@ -41,6 +43,33 @@ def broken_by_definition(state: ProgrammeState, definition: Programme, registry:
     if capacity is not None and capacity < state.confirmed:
         broken.append(reasons.capacity_below_confirmed(capacity, state.confirmed))
     return broken
+
+
+def with_taken_seats(state: ProgrammeState, definition: Programme) -> Programme:
+    """A new definition, with the seats that it leaves out although somebody sits in them, closed."""
+    before, team = state.definition, definition.team
+    if before is None or before.team is None or team is None:
+        return definition
+    kept = {seat.id for seat in team.seats}
+    gone = [seat for seat in before.team.seats if seat.id not in kept]
+    if not gone:
+        return definition
+    taken = {participant.seat for participant in _named(state)}
+    closed = (_closed(seat, definition) for seat in gone if seat.id in taken)
+    return definition.model_copy(update={"team": team.model_copy(update={"seats": (*team.seats, *closed)})})
+
+
+def _named(state: ProgrammeState) -> Iterable[Participant]:
+    """Everybody who is in an enrolment that stands, or is still to confirm one."""
+    for enrolment in state.enrolments.values():
+        yield from (*enrolment.participants, *enrolment.awaited) if enrolment.active else enrolment.awaited
+
+
+def _closed(seat: Seat, definition: Programme) -> Seat:
+    sessions = seat.sessions
+    if sessions is not None:
+        sessions = tuple(id_ for id_ in sessions if definition.session(id_) is not None)
+    return seat.model_copy(update={"closed": True, "sessions": sessions})
 
 
 def changes(old: Programme, new: Programme) -> tuple[RegistrationFact, ...]:

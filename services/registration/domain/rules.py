@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from contracts.enrolment import MissingSeat, Participant, Reason
 from contracts.organisation import Organisation
-from contracts.programme import Eligibility, EnrolmentRules, Programme, TeamRule, instant
+from contracts.programme import Eligibility, EnrolmentRules, Programme, Seat, TeamRule, instant
 from services.registration.domain import reasons, waiting
 from services.registration.domain.commands import RequestEnrolment
 from services.registration.domain.state import Enrolment, ProgrammeState
@@ -39,7 +39,7 @@ MOST_IN_PUBLIC = 10
 
 
 def _broken_by_crowd(definition: Programme, command: RequestEnrolment) -> list[Reason]:
-    seats = sum(seat.count for seat in definition.team.seats) if definition.team else 0
+    seats = sum(seat.count for seat in definition.team.open_seats) if definition.team else 0
     most = max(MOST_IN_PUBLIC, seats)
     return [reasons.crowd(most)] if command.stranger and len(command.participants) > most else []
 
@@ -138,7 +138,7 @@ def broken_by_seats(
     if team is None:
         unknown = {person.seat for person in judged if person.seat}
         return [reasons.seat_unknown(seat, ()) for seat in sorted(unknown)] if unknown else []
-    seats = {seat.id: seat for seat in team.seats}
+    seats = {seat.id: seat for seat in team.open_seats}
     broken: dict[Reason, None] = {}
     for participant in judged:
         if participant.seat is None:
@@ -147,23 +147,39 @@ def broken_by_seats(
             broken[reasons.seat_unknown(participant.seat, seats)] = None
         elif seat.roles and participant.role not in seat.roles:
             broken[reasons.seat_role(seat.id, participant.role, seat.roles)] = None
-    taken = Counter(participant.seat for participant in people)
-    for seat in team.seats:
-        if taken[seat.id] > seat.count and (only is None or only.seat == seat.id):
-            broken[reasons.seat_taken(seat.id, seat.count)] = None
+    for reason in broken_by_crowded_seats(team.open_seats, people, only):
+        broken[reason] = None
     return list(broken)
 
 
+def broken_by_crowded_seats(
+    seats: Sequence[Seat], people: Sequence[Participant], only: Participant | None = None
+) -> list[Reason]:
+    """Whether more people sit in a seat, or in that of ``only`` this one, than it has room for."""
+    taken = Counter(participant.seat for participant in people)
+    return [
+        reasons.seat_taken(seat.id, seat.count)
+        for seat in seats
+        if taken[seat.id] > seat.count and (only is None or only.seat == seat.id)
+    ]
+
+
 def missing_seats(team: TeamRule | None, people: Sequence[Participant]) -> tuple[MissingSeat, ...]:
-    """What a team still lacks, in the order of its seats."""
+    """What a team still lacks of a rule, in the order of its seats."""
     if team is None:
         return ()
     taken = Counter(participant.seat for participant in people)
     return tuple(
         MissingSeat(seat=seat.id, count=seat.count - taken[seat.id])
-        for seat in team.seats
+        for seat in team.open_seats
         if taken[seat.id] < seat.count
     )
+
+
+def lacks_more(before: Sequence[MissingSeat], now: Sequence[MissingSeat]) -> bool:
+    """Whether somebody is missing now who was not before."""
+    had = {seat.seat: seat.count for seat in before}
+    return any(seat.count > had.get(seat.seat, 0) for seat in now)
 
 
 def complete_by(team: TeamRule | None, missing: Sequence[MissingSeat], now: datetime) -> datetime | None:

@@ -15,7 +15,7 @@ from rpds import HashTrieMap
 
 from contracts.base import Text
 from contracts.enrolment import Channel, EnrolmentStatus, MissingSeat, Participant, Reason
-from contracts.programme import Programme, Session, instant
+from contracts.programme import Programme, Session, TeamRule, instant
 
 
 class Enrolment(NamedTuple):
@@ -33,6 +33,8 @@ class Enrolment(NamedTuple):
     missing: tuple[MissingSeat, ...] = ()
     complete_by: datetime | None = None
     price: Decimal | None = None
+    team: TeamRule | None = None
+    """What it has to fill: the team rule of when it was asked for, less what later ones no longer ask."""
     reasons: tuple[Reason, ...] = ()
     """Why it stands so: the failed rules of a refusal, or the last promotion or pass-over."""
     awaited: tuple[Participant, ...] = ()

@@ -77,10 +77,13 @@ def answering(call: Call) -> Callable[[Answer], None]:
     return answer
 
 
+_NOT_SAID = {"id", "confirmed", "dry_run"}
+
+
 def digest(command: BaseModel, *kind: str) -> bytes:
-    """What a command says, without its id and whether it was confirmed: the same whatever the order of its fields."""
+    """What a command says, without its id and whether it is a question: the same whatever the order of its fields."""
     # Without what is not said: a field that is added to a command later must not make a repetition another request.
-    said = [kind, command.model_dump(mode="json", exclude={"id", "confirmed"}, exclude_none=True)]
+    said = [kind, command.model_dump(mode="json", exclude=_NOT_SAID, exclude_none=True)]
     content = json.dumps(said, sort_keys=True)
     return hashlib.sha256(content.encode()).digest()
 
@@ -90,7 +93,7 @@ def key_of(source: str, id: str, command: BaseModel, *kind: str) -> Key:
     return Key(source, id, digest(command, *kind), lambda: _digest_of_last_release(command, *kind))
 
 
-_NEW_FIELDS = frozenset({"diet", "keep_people_days", "name", "new_name", "everybody"})
+_NEW_FIELDS = frozenset({"diet", "keep_people_days", "name", "new_name", "everybody", "closed"})
 
 
 def _digest_of_last_release(command: BaseModel, *kind: str) -> bytes:
@@ -98,10 +101,10 @@ def _digest_of_last_release(command: BaseModel, *kind: str) -> bytes:
 
     def known(value: object) -> object:
         if isinstance(value, dict):
-            return {name: known(each) for name, each in value.items() if each is not None or name not in _NEW_FIELDS}
+            return {name: known(each) for name, each in value.items() if each or name not in _NEW_FIELDS}
         return [known(each) for each in value] if isinstance(value, list) else value
 
-    said = [kind, known(command.model_dump(mode="json", exclude={"id", "confirmed"}))]
+    said = [kind, known(command.model_dump(mode="json", exclude=_NOT_SAID))]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
 
 

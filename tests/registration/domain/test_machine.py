@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,15 +22,16 @@ from contracts.facts import (
     EnrolmentRefused,
     EnrolmentWaitlisted,
     EnrolmentWithdrawn,
+    ProgrammeTeamRuleChanged,
     RegistrationFact,
     parse,
 )
-from contracts.programme import Programme, WaitingList
+from contracts.programme import Programme, TeamRule, WaitingList
 from services.registration.batch import Batch, Memory
 from services.registration.domain import Command, ProgrammeState, Rejected, decide, evolve
 from services.registration.domain import commands as asked
 from services.registration.handlers.answers import enrolment_result
-from tests.registration.domain.given import NOW, SEATS, programme, publish, track
+from tests.registration.domain.given import NOW, SEATS, programme, publish
 
 PERSONS = [f"person-{number}" for number in range(14)]
 FREEZE = datetime(2023, 3, 20, 12, 0)  # noqa: DTZ001 - local time in Amsterdam
@@ -113,6 +115,10 @@ class Model:
         one.units = getattr(fact, "units", one.units)
 
 
+def asked_by(team: TeamRule | None) -> Counter[str]:
+    return Counter({seat.id: seat.count for seat in team.seats if not seat.closed}) if team else Counter()
+
+
 class Life(RuleBasedStateMachine):
     """One programme from its publication on, with whatever people do to it."""
 
@@ -126,6 +132,8 @@ class Life(RuleBasedStateMachine):
         self.number = 0
         self.teams = False
         self.terms: dict[str, Any] = {}
+        self.team: TeamRule | None = None
+        self.owed: dict[str, Counter[str]] = {}
 
     @initialize(
         teams=st.booleans(),
@@ -135,12 +143,13 @@ class Life(RuleBasedStateMachine):
     )
     def begins(self, teams: bool, capacity: int, policy: Any, freeze: bool) -> None:
         self.teams = teams
+        self.team = TeamRule(seats=SEATS, complete_within_days=7) if teams else None
         waiting_list = WaitingList(policy=policy, freeze=FREEZE if freeze else None) if policy else None
         self.terms = {"capacity": capacity, "waiting_list": waiting_list}
         self.do(publish(self.definition(), self.now))
 
     def definition(self) -> Programme:
-        return track(7, **self.terms) if self.teams else programme(**self.terms)
+        return programme(team=self.team, **self.terms)
 
     def do(self, command: Command) -> None:
         before = self.state
@@ -151,6 +160,7 @@ class Life(RuleBasedStateMachine):
             return
         batch = Batch(None, Memory(head=len(self.facts)))  # type: ignore[arg-type]  # nothing is stored
         for fact in decision:
+            self.is_owed(fact, in_time=isinstance(command, asked.LetDeadlinesPass))
             assert not isinstance(fact, EnrolmentPending) or self.may_be_held(fact)
             self.order_is_respected(fact, by_staff=isinstance(command, asked.PromoteEnrolment))
             self.state = evolve(self.state, fact)
@@ -162,9 +172,33 @@ class Life(RuleBasedStateMachine):
             if isinstance(fact, EnrolmentRefused):
                 assert all(reason.nl and reason.en for reason in fact.reasons)
         self.bodies += [entry.body for entry in batch.entries]
+        if isinstance(command, asked.PublishProgramme):
+            self.nobody_loses_by_a_rule(before)
         for enrolment in set(self.state.enrolments) & {getattr(fact, "enrolment", None) for fact in decision}:
             answer = enrolment_result(self.state, enrolment, decision)
             assert EnrolmentResult.model_validate_json(answer.body, extra="forbid").to_json() == answer.body
+
+    def is_owed(self, fact: RegistrationFact, *, in_time: bool) -> None:
+        """A team loses its place for lack of what it was asked when it enrolled, and no later rule asks more."""
+        if isinstance(fact, EnrolmentPending | EnrolmentConfirmed | EnrolmentWaitlisted):
+            self.owed.setdefault(
+                fact.enrolment, asked_by(self.state.definition.team if self.state.definition else None)
+            )
+        elif isinstance(fact, ProgrammeTeamRuleChanged):
+            # Counter's & is the lesser of the two, seat by seat.
+            self.owed = {id_: owed & asked_by(fact.team) for id_, owed in self.owed.items()}
+        elif isinstance(fact, EnrolmentWithdrawn) and in_time:
+            people = self.state.enrolments[fact.enrolment].participants
+            assert self.owed[fact.enrolment] - Counter(str(one.seat) for one in people)
+
+    def nobody_loses_by_a_rule(self, before: ProgrammeState) -> None:
+        for id_, had in before.enrolments.items():
+            has = self.state.enrolments[id_]
+            assert has.status == had.status or (had.status, has.status) == ("waiting", "confirmed")
+            assert (has.participants, has.awaited, has.units) == (had.participants, had.awaited, had.units)
+            assert has.complete_by in (None, had.complete_by)
+            lacked = {seat.seat: seat.count for seat in had.missing}
+            assert all(seat.count <= lacked.get(seat.seat, 0) for seat in has.missing)
 
     def order_is_respected(self, fact: RegistrationFact, *, by_staff: bool) -> None:
         """Nobody gets a place before one who waits, came earlier and would fit; in order, before anyone who could."""
@@ -291,6 +325,26 @@ class Life(RuleBasedStateMachine):
     @rule(policy=st.sampled_from(["in-order", "fill-gaps", None]), freeze=st.booleans())
     def change_waiting_list(self, policy: Any, freeze: bool) -> None:
         self.republish(waiting_list=WaitingList(policy=policy, freeze=FREEZE if freeze else None) if policy else None)
+
+    @precondition(lambda self: self.teams)
+    @rule(
+        counts=st.lists(st.integers(0, 3), min_size=len(SEATS), max_size=len(SEATS)).filter(any),
+        days=st.sampled_from([None, 1, 7]),
+        narrowed=st.booleans(),
+    )
+    def change_team_rule(self, counts: list[int], days: int | None, narrowed: bool) -> None:
+        roles = {"roles": ("directie",)} if narrowed else {}
+        seats = [
+            seat.model_copy(update={"count": count, **roles})
+            for seat, count in zip(SEATS, counts, strict=True)
+            if count
+        ]
+        self.team = TeamRule(seats=tuple(seats), complete_within_days=days)
+        self.do(publish(self.definition(), self.now))
+
+    @rule(maximum=st.sampled_from([None, 1, 2]), roles=st.sampled_from([(), ("directie",)]))
+    def change_who_may_come(self, maximum: int | None, roles: tuple[str, ...]) -> None:
+        self.republish(maximum_per_organisation=maximum, eligible={"without_organisation": True, "roles": roles})
 
     def republish(self, **rules: Any) -> None:
         before = self.terms

@@ -16,6 +16,8 @@ from tests.registration.domain.given import (
     TEAM,
     confirmed,
     fold,
+    later,
+    missing,
     programme,
     publish,
     published,
@@ -116,8 +118,11 @@ def test_a_member_of_a_team_hears_of_the_sessions_of_the_own_seat() -> None:
     assert of(state, everything) == {"ProgrammeTeamRuleChanged": {"eva"}}
 
 
-def test_a_team_that_lacks_somebody_by_a_new_rule_hears_of_it() -> None:
-    state = fold([published_track(), confirmed("team", 1, TEAM)])
+def test_a_team_of_which_a_new_rule_asks_more_hears_nothing_of_it_and_one_of_which_it_asks_less_does() -> None:
+    lacking = confirmed("team", 1, TEAM[:1], missing=missing("basis", "manager"), complete_by=later(3))
+    state = fold([published_track(), lacking])
     two = SEATS[0].model_copy(update={"count": 2})
-    wanted = track().model_copy(update={"team": TeamRule(seats=(two, *SEATS[1:]), complete_within_days=14)})
-    assert of(state, wanted) == {"EnrolmentIncomplete": {"noor", "sam", "eva"}}
+    more = track().model_copy(update={"team": TeamRule(seats=(two, *SEATS[1:]), complete_within_days=14)})
+    assert of(state, more) == {}
+    less = track().model_copy(update={"team": TeamRule(seats=SEATS[:2], complete_within_days=14)})
+    assert of(state, less) == {"EnrolmentIncomplete": {"noor"}}

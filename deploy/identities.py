@@ -244,6 +244,9 @@ def _may_ask(imports: tuple[Import, ...]) -> tuple[str, ...]:
 
 
 _CONTACTS_STATE = f"$JS.API.STREAM.INFO.{CONTACTS_STREAM}"
+_REVISIONS_OF_CONTACTS = f"$JS.API.STREAM.MSG.GET.{CONTACTS_STREAM}"
+_ERASES_CONTACTS = f"$JS.API.STREAM.MSG.DELETE.{CONTACTS_STREAM}"
+"""One revision of one contact, which the server overwrites in its file: nothing else does."""
 _ONE_CONTACT = f"$JS.API.DIRECT.GET.{CONTACTS_STREAM}.{CONTACTS_KEYS}"
 _MANY_CONTACTS = f"$JS.API.DIRECT.GET.{CONTACTS_STREAM}"
 """Of the people that the question names; it is answered by a message each."""
@@ -263,6 +266,8 @@ _REGISTRATION_IMPORTS = (
     *_writes(subjects.log_subjects("registration"), subjects.log_stream("registration")),
     Import(CONTACTS_KEYS, APPLICATION),
     _asks_of(_CONTACTS_STATE),
+    _asks_of(_REVISIONS_OF_CONTACTS),
+    _asks_of(_ERASES_CONTACTS),
     Import(_ONE_CONTACT, APPLICATION),
     _STORES_OF_ALL,
 )
@@ -303,14 +308,20 @@ _REPORTING = Identity(
     subscribe=_serves("reporting"),
 )
 
+_DECLARES = (
+    "$JS.API.STREAM.NAMES",
+    "$JS.API.STREAM.INFO.*",
+    "$JS.API.STREAM.CREATE.*",
+    "$JS.API.STREAM.UPDATE.*",
+)
+
 _TOPOLOGY = Identity(
     name=TOPOLOGY,
     account=APPLICATION,
     publish=(
-        "$JS.API.STREAM.NAMES",
-        "$JS.API.STREAM.INFO.*",
-        "$JS.API.STREAM.CREATE.*",
-        "$JS.API.STREAM.UPDATE.*",
+        *_DECLARES,
+        # A copy that is made anew, and filled again by registration.
+        f"$JS.API.STREAM.DELETE.{CONTACTS_STREAM}",
     ),
     subscribe=(_own_inbox(TOPOLOGY),),
 )
@@ -319,7 +330,7 @@ _TOPOLOGY_PARTNERS = Identity(
     name=TOPOLOGY_PARTNERS,
     account=PARTNERS,
     publish=(
-        *_TOPOLOGY.publish,
+        *_DECLARES,
         "$JS.API.CONSUMER.NAMES.*",
         "$JS.API.CONSUMER.INFO.*.*",
         "$JS.API.CONSUMER.CREATE.*.>",

@@ -54,10 +54,15 @@ def outcomes_per_subject(partners: int, room: int = OUTCOMES_BYTES) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A stream and the durable consumers on it."""
+    """
+    A stream and the durable consumers on it.
+
+    ``copied`` is one that its service fills again by itself, whatever is lost.
+    """
 
     config: StreamConfig
     consumers: tuple[ConsumerConfig, ...] = ()
+    copied: bool = False
 
     @property
     def name(self) -> str:
@@ -90,7 +95,10 @@ def _log(service: str, max_bytes: int, replicas: int) -> Stream:
 
 
 def _contacts(replicas: int) -> Stream:
-    """A bucket as nats-py would create it, but for the limits, and for atomic batches of people."""
+    """
+    A bucket as nats-py would create it, but for the limits, for atomic batches of people, and for single revisions that
+    may be deleted: nothing but a deletion overwrites what it removes.
+    """
     return Stream(
         StreamConfig(
             name=CONTACTS_STREAM,
@@ -99,17 +107,18 @@ def _contacts(replicas: int) -> Stream:
             retention=RetentionPolicy.LIMITS,
             storage=StorageType.FILE,
             discard=DiscardPolicy.NEW,
-            max_msgs_per_subject=1,
+            # As many as a bucket may have: registration erases the former ones before one would be dropped.
+            max_msgs_per_subject=64,
             max_bytes=512 * MEBIBYTE,
             max_msg_size=64 * 1024,
-            deny_delete=True,
-            # Purging a key is a roll-up, and that is how a person is erased.
+            # As the last release erases.
             allow_rollup_hdrs=True,
             allow_direct=True,
             allow_atomic=True,
             duplicate_window=120.0,
             num_replicas=replicas,
-        )
+        ),
+        copied=True,
     )
 
 

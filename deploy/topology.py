@@ -2,7 +2,8 @@
 The streams, the bucket and the durable consumers: declared here, by one owner, and by no service.
 
 ``python -m deploy.topology`` brings a broker to what this module says: it creates what is missing, changes what
-differs, and stops with a reason where a difference cannot be changed in place. It deletes nothing.
+differs, and stops with a reason where a difference cannot be changed in place. It deletes nothing but what a service
+fills again by itself.
 """
 
 from __future__ import annotations
@@ -128,7 +129,12 @@ async def _declare_stream(manager: JetStreamManager, stream: Stream) -> Changes:
         return Changes(created=(stream.name,))
     if not _differences(stream.config, present):
         return Changes(unchanged=(stream.name,))
-    await _ask(stream.name, "change", manager.update_stream(stream.config))
+    if stream.copied and present.deny_delete and not stream.config.deny_delete:
+        # The server never takes that back. With the stream go the files, and what an earlier release left in them.
+        await _ask(stream.name, "delete", manager.delete_stream(stream.name))
+        await _ask(stream.name, "create", manager.add_stream(stream.config))
+    else:
+        await _ask(stream.name, "change", manager.update_stream(stream.config))
     _verify(stream.name, stream.config, (await manager.stream_info(stream.name)).config)
     return Changes(updated=(stream.name,))
 

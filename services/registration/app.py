@@ -60,6 +60,7 @@ SECONDS_BETWEEN_FORGETTING = 5.0
 SECONDS_BETWEEN_FORGETTING_STRANGERS = 60.0
 SECONDS_BETWEEN_LOOKS_AT_TERMS = 5.0
 SECONDS_BETWEEN_LOOKS_AT_CONTACTS = 15.0
+SECONDS_BETWEEN_ERASURES_OF_CONTACTS = 1.0
 SECONDS_BETWEEN_LOOKS_AT_PARTNERS = 2.0
 SECONDS_BETWEEN_NOTES_OF_USE = 5.0
 
@@ -230,6 +231,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         "relay": relay.run,
         "stores": periodic(SECONDS_BETWEEN_LOOKS, stores.look),
         "contacts": periodic(SECONDS_BETWEEN_LOOKS_AT_CONTACTS, contacts.look_after),
+        "revisions": periodic(SECONDS_BETWEEN_ERASURES_OF_CONTACTS, contacts.revisions.erase),
         "forget": periodic(SECONDS_BETWEEN_FORGETTING, database.forget),
         "retention": periodic(SECONDS_BETWEEN_LOOKS_AT_TERMS, retention.look),
         "tokens": periodic(SECONDS_BETWEEN_NOTES_OF_USE, tokens.note),
@@ -255,7 +257,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     health = Health(
         database,
         relays=relays,
-        checks={"broker": stores.trouble},
+        checks={"broker": stores.trouble, "contacts": contacts.revisions.trouble},
         details={"links": links.description},
         clock=clock,
     )

@@ -3,7 +3,7 @@ The copy of the people table that notifications may read: a key-value bucket on 
 
 It is written as facts are relayed: whom a fact names stands in the bucket before the fact is published, so that nobody
 who reads the fact finds the person missing. Like the stream, the bucket can be lost: relaying the log again fills it,
-and if the stream is whole, whoever looks after the bucket does.
+and if the stream is whole, whoever looks after the bucket does. What is replaced there is erased (``revisions.py``).
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ import structlog
 from nats.aio.client import Client
 
 from contracts.enrolment import Correspondent, KnownPerson
-from contracts.subjects import CONTACTS
-from services.chassis.broker import while_connected
 from services.chassis.database import Database
 from services.chassis.log import Entry
 from services.chassis.patience import Patience
 from services.chassis.relay import publish_batch
 from services.registration import store
+from services.registration.revisions import Revisions, key_subject
 
 _log = structlog.get_logger("registration.contacts")
 
@@ -30,11 +29,6 @@ _PERSON = b'"person":"'
 _ALWAYS = (".person.corrected", ".person.erased")
 _MOST_AT_ONCE = 500
 _REMEMBERED = 200_000
-
-
-def key_subject(person: str) -> str:
-    """The subject under which a bucket's stream keeps a key (NATS ADR-8)."""
-    return f"$KV.{CONTACTS}.{person}"
 
 
 def people_named(entry: Entry) -> list[str]:
@@ -55,10 +49,11 @@ class Contacts:
         self._one_at_a_time = asyncio.Lock()
         self._short_at: int | None = None
         self._patience = Patience()
+        self.revisions = Revisions(connection)
 
     async def look_after(self) -> None:
         """
-        Fill the bucket if it has lost people; call it again and again.
+        Fill the bucket if it has lost people, and find what was replaced and not erased; call it again and again.
 
         While newcomers are being copied there are fewer keys than people as well, but their number grows: only a bucket
         that is short twice with the same number has lost somebody.
@@ -71,12 +66,10 @@ class Contacts:
         if keys < people and keys == self._short_at:
             await self.fill_if_lost()
         self._short_at = keys if keys < people else None
+        await self.revisions.look()
 
     async def _number_of_keys(self) -> int:
-        info = await while_connected(
-            self._connection, self._connection.jetstream(timeout=5).stream_info(f"KV_{CONTACTS}")
-        )
-        return int(info.state.messages)
+        return (await self.revisions.size()).keys
 
     async def fill_if_lost(self) -> None:
         """
@@ -137,9 +130,9 @@ class Contacts:
         if unknown:
             people |= await self._database.run(lambda connection: store.correspondents(connection, unknown))
         await self._put(people)
-        for person in unknown:
-            if person not in people:
-                await self._purge(person)
+        gone = [person for person in unknown if person not in people]
+        await self._purge(gone)
+        self.revisions.replaced(unknown)
 
     def _named(self, entries: Sequence[Entry]) -> list[str]:
         wanted: dict[str, None] = {}
@@ -154,15 +147,14 @@ class Contacts:
         return list(wanted)
 
     async def _put(self, people: Mapping[str, Correspondent]) -> None:
-        messages: list[tuple[str, bytes, dict[str, str]]] = [
-            (key_subject(person), who.to_json(), {}) for person, who in people.items()
-        ]
-        for start in range(0, len(messages), _MOST_AT_ONCE):
-            await self._publish(messages[start : start + _MOST_AT_ONCE])
+        await self._publish([(key_subject(person), who.to_json(), {}) for person, who in people.items()])
 
-    async def _purge(self, person: str) -> None:
-        await self._publish([(key_subject(person), b"", {"KV-Operation": "PURGE", "Nats-Rollup": "sub"})])
+    async def _purge(self, persons: Sequence[str]) -> None:
+        # No roll-up: what it removes stays in the file, and can be erased no more.
+        await self._publish([(key_subject(person), b"", {"KV-Operation": "PURGE"}) for person in persons])
 
     async def _publish(self, messages: Sequence[tuple[str, bytes, dict[str, str]]]) -> None:
-        # The same once more changes nothing.
-        await self._patience.wait(lambda seconds: publish_batch(self._connection, messages, seconds))
+        for start in range(0, len(messages), _MOST_AT_ONCE):
+            some = messages[start : start + _MOST_AT_ONCE]
+            # The same once more changes nothing.
+            await self._patience.wait(lambda seconds, some=some: publish_batch(self._connection, some, seconds))  # type: ignore[misc]

@@ -34,13 +34,14 @@ from contracts.facts import (
     parse,
 )
 from contracts.intake import OutcomeAccepted, parse_outcome
-from contracts.subjects import CONTACTS, OUTCOMES_STREAM, log_stream
+from contracts.subjects import OUTCOMES_STREAM, log_stream
 from services.chassis.access import Token
 from services.chassis.database import Database
 from services.chassis.log import Entry, VersionConflict
 from services.chassis.reading_back import AT_ONCE, NotAContinuation, Told, as_facts, beyond, read_all
 from services.registration import store
-from services.registration.contacts import key_subject, people_named
+from services.registration.contacts import people_named
+from services.registration.revisions import BUCKET, key_subject
 from services.registration.store import Answer, accounts, terms
 
 _log = structlog.get_logger("registration.recovery")
@@ -108,7 +109,7 @@ async def _contacts(connection: Client, people: Sequence[str]) -> dict[str, Corr
 
 async def _contact(jetstream: JetStreamContext, person: str) -> Correspondent | None:
     try:
-        raw = await jetstream.get_msg(f"KV_{CONTACTS}", subject=key_subject(person), direct=True)
+        raw = await jetstream.get_msg(BUCKET, subject=key_subject(person), direct=True)
         return Correspondent.model_validate_json(raw.data or b"")
     except (NotFoundError, ValidationError):
         # A purge has no content.

@@ -42,6 +42,11 @@ def test_only_registration_and_notifications_touch_contacts() -> None:
         for identity in access(["demo"]).identities
         if any("contacts" in subject for subject in (*identity.publish, *identity.subscribe))
     }
+    # Who declares streams may make the bucket anew, and read nothing in it.
+    assert {each for each in access(["demo"]).identity("topology").publish if "contacts" in each} == {
+        "$JS.API.STREAM.DELETE.KV_contacts"
+    }
+    touching -= {"topology"}
     assert touching == {"registration", "notifications"}
 
 

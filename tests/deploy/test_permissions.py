@@ -274,6 +274,7 @@ class TestStaff:
             "$JS.API.DIRECT.GET.KV_contacts",
             "$JS.API.DIRECT.GET.KV_contacts.$KV.contacts.someone",
             "$JS.API.STREAM.MSG.GET.KV_contacts",
+            "$JS.API.STREAM.MSG.DELETE.KV_contacts",
             "$JS.API.STREAM.MSG.GET.LOG_REGISTRATION",
             "$JS.API.STREAM.INFO.KV_contacts",
             "$JS.API.STREAM.PURGE.LOG_REGISTRATION",
@@ -338,6 +339,11 @@ class TestRegistration:
         message = await registration.connection.jsm().get_msg("LOG_REGISTRATION", seq=sent.seq)
         assert message.data == b"{}"
 
+    async def test_erases_one_revision_of_a_contact(self, registration: Visitor) -> None:
+        jetstream = registration.connection.jetstream()
+        first = await jetstream.publish("$KV.contacts.to-be-erased", b"1")
+        assert await jetstream.delete_msg("KV_contacts", first.seq)
+
     @pytest.mark.parametrize(
         "subject",
         [
@@ -347,6 +353,8 @@ class TestRegistration:
             "$JS.API.STREAM.PURGE.LOG_REGISTRATION",
             "$JS.API.STREAM.DELETE.LOG_REGISTRATION",
             "$JS.API.STREAM.DELETE.KV_contacts",
+            "$JS.API.STREAM.MSG.DELETE.LOG_REGISTRATION",
+            "$JS.API.STREAM.MSG.DELETE.OUTCOMES",
             "$JS.API.CONSUMER.CREATE.KV_contacts",
             "$JS.API.CONSUMER.CREATE.LOG_REGISTRATION",
         ],
@@ -413,6 +421,7 @@ class TestNotifications:
             "do.registration.enrolment.request",
             "intake.demo.enrolment.request",
             "$JS.API.STREAM.PURGE.KV_contacts",
+            "$JS.API.STREAM.MSG.DELETE.KV_contacts",
             "$JS.API.STREAM.DELETE.LOG_NOTIFICATIONS",
             "$JS.API.CONSUMER.CREATE.KV_contacts",
             # It decides what is in this stream: a consumer on it would send its own words anywhere.
@@ -439,6 +448,7 @@ class TestReporting:
             "$KV.contacts.person-1",
             "$JS.API.STREAM.INFO.KV_contacts",
             "$JS.API.STREAM.MSG.GET.KV_contacts",
+            "$JS.API.STREAM.MSG.DELETE.KV_contacts",
             "$JS.API.DIRECT.GET.KV_contacts",
             "$JS.API.DIRECT.GET.KV_contacts.$KV.contacts.person-1",
             "$JS.API.CONSUMER.CREATE.KV_contacts",

@@ -53,13 +53,36 @@ async def test_the_streams_are_as_the_design_says(own_broker: RunningBroker) -> 
 
     assert (log.subjects, log.max_age, log.discard) == (["log.registration.>"], 0, "new")
     assert (log.allow_atomic, log.deny_delete, log.deny_purge) == (True, True, True)
-    assert (contacts.max_msgs_per_subject, contacts.allow_atomic, contacts.allow_rollup_hdrs) == (1, True, True)
+    assert (contacts.max_msgs_per_subject, contacts.allow_atomic, contacts.allow_rollup_hdrs) == (64, True, True)
+    assert contacts.deny_delete in (None, False)
     assert (intake.retention, intake.discard) == (RetentionPolicy.WORK_QUEUE, "new")
     assert (intake.max_msg_size or 0) > 300_000
     assert (outcomes.max_age, outcomes.allow_atomic) == (30 * 24 * 3600, True)
     assert all((config.max_bytes or 0) > 0 for config in (log, contacts, intake, outcomes))
     assert (reader.ack_policy, reader.max_deliver, reader.ack_wait, reader.max_ack_pending) == ("explicit", -1, 30, 64)
     assert partner.filter_subject == "outcome.school-x.>"
+
+
+async def test_a_bucket_of_an_earlier_release_is_made_anew_and_what_it_had_left_is_gone(
+    own_broker: RunningBroker,
+) -> None:
+    """The broker never lets go of a stream's ban on deletions, and without them nobody can be erased."""
+    (wanted,) = [each.config for each in streams_of("APP", PARTNERS) if each.name == "KV_contacts"]
+    async with visit(own_broker, "topology") as owner, visit(own_broker, "registration") as registration:
+        await owner.connection.jsm().delete_stream("KV_contacts")
+        await owner.connection.jsm().add_stream(replace(wanted, max_msgs_per_subject=1, deny_delete=True))
+        bucket = registration.connection.jetstream()
+        for content in (b"Zonnebloemstra", b""):
+            await bucket.publish("$KV.contacts.someone", content)
+        held = [path for path in own_broker.store.rglob("*") if path.is_file()]
+        assert any(b"Zonnebloemstra" in path.read_bytes() for path in held)
+
+        changes = await own_broker.declare()
+
+        assert changes.updated == ("KV_contacts",)
+        assert (await own_broker.declare()).updated == ()
+    left = [path for path in own_broker.store.rglob("*") if path.is_file()]
+    assert not [path for path in left if b"Zonnebloemstra" in path.read_bytes()]
 
 
 async def test_a_limit_that_somebody_changed_is_set_back(own_broker: RunningBroker) -> None:

@@ -18,6 +18,7 @@ from services.chassis.log import Entry
 from services.chassis.relay import Relay
 from services.registration import store
 from services.registration.contacts import Contacts, people_named
+from services.registration.revisions import Revisions
 from services.registration.writer import Writer
 from tests.chassis.conftest import running, until
 from tests.conftest import Broker
@@ -35,12 +36,13 @@ async def declare(connection: Client) -> None:
     await declare_bucket(connection)
 
 
-async def declare_bucket(connection: Client) -> None:
+async def declare_bucket(connection: Client, *, deny_delete: bool = False) -> None:
     await connection.jetstream(timeout=5).add_stream(
         StreamConfig(
             name="KV_contacts",
             subjects=["$KV.contacts.>"],
-            max_msgs_per_subject=1,
+            max_msgs_per_subject=64,
+            deny_delete=deny_delete,
             allow_rollup_hdrs=True,
             allow_direct=True,
             allow_atomic=True,
@@ -268,3 +270,67 @@ async def test_newcomers_who_are_still_being_copied_are_no_loss(connection: Clie
         await copying.contacts.look_after()
     assert [line["keys"] for line in logs] == [1]
     assert await read(connection, await person_at(desk, "sam@x.example")) is not None
+
+
+def stands_in(broker: Broker, *words: str) -> set[str]:
+    """Which of these words stand in any file of the broker's store."""
+    held = [path.read_bytes() for path in broker.store.rglob("*") if path.is_file()]
+    return {word for word in words if any(word.encode() in content for content in held)}
+
+
+async def test_who_is_erased_is_overwritten_on_the_brokers_disk_and_so_is_every_former_revision(
+    copying: Copying, broker: Broker, connection: Client, desk: Desk
+) -> None:
+    await desk.request(ADDRESS)
+    await desk.request("kept@x.example")
+    await relayed(copying, desk)
+    person = await person_at(desk, ADDRESS)
+    await desk.correct(ADDRESS, new_name="Wolfdietrich Umlauft")
+    await relayed(copying, desk)
+    await desk.correct(ADDRESS, new_email="umlauft@x.example")
+    await relayed(copying, desk)
+    words = (ADDRESS, "Wolfdietrich Umlauft", "umlauft@x.example", "kept@x.example")
+    assert stands_in(broker, *words) == set(words)
+
+    await copying.contacts.revisions.erase()
+    # What was corrected is gone as well, for whoever is still known.
+    assert stands_in(broker, ADDRESS) == set()
+    assert await read(connection, person)
+
+    await desk.erase("umlauft@x.example")
+    await relayed(copying, desk)
+    assert await read(connection, person) is None
+    await copying.contacts.revisions.erase()
+    assert stands_in(broker, *words) == {"kept@x.example"}
+
+
+async def test_what_a_crash_left_to_be_erased_is_found_by_the_next_process(
+    copying: Copying, broker: Broker, connection: Client, desk: Desk
+) -> None:
+    await desk.request(ADDRESS)
+    await relayed(copying, desk)
+    await desk.erase(ADDRESS)
+    await relayed(copying, desk)
+    assert stands_in(broker, ADDRESS)
+    another = Contacts(connection, desk.database)
+    await another.look_after()
+    await another.revisions.erase()
+    assert not stands_in(broker, ADDRESS)
+
+
+async def test_a_broker_that_does_not_let_us_erase_is_told_of_and_holds_nothing_up(
+    connection: Client, desk: Desk
+) -> None:
+    revisions = Revisions(connection, tell_after=0.0)
+    await declare(connection)
+    await connection.jetstream().delete_stream("KV_contacts")
+    await declare_bucket(connection, deny_delete=True)
+    for content in (b"before", b"after"):
+        await connection.jetstream().publish("$KV.contacts.someone", content)
+    await revisions.look()
+    with structlog.testing.capture_logs() as logs:
+        await revisions.erase()
+        await revisions.erase()
+    assert [line["event"] for line in logs] == ["former revisions of contacts could not be erased"]
+    assert "message delete not permitted" in await revisions.trouble()
+    assert "declare the streams" in await revisions.trouble()

@@ -265,6 +265,13 @@ class PersonResult(Message):
     people: tuple[Identity, ...] | None = Field(
         default=None, description="All of them, where the command was about everybody at an address."
     )
+    copies_until: AwareDatetime | None = Field(
+        default=None,
+        description=(
+            "Where they were erased: copies that services made of their databases before an update hold them until then"
+            " at the latest, and go by themselves. Backups that were fetched hold them as long as somebody keeps these."
+        ),
+    )
 
 
 class TokenMade(Message):

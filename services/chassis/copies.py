@@ -19,6 +19,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -32,8 +33,12 @@ from services.chassis.commands import Call, Route
 from services.chassis.copying import DamagedDatabase, check, copy, synchronise
 from services.chassis.identity import new_id
 from services.chassis.log import Log
+from services.chassis.migrating import discard_copies
 
 _log = structlog.get_logger("chassis.copies")
+
+SECONDS_BETWEEN_TIDYING = 3600.0
+_FETCHED_WITHIN = timedelta(days=1)
 
 Positions = Callable[[sqlite3.Connection], Mapping[str, int]]
 """Reads from a database, by stream, up to where its service had written or read."""
@@ -57,6 +62,19 @@ class Copies:
     def discard_leftovers(self) -> None:
         """Throw away what an earlier process left: nobody will ask for it."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def tidy(self) -> None:
+        """Throw away what nobody came for within a day, and what the database was before updates of long ago."""
+        await asyncio.to_thread(self._tidy)
+
+    def _tidy(self) -> None:
+        now = datetime.now(UTC)
+        for made in self._folder.glob("*.db*"):
+            with contextlib.suppress(FileNotFoundError):
+                if now.timestamp() - made.stat().st_mtime > _FETCHED_WITHIN.total_seconds():
+                    made.unlink()
+        if discarded := discard_copies(self._path, now):
+            _log.info("copies from before an update were thrown away", copies=discarded)
 
     async def make(self, call: Call) -> DatabaseCopy:
         """``do.<service>.database.copy``."""

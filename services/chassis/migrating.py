@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -15,7 +15,12 @@ from services.chassis.transactions import in_transaction
 
 _log = structlog.get_logger("chassis.database")
 
+COPIES_KEPT_FOR = timedelta(days=30)
+"""How long a copy from before a migration stays: it knows people who were erased since."""
+
 _COPIES_KEPT = 3
+_MADE = "%Y%m%dT%H%M%S.%fZ"
+_COPY = re.compile(r".+-v\d+-\d{8}T\d{6}\.\d{6}Z\.db", re.ASCII)
 _MIGRATION = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
@@ -72,15 +77,39 @@ def migrate(connection: sqlite3.Connection, path: Path, scripts: list[tuple[str,
 
 def _copy_before_migration(connection: sqlite3.Connection, path: Path, version: int) -> None:
     """A way back: code of this schema can go on from it, without what came later."""
-    folder = path.parent / "backups"
-    now = datetime.now(UTC)
-    target = folder / f"{path.stem}-v{version}-{now:%Y%m%dT%H%M%S.%fZ}.db"
+    target = _folder(path) / f"{path.stem}-v{version}-{datetime.now(UTC).strftime(_MADE)}.db"
     copy(connection, target)
     _log.info("database copied before it is migrated", copy=str(target), schema=version)
-    # In the order of their making, whatever their schema.
-    copies = sorted(folder.glob(f"{path.stem}-v*.db"), key=lambda each: each.name.rpartition("-")[2])
-    for old in copies[:-_COPIES_KEPT]:
+    for old in _copies(path)[:-_COPIES_KEPT]:
         old.unlink(missing_ok=True)
+
+
+def discard_copies(path: Path, now: datetime) -> int:
+    """
+    Throw away the copies of the database at ``path`` that were made :data:`COPIES_KEPT_FOR` ago; how many they were.
+
+    Their names say when they were made: a file that somebody copied elsewhere and back is no younger for it.
+    """
+    until = (now - COPIES_KEPT_FOR).strftime(_MADE)
+    old = [copied for copied in _copies(path) if _made(copied) <= until]
+    for copied in old:
+        copied.unlink(missing_ok=True)
+    return len(old)
+
+
+def _copies(path: Path) -> list[Path]:
+    """In the order of their making, whatever their schema; what has a name of somebody else's making is no copy."""
+    found = (each for each in _folder(path).glob(f"{path.stem}-v*.db") if _COPY.fullmatch(each.name))
+    return sorted(found, key=_made)
+
+
+def _made(copied: Path) -> str:
+    """A moment as names have it: earlier ones sort first."""
+    return copied.stem.rpartition("-")[2]
+
+
+def _folder(path: Path) -> Path:
+    return path.parent / "backups"
 
 
 def _version(connection: sqlite3.Connection, path: Path, scripts: list[tuple[str, str]]) -> int:

@@ -280,6 +280,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             "relay": relay.run,
             "stores": service.periodic(SECONDS_BETWEEN_LOOKS, stores.look),
             "forget": service.periodic(_FORGET_EVERY, database.forget),
+            "copies": service.periodic(copies.SECONDS_BETWEEN_TIDYING, kept.tidy),
             "archivist": service.periodic(_TIDY_EVERY, archivist.tidy),
             "mail reader": mail_reader.run,
             "under way": service.periodic(_LOOK_EVERY, under_way.look),

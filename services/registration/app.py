@@ -235,6 +235,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         "forget": periodic(SECONDS_BETWEEN_FORGETTING, database.forget),
         "retention": periodic(SECONDS_BETWEEN_LOOKS_AT_TERMS, retention.look),
         "tokens": periodic(SECONDS_BETWEEN_NOTES_OF_USE, tokens.note),
+        "copies": periodic(copies.SECONDS_BETWEEN_TIDYING, kept.tidy),
         "strangers": periodic(SECONDS_BETWEEN_FORGETTING_STRANGERS, forget_strangers),
         "deadlines": periodic(SECONDS_BETWEEN_DEADLINE_CHECKS, let_deadlines_pass),
     }

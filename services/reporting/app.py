@@ -24,7 +24,7 @@ from services.chassis.commands import Route, serve
 from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.reader import Message, Reader
-from services.chassis.service import Endless, run
+from services.chassis.service import Endless, periodic, run
 from services.chassis.specification import Channel, specification
 from services.chassis.web import application
 from services.reporting.domain.evolution import COUNTED
@@ -170,6 +170,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         tasks={
             **{f"reader of {stream}": reader.run for stream, reader in following.items()},
             "renewal": renewal(projection, rebuild),
+            "copies": periodic(copies.SECONDS_BETWEEN_TIDYING, kept.tidy),
         },
         stop=stop,
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from services.chassis.copies import Restored, RestoreRefused, sha256, take_up
+from services.chassis.copies import Copies, Restored, RestoreRefused, sha256, take_up
 from services.chassis.copying import DamagedDatabase, check, copy
 from services.chassis.database import Database
 
@@ -150,3 +151,15 @@ def test_a_sound_database_is_sound(laid_ready: Backup) -> None:
     taken_up(laid_ready)
     with contextlib.closing(sqlite3.connect(laid_ready.database)) as connection:
         check(connection, laid_ready.database)
+
+
+async def test_a_copy_that_nobody_came_for_goes_after_a_day(tmp_path: Path) -> None:
+    copies = Copies(tmp_path / "service.db", lambda _: {})
+    fresh, left = tmp_path / "copies" / "b.db", tmp_path / "copies" / "a.db"
+    fresh.parent.mkdir()
+    for file in (fresh, left):
+        file.write_bytes(b"people")
+    a_day_ago = left.stat().st_mtime - 86_500
+    os.utime(left, (a_day_ago, a_day_ago))
+    await copies.tidy()
+    assert [file.name for file in fresh.parent.iterdir()] == [fresh.name]

@@ -3,12 +3,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from services.chassis.database import Database
-from services.chassis.migrating import BrokenMigrations, DatabaseTooNew
+from services.chassis.migrating import BrokenMigrations, DatabaseTooNew, discard_copies
 
 
 def _tables(raw: sqlite3.Connection) -> set[str]:
@@ -186,6 +187,20 @@ async def test_the_newest_three_copies_stay(tmp_path: Path) -> None:
         await _open_and_close(tmp_path / "db.db", migrations)
     names = sorted(path.name.split("-")[1] for path in (tmp_path / "backups").iterdir())
     assert names == ["v10", "v11", "v9"]
+
+
+async def test_a_copy_from_before_a_migration_stays_for_thirty_days(tmp_path: Path) -> None:
+    """It knows people who were erased since, and nobody else would throw it away."""
+    migrations = _write(tmp_path / "m", m0001_one="CREATE TABLE one (a);")
+    await _open_and_close(tmp_path / "db.db", migrations)
+    _write(migrations, m0002_two="CREATE TABLE two (a);")
+    await _open_and_close(tmp_path / "db.db", migrations)
+    (copied,) = (tmp_path / "backups").iterdir()
+    (tmp_path / "backups" / "db-vertaald-2019.db").write_text("somebody else's")
+    made = datetime.strptime(copied.stem.rpartition("-")[2], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+    assert discard_copies(tmp_path / "db.db", made + timedelta(days=29, hours=23)) == 0
+    assert discard_copies(tmp_path / "db.db", made + timedelta(days=30)) == 1
+    assert [path.name for path in (tmp_path / "backups").iterdir()] == ["db-vertaald-2019.db"]
 
 
 async def test_without_a_copy_nothing_is_migrated(tmp_path: Path) -> None:

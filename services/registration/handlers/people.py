@@ -11,6 +11,7 @@ from contracts.commands import CorrectPerson, ErasePerson, PersonResult
 from contracts.enrolment import Person
 from contracts.facts import PersonCorrected, PersonErased
 from contracts.problem import Problem, not_found, problem_type
+from services.chassis.migrating import COPIES_KEPT_FOR
 from services.registration import store
 from services.registration.batch import Batch
 from services.registration.domain import Rejected, decide
@@ -177,7 +178,7 @@ def erase(body: ErasePerson, now: datetime) -> Work:
         if isinstance(known, Problem):
             return problem_answer(known)
         _erase(batch, known.person, now, body.id)
-        return answers.result(PersonResult(person=known.person, result="erased"))
+        return answers.result(_erased(now, known.person))
 
     return work
 
@@ -191,7 +192,11 @@ def _erase_everybody(batch: Batch, body: ErasePerson, now: datetime) -> Answer:
         return problem_answer(not_found("person", "").model_copy(update={"detail": _NOBODY}))
     for person in everybody:
         _erase(batch, person, now, body.id)
-    return answers.result(PersonResult(person=everybody[0], result="erased", people=everybody))
+    return answers.result(_erased(now, everybody[0], everybody))
+
+
+def _erased(now: datetime, person: str, people: tuple[str, ...] | None = None) -> PersonResult:
+    return PersonResult(person=person, result="erased", people=people, copies_until=now + COPIES_KEPT_FOR)
 
 
 def _erase(batch: Batch, person: str, now: datetime, cause: str | None) -> None:

@@ -217,8 +217,7 @@ def _report(desk: Desk, result: PersonResult) -> None:
     if result.copies_until is not None:
         desk.output.say(
             "  Copies of databases from before an update may know them until"
-            f" {result.copies_until:%Y-%m-%d} at the latest, and go by themselves. Backups of yours ('deelname backup',"
-            " folders 'replaced-…' of 'deelname restore') know them as long as you keep those, and so do mails that have"
-            " arrived.",
+            f" {result.copies_until:%Y-%m-%d} at the latest, and go by themselves. Backups ('deelname backup', folders"
+            " 'replaced-…' of 'deelname restore') know them as long as you keep those; so do mails that have arrived.",
             "dim",
         )

@@ -253,6 +253,8 @@ def _told(desk: Desk, connection: Connection, verb: str, command: TellingCommand
 
 def _when(session: Occasion, desk: Desk) -> str:
     if session.start and session.end:
+        if session.end.date() != session.start.date():
+            return f"{moment(session.start)} – {moment(session.end)}"
         return f"{moment(session.start)}–{session.end:%H:%M}"
     return getattr(session.period, desk.language) if session.period else "not known yet"
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, NaiveDatetime, WithJsonSchema, model_validator
@@ -120,6 +121,24 @@ class Session(Occasion):
             online=self.online,
             venue=self.venue,
         )
+
+
+class Timed(Protocol):
+    """What may begin at a known moment."""
+
+    @property
+    def begins(self) -> datetime | None:
+        """When; None while it is not known."""
+
+
+Meeting = TypeVar("Meeting", bound=Timed)
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+def in_order_of_time(sessions: Iterable[Meeting]) -> tuple[Meeting, ...]:
+    """Sessions as everybody is shown them: those without a date last, and those that begin together as defined."""
+    return tuple(sorted(sessions, key=lambda session: session.begins or _NEVER))
 
 
 class WaitingList(Message):
@@ -270,6 +289,10 @@ class Programme(Message):
     def session(self, id_: str) -> Session | None:
         """The session with this id, if the programme has it."""
         return next((session for session in self.sessions if session.id == id_), None)
+
+    def in_order(self) -> Programme:
+        """The same definition with its sessions in the order of time: as it is shown."""
+        return self.model_copy(update={"sessions": in_order_of_time(self.sessions)})
 
     def without(self, session: str) -> Programme:
         """The definition once a session is cancelled: nobody attends it any more, whatever the team rule said."""

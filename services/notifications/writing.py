@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from contracts.base import Text, Title
 from contracts.enrolment import KnownPerson, MissingSeat, Participant
-from contracts.programme import Contact, Occasion, Session, instant
+from contracts.programme import Contact, Occasion, Session, in_order_of_time, instant
 from services.chassis.links import Link
 from services.chassis.state import State
 from services.notifications import letters
@@ -195,13 +195,14 @@ class Writer:
         if key not in self._coming:
             self._coming[key] = tuple(
                 self._session(course, session, session, language)
-                for session in entities.attended(course, participant)
+                for session in in_order_of_time(entities.attended(course, participant))
                 if not entities.is_over(session, self._now)
             )
         return self._coming[key]
 
     def _taken(self, course: Course, mail: Planned, language: Language) -> tuple[letters.Session, ...]:
-        return tuple(self._told(course, each.session, each.occasion, language) for each in mail.detail.taken)
+        taken = in_order_of_time(mail.detail.taken)
+        return tuple(self._told(course, each.session, each.occasion, language) for each in taken)
 
     def _undated(self, course: Course, mail: Planned, language: Language) -> letters.Session:
         """A session that stands in nobody's calendar: as when only the month, or nothing, was known of its date."""

@@ -53,6 +53,23 @@ def test_a_programme_is_listed_and_shown_in_the_language_asked_for(deelname: Dee
     assert deelname("programme", "show", programme, "--json").json["definition"]["id"] == programme
 
 
+def test_sessions_are_shown_in_the_order_of_time_with_both_days_of_a_long_one(
+    deelname: Deelname, tmp_path: Path
+) -> None:
+    path = tmp_path / "order.yaml"
+    earlier = """
+  - {id: nacht, title: {nl: Nachtsessie, en: Night}, start: 2023-06-13T22:00, end: 2023-06-14T02:00, online: {}}
+"""
+    text = definition("in-order").replace("enrolment:", "enrolment:", 1)
+    head, sessions, tail = text.partition("sessions:")
+    body, rest = tail.split("\nenrolment:", 1)
+    path.write_text(f"{head}{sessions}{body}{earlier}enrolment:{rest}")
+    assert deelname("programme", "publish", path).code == 0
+    shown = deelname("programme", "show", "in-order").said
+    assert shown.index("nacht") < shown.index("gesprek")
+    assert "Tue 13 Jun 2023 22:00 – Wed 14 Jun 2023 02:00" in shown
+
+
 def test_a_kitchen_is_told_who_eats_and_what_some_do_not(deelname: Deelname, programme: str, tmp_path: Path) -> None:
     path = tmp_path / "lunch.yaml"
     path.write_text(definition(programme).replace("    venue:", "    lunch: true\n    venue:"))

@@ -109,6 +109,22 @@ def test_a_session_knows_what_of_it_an_agenda_shows() -> None:
     assert one.occasion == lunch.occasion
 
 
+def test_sessions_are_shown_in_the_order_of_time_and_those_without_a_date_last() -> None:
+    def on(day: str) -> dict[str, str]:
+        return {"start": f"{day}T10:00", "end": f"{day}T11:00"}
+
+    sessions = [
+        session("later-1"),
+        session("december") | on("2023-12-01"),
+        session("later-2"),
+        session("april-1") | on("2023-04-13"),
+        session("april-2") | on("2023-04-13"),
+    ]
+    defined = Programme.model_validate(programme(sessions=sessions))
+    shown = [one.id for one in defined.in_order().sessions]
+    assert shown == ["april-1", "april-2", "december", "later-1", "later-2"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

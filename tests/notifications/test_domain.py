@@ -47,6 +47,16 @@ def test_a_confirmed_person_gets_one_confirmation_and_one_invite_for_each_sessio
     ]
 
 
+def test_sessions_are_told_in_the_order_of_time() -> None:
+    life = Life(
+        session("slot", occasion("2023-11-07")), session("kick-off", JUNE), session("werk", occasion("2023-09-05"))
+    )
+    mails = life.happens(confirmed("e1", "noor"))
+    assert [each.session for each in mails] == [None, "kick-off", "werk", "slot"]
+    (mail, *_) = life.happens(withdrawn("e1"))
+    assert [each.session for each in mail.detail.taken] == ["kick-off", "werk", "slot"]
+
+
 def test_every_person_and_session_has_a_calendar_item_of_its_own() -> None:
     uids = [uid for uid, _ in sequences(two_sessions().happens(confirmed("e1", "noor", "sam")))]
     assert len(uids) == len(set(uids)) == 4

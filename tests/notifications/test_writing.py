@@ -10,7 +10,7 @@ from contracts.programme import Occasion, Online
 from services.notifications import letters
 from services.notifications.letters import Letter
 from services.notifications.writing import Writer
-from tests.notifications.lives import TEAM, Life, confirmed, promoted, session, waitlisted
+from tests.notifications.lives import TEAM, Life, confirmed, occasion, promoted, session, waitlisted
 
 NOOR = KnownPerson(name="Noor de Wit", email="noor@bibliotheek-zeist.example")
 
@@ -29,6 +29,14 @@ def test_a_programmes_mails_call_people_as_was_said_for_it() -> None:
         noor = Correspondent(name=NOOR.name, email=NOOR.email, spellings={programme: "NOOR DE WIT"})
         called[programme] = Writer(life.state, life.time).letter(mail, noor).recipient.name
     assert called == {mail.programme: "NOOR DE WIT", "another": "Noor de Wit"}
+
+
+def test_a_confirmation_lists_the_sessions_in_the_order_of_time() -> None:
+    life = Life(session("slot"), session("tweede", occasion("2023-09-05")), session("eerste", occasion("2023-06-20")))
+    life.happens(confirmed("e1", "noor"))
+    told = last_letter(life, "noor").occasion
+    assert isinstance(told, letters.Confirmation)
+    assert [each.id for each in told.sessions] == ["eerste", "tweede", "slot"]
 
 
 def test_the_price_is_the_one_of_the_whole_enrolment_as_it_stands() -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from contracts.base import Title
 from contracts.organisation import Organisation
-from contracts.programme import Online, PriceRule, Programme, Seat, TeamRule, Venue
+from contracts.programme import Online, PriceRule, Programme, Seat, Session, TeamRule, Venue
 from services.chassis.web import LARGEST_BODY
 from services.registration.form import MOST_FIELDS, MOST_PEOPLE
 from services.registration.words import WORDS
@@ -224,6 +224,22 @@ def test_a_session_that_comes_back_is_no_longer_cancelled(site: Site) -> None:
     assert "Gaat niet door De tweede" in site.get("/programmes/terug").text
     site.open("terug", sessions=(SESSION, other))
     assert "Gaat niet door" not in site.get("/programmes/terug").text
+
+
+def test_sessions_stand_in_the_order_of_time(site: Site) -> None:
+    def named(id_: str, day: int | None) -> Session:
+        start, end = (local(f"2023-04-{day}T{hour}:00") if day else None for hour in (14, 16))
+        title = Title(nl=f"De {id_}", en=f"The {id_}")
+        return SESSION.model_copy(update={"id": id_, "title": title, "start": start, "end": end})
+
+    sessions = (named("vierde", None), named("tweede", 20), named("derde", 27), named("eerste", 13))
+    site.open("volgorde", sessions=sessions)
+    text = site.get("/programmes/volgorde").text
+    order = ["De eerste", "De tweede", "De derde", "De vierde"]
+    assert sorted(order, key=text.index) == order
+    site.open("volgorde", sessions=sessions[:1])
+    text = site.get("/programmes/volgorde").text
+    assert sorted(order, key=text.index) == ["De vierde", *order[:3]]
 
 
 def test_programmes_to_enrol_in_come_before_the_others(site: Site) -> None:

@@ -57,6 +57,11 @@ class Taken:
     occasion: Occasion
     uid: str | None = None
 
+    @property
+    def begins(self) -> datetime | None:
+        """When it was to begin."""
+        return self.occasion.begins
+
 
 @dataclass(frozen=True, slots=True)
 class Detail:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from contracts.base import Text
-from contracts.programme import Programme, Session, instant
+from contracts.programme import Programme, Session, in_order_of_time, instant
 from services.registration.domain import waiting
 from services.registration.domain.state import ProgrammeState
 
@@ -42,7 +42,7 @@ def offer(state: ProgrammeState, definition: Programme, now: datetime) -> Offer:
         state.free,
         len(state.waiting),
         state.why_withdrawn,
-        state.cancelled,
+        in_order_of_time(state.cancelled),
     )
 
 

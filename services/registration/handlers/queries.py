@@ -17,7 +17,7 @@ from contracts.facts import (
 )
 from contracts.organisation import Organisation
 from contracts.problem import Problem, not_found
-from contracts.programme import Programme
+from contracts.programme import Programme, in_order_of_time
 from contracts.queries import (
     AddressQuestion,
     Diet,
@@ -87,7 +87,7 @@ def programme_get(batch: Batch, body: ProgrammeQuestion, now: datetime, *, publi
     if state.definition is None:
         return problem_answer(not_found("programme", body.programme))
     standing = _standing(state, state.definition, now, public=public)
-    definition = _without_links(state.definition) if public else state.definition
+    definition = _without_links(state.definition) if public else state.definition.in_order()
     return answers.result(ProgrammeView.model_validate(standing | {"definition": definition}))
 
 
@@ -112,7 +112,7 @@ def _without_links(definition: Programme) -> Programme:
         session.model_copy(update={"online": session.online.model_copy(update={"join_link": None})})
         if session.online
         else session
-        for session in definition.sessions
+        for session in in_order_of_time(definition.sessions)
     )
     return definition.model_copy(update={"sessions": sessions})
 
@@ -214,7 +214,7 @@ def lunch_list(batch: Batch, body: ProgrammeQuestion, now: datetime) -> Answer:
     said = terms.said_for(batch.connection, state.id, "diet")
     contacts = store.contacts(batch.connection, said, state.id)
     lunches = []
-    for session in state.definition.sessions:
+    for session in in_order_of_time(state.definition.sessions):
         if not session.lunch or state.withdrawn or (session.finishes and session.finishes <= now):
             continue
         attending = sorted(telling.attending(state, state.definition, session.id), key=lambda one: one.person)

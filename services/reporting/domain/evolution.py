@@ -148,7 +148,7 @@ def _programme_withdrawn(state: State, programme: str, _: facts.ProgrammeWithdra
 
 
 def _session(session: Session) -> SessionEntry:
-    return SessionEntry(session.id, session.title, session.start is not None)
+    return SessionEntry(session.id, session.title, session.begins)
 
 
 def _change_sessions(
@@ -167,11 +167,11 @@ def _session_added(state: State, programme: str, data: facts.SessionAdded, _: da
 
 @_on(facts.SessionMoved)
 def _session_moved(state: State, programme: str, data: facts.SessionMoved, _: datetime) -> State:
-    dated = data.after.start is not None
+    begins = data.after.begins
     return _change_sessions(
         state,
         programme,
-        lambda before: tuple(replace(each, dated=dated) if each.id == data.session else each for each in before),
+        lambda before: tuple(replace(each, begins=begins) if each.id == data.session else each for each in before),
     )
 
 

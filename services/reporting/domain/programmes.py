@@ -6,6 +6,7 @@ from collections import Counter
 
 from contracts.base import Title
 from contracts.organisation import Organisation
+from contracts.programme import in_order_of_time
 from contracts.queries import (
     AnswerRow,
     CountRow,
@@ -178,11 +179,11 @@ def _seats(counted: ProgrammeCount) -> tuple[SeatRow, ...]:
 
 
 def _answers(counted: ProgrammeCount) -> tuple[AnswerRow, ...]:
-    """Each session that has a date, in the programme's order, with the answers of those who are invited to it now."""
+    """Each session that has a date, in the order of time, with the answers of those who are invited to it now."""
     only = {seat.id: seat.sessions for seat in counted.entry.seats}
     rows = []
-    for session in counted.entry.sessions:
-        if not session.dated:
+    for session in in_order_of_time(counted.entry.sessions):
+        if session.begins is None:
             continue
         invited: set[str] = set()
         for seat, people in counted.seated.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from contracts.access import Role
@@ -38,7 +39,7 @@ class SessionEntry:
 
     id: str
     title: Title
-    dated: bool
+    begins: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

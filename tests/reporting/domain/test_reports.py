@@ -429,6 +429,23 @@ def test_answers_are_counted_of_those_who_are_invited_now() -> None:
     assert session.id not in [each.session for each in report_of(state).answers]
 
 
+def test_the_answers_stand_in_the_order_of_time() -> None:
+    def on(id_: str, month: int) -> Session:
+        session = kick_off()
+        assert session.start is not None
+        assert session.end is not None
+        return session.model_copy(
+            update={"id": id_, "start": session.start.replace(month=month), "end": session.end.replace(month=month)}
+        )
+
+    last, first, moving = on("last", 11), on("first", 9), on("moving", 10)
+    added = [facts.SessionAdded(session=each) for each in (last, first, moving)]
+    before = on("moving", 12).occasion
+    state = given_facts(published(), *added, facts.SessionMoved(session="moving", before=moving.occasion, after=before))
+    known = [each.session for each in report_of(state).answers if each.session in ("last", "first", "moving")]
+    assert known == ["first", "last", "moving"]
+
+
 def test_a_seat_that_does_not_attend_a_session_is_not_asked_about_it() -> None:
     track = team_track()
     assert track.team is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 from contracts.enrolment import Participant
 from contracts.facts import NO_PROGRAMME, Fact, SessionMoved
-from contracts.programme import Occasion, Session
+from contracts.programme import Occasion, Session, in_order_of_time
 from services.chassis.state import State
 from services.notifications.domain import entities
 from services.notifications.domain.entities import Agenda, Course, Enrolment, Invitation
@@ -203,12 +203,16 @@ class Work:
         return attending
 
     def ordered(self, sessions: Iterable[str]) -> list[str]:
-        """Session ids in the programme's order, those that it no longer has at the end."""
+        """Session ids in the order of time, those that the programme no longer has at the end."""
         sessions = list(sessions)
         if len(sessions) < 2:
             return sessions
         course = self.course
-        order = {each.id: number for number, each in enumerate(course.definition.sessions)} if course else {}
+        order = (
+            {each.id: number for number, each in enumerate(in_order_of_time(course.definition.sessions))}
+            if course
+            else {}
+        )
         return sorted(sessions, key=lambda id_: (order.get(id_, len(order)), id_))
 
     def reconcile(self, person: str) -> None:

@@ -62,7 +62,7 @@ def request(
         typer.Option(
             "--person",
             "-p",
-            metavar='"NAME <EMAIL> [seat=…] [role=…] [language=…]"',
+            metavar='"NAME <EMAIL> [seat=…] [role=…] [language=…] [diet=…]"',
             help="Who takes part; repeat it for more people.",
         ),
     ] = None,

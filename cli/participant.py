@@ -10,7 +10,6 @@ from cli.desk import Desk, command, group
 from cli.failure import USAGE, Failure
 from cli.people import named, read_participant, report
 from contracts.commands import AddParticipant, ChangeParticipant, EnrolmentResult, WithdrawParticipant
-from contracts.enrolment import Person
 
 app = group("The people in an enrolment: add, change, replace or withdraw one of them.")
 
@@ -27,7 +26,7 @@ Called = Annotated[str | None, typer.Option("--name", help="Whom of those who sh
 def add(
     desk: Desk,
     enrolment: Id,
-    person: Annotated[str, typer.Argument(metavar='"NAME <EMAIL> [seat=…] [role=…]"', help="Who joins.")],
+    person: Annotated[str, typer.Argument(metavar='"NAME <EMAIL> [seat=…] [role=…] [diet=…]"', help="Who joins.")],
 ) -> None:
     """Add somebody to an enrolment, such as the one whom a team still lacks."""
     _send(desk, "add", AddParticipant(enrolment=enrolment, participant=read_participant(person)))
@@ -39,6 +38,7 @@ def add(
     examples=[
         "deelname enrolment participant change 0198… noor@zeist.example --seat manager",
         'deelname enrolment participant change 0198… noor@zeist.example --replacement "Eva Smit <eva@zeist.example>"',
+        'deelname enrolment participant change 0198… noor@zeist.example --diet "no nuts"',
     ],
 )
 def change(
@@ -49,16 +49,18 @@ def change(
     name: Called = None,
     seat: Annotated[str | None, typer.Option(help="Another seat.")] = None,
     role: Annotated[str | None, typer.Option(help="Another role.")] = None,
+    diet: Annotated[str | None, typer.Option(help="What the person, or the replacement, does not eat.")] = None,
     replacement: Annotated[
         str | None, typer.Option(metavar='"NAME <EMAIL>"', help="Who takes the place instead.")
     ] = None,
 ) -> None:
-    """Give somebody another seat or role, or let somebody else take the place."""
-    if not (seat or role or replacement):
-        raise Failure("Nothing to change.", "Give --seat, --role or --replacement.", code=USAGE)
-    somebody: Person | None = read_participant(replacement).person if replacement else None
-    about = {"enrolment": enrolment, "seat": seat, "role": role, "replacement": somebody}
-    _send(desk, "change", ChangeParticipant.model_validate(about | named(person, name)))
+    """Give somebody another seat, role or diet, or let somebody else take the place."""
+    if not (seat or role or diet or replacement):
+        raise Failure("Nothing to change.", "Give --seat, --role, --diet or --replacement.", code=USAGE)
+    other = read_participant(replacement) if replacement else None
+    about = {"enrolment": enrolment, "seat": seat, "role": role, "diet": diet or (other.diet if other else None)}
+    replaced_by = {"replacement": other.person if other else None}
+    _send(desk, "change", ChangeParticipant.model_validate(about | replaced_by | named(person, name)))
 
 
 @command(app, "withdraw", examples=["deelname enrolment participant withdraw 0198… noor@zeist.example"])

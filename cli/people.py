@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from email.utils import parseaddr
+import shlex
 
 from pydantic import ValidationError
 
@@ -35,22 +35,26 @@ def report(desk: Desk, result: EnrolmentResult) -> None:
 
 def read_participant(text: str) -> ParticipantRequest:
     """
-    Read ``Name <address> seat=… role=… language=…``.
+    Read ``Name <address> seat=… role=… language=… diet="…"``.
 
     Raises:
         Failure: it is not that.
     """
-    match = re.fullmatch(r"\s*(?P<who>.*?>)(?P<rest>[^>]*)", text)
-    name, email = parseaddr(match["who"]) if match else ("", "")
-    if not match or not name or not email:
+    # Not as mail programs read it: they leave out what stands between brackets or quotes, and it is part of the name.
+    match = re.fullmatch(r'(?P<quote>"?)(?P<name>[^<]+?)(?P=quote)\s*<(?P<email>[^<>]*)>(?P<rest>.*)', text.strip())
+    if not match or not match["email"].strip():
         raise Failure(
             f"'{text}' names no person.", 'Write it as "Noor de Wit <noor@zeist.example> seat=jeugd".', code=USAGE
         )
-    words = dict(word.partition("=")[::2] for word in match["rest"].split())
-    if unknown := sorted(set(words) - {"seat", "role", "language"}):
+    name, email = match["name"], match["email"]
+    try:
+        words = dict(word.partition("=")[::2] for word in shlex.split(match["rest"]))
+    except ValueError:
+        raise Failure(f"A quote is never closed in '{text}'.", 'Write it as diet="no nuts".', code=USAGE) from None
+    if unknown := sorted(set(words) - {"seat", "role", "language", "diet"}):
         raise Failure(
             f"'{unknown[0]}' is not known after the address in '{text}'.",
-            "Only seat=…, role=… and language=… can stand there.",
+            'Only seat=…, role=…, language=… and diet="…" can stand there.',
             code=USAGE,
         )
     person = {"name": name, "email": email} | ({"language": words.pop("language")} if "language" in words else {})

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from contracts import names
-from contracts.characters import JOINERS, refuse_invisible, trimmed, unfit_character
+from contracts import addresses, names
+from contracts.characters import refuse_invisible, trimmed
 
 
 class Message(BaseModel):
@@ -70,16 +70,6 @@ def _paragraphs(text: object) -> object:
     return _seen(text, "\n")
 
 
-def _address(text: object) -> object:
-    """Address books put marks of direction around addresses, and web pages invisible spaces."""
-    text = _seen(text, "")
-    if isinstance(text, str) and not text.isascii():
-        for number, character in enumerate(text, 1):
-            if character in JOINERS:
-                raise unfit_character(character, number)
-    return text
-
-
 def _seen(text: object, besides: str) -> object:
     # What is no text, or too long for any, is refused by what follows.
     if not isinstance(text, str) or len(text) > 2 * _LONGEST_TEXT:
@@ -93,14 +83,13 @@ def _seen(text: object, besides: str) -> object:
 _SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 _LINK = r"""^https?://[^\s<>"{}|\\^`\x00-\x1f]+$"""
 _IDENTITY = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"
-_ADDRESS = r"""^[^@\s<>(),;:\\"\[\]]+@[^@\s<>(),;:\\"\[\]]+$"""
+_ADDRESS = r"""^[^@\s<>(),;:\\"\[\]]{1,64}@[^@.\s<>(),;:\\"\[\]]+(\.[^@.\s<>(),;:\\"\[\]]+)+$"""
 
 PATTERNS: Mapping[str, str] = MappingProxyType(
     {
         _SLUG: "may have lower-case letters, digits and single hyphens between them, as in 'gezinsaanpak-2023'",
         _LINK: "must begin with http:// or https:// and have no spaces",
         _IDENTITY: "may have letters, digits and . _ : -, and begins with a letter or a digit",
-        _ADDRESS: "must be an e-mail address, as in 'noor@bibliotheek.example'",
     }
 )
 """What the patterns of these values ask for, for whoever has to write one."""
@@ -140,10 +129,20 @@ Identity = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern
 
 EmailAddress = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=3, max_length=254, pattern=_ADDRESS),
-    BeforeValidator(_address),
+    AfterValidator(addresses.address),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 6,
+            "maxLength": addresses.LONGEST,
+            "pattern": _ADDRESS,
+            "description": f"An e-mail address: at most {addresses.LONGEST_LOCAL_PART} octets before the @, and after"
+            " it the name of a host with a dot in it (RFC 5321 §4.1.2, RFC 6531; without quoted local parts).",
+            "examples": ["noor@bibliotheek.example"],
+        }
+    ),
 ]
-"""An address to which mail can go (the addr-spec of RFC 5322 §3.4.1 without quoted local parts)."""
+"""An address to which mail can go; see ``contracts.addresses``."""
 
 Language = Literal["nl", "en"]
 

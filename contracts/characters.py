@@ -77,7 +77,9 @@ def refuse_invisible(text: str, besides: str = "") -> None:
 def unfit_character(character: str, number: int) -> Unfit:
     """That this character, the ``number``-th from 1, cannot stand there."""
     shown = (
-        f"{character} ({named(character)})" if character.isprintable() and character not in _BLANK else named(character)
+        f"{character} ({named(character)})"
+        if character.isprintable() and not character.isspace() and character not in _BLANK
+        else named(character)
     )
     return Unfit(
         f"Character {number} cannot stand here: {shown}. Remove it.",

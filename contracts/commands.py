@@ -104,11 +104,12 @@ class NamingSomebody(Message):
 
 
 class ChangeParticipant(EnrolmentCommand, NamingSomebody):
-    """Give a person another seat or role, or let somebody else take the place (``replacement``)."""
+    """Give a person another seat, role or diet, or let somebody else take the place (``replacement``)."""
 
     seat: Slug | None = None
     role: Slug | None = None
     replacement: Person | None = None
+    diet: Line | None = Field(default=None, description="What whoever has the place then does not eat.")
 
 
 class WithdrawParticipant(EnrolmentCommand, NamingSomebody):

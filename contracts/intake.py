@@ -37,13 +37,14 @@ class AddParticipantRequest(EnrolmentReference):
 
 
 class ChangeParticipantRequest(EnrolmentReference):
-    """Give somebody another seat or role, or let somebody else take the place."""
+    """Give somebody another seat, role or diet, or let somebody else take the place."""
 
     email: EmailAddress
     name: Line | None = Field(default=None, description="Tells those in the enrolment apart who share the address.")
     seat: Slug | None = None
     role: Slug | None = None
     replacement: Person | None = None
+    diet: Line | None = Field(default=None, description="What whoever has the place then does not eat.")
 
 
 class WithdrawParticipantRequest(EnrolmentReference):

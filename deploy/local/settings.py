@@ -142,6 +142,7 @@ def environment(
             "PARTNERS_NATS_PASSWORD": broker.passwords[REGISTRATION_INTAKE],
             # Registration asks the broker; one of an earlier release is told.
             "PARTNERS": ",".join(partners),
+            "SMTPUTF8": os.environ.get("DEELNAME_SMTPUTF8", "no"),
             "PUBLIC_MAILS_A_SOURCE_AND_HOUR": os.environ.get("DEELNAME_PUBLIC_MAILS_A_SOURCE_AND_HOUR", "100"),
         }
     if service == "notifications":

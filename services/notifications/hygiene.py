@@ -10,11 +10,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import idna
 
-LONGEST_LOCAL_PART = 64
-LONGEST_ADDRESS = 254
-"""RFC 5321 §4.5.3.1.3 with the erratum that counts the angle brackets."""
+from contracts.addresses import address
+from contracts.characters import Unfit
 
-_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~-._"
@@ -80,16 +78,8 @@ def ascii_domain(text: str) -> str:
 
 
 def mailbox(text: str) -> str:
-    """The address as it goes over the wire: ASCII, the domain as punycode (RFC 5321 §4.1.2, dot-string only).
-
-    Raises UnusableAddress, also for letters outside ASCII before the @ (RFC 6531): most mail systems refuse those.
-    """
-    local, at, domain = text.strip().rpartition("@")
-    if not at:
-        raise UnusableAddress("the address has no @")
-    if len(local) > LONGEST_LOCAL_PART or not _LOCAL_PART.fullmatch(local):
-        raise UnusableAddress("the part of the address before the @ is not usable")
-    address = f"{local}@{ascii_domain(domain)}"
-    if len(address) > LONGEST_ADDRESS:
-        raise UnusableAddress("the address is too long")
-    return address
+    """The address as it goes over the wire, the host in ASCII (see ``contracts.addresses``). Raises UnusableAddress."""
+    try:
+        return address(text)
+    except Unfit as error:
+        raise UnusableAddress(error.english) from None

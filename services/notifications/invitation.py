@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from services.notifications.hygiene import line, link, mailbox
@@ -38,6 +39,8 @@ TIME_ZONE = (
     "END:VTIMEZONE\r\n"
 )
 """Constant on purpose: exactly one STANDARD and one DAYLIGHT with a yearly rule (MS-OXCICAL 2.1.3.1.1.19.2)."""
+
+_IN_ADDRESSES = "!#$&'*+-./=?^_`{|}~@"
 
 _HEAD = "BEGIN:VCALENDAR\r\nPRODID:-//Deelname//Notifications 1//NL\r\nVERSION:2.0\r\nCALSCALE:GREGORIAN\r\n"
 
@@ -94,11 +97,17 @@ class Outline(NamedTuple):
                 self.event,
                 fold(
                     f"ATTENDEE;CUTYPE=INDIVIDUAL;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP={reply}"
-                    f"{name}:mailto:{mailbox(attendee.mailbox)}"
+                    f"{name}:{_mailto(attendee)}"
                 ),
                 self.rest,
             )
         )
+
+
+def _mailto(whose: Address) -> str:
+    """A calendar address (RFC 5545 §3.3.3): letters beyond ASCII are percent-encoded (RFC 6068 §2)."""
+    address = mailbox(whose.mailbox)
+    return f"mailto:{address if address.isascii() else quote(address, safe=_IN_ADDRESSES)}"
 
 
 def outline(event: Event) -> Outline:
@@ -113,7 +122,7 @@ def outline(event: Event) -> Outline:
         f"SUMMARY:{escape(line(event.summary)) or '-'}",
         f"DESCRIPTION:{escape(_lines(event.description))}",
         f"LOCATION:{escape(line(event.location))}",
-        f"ORGANIZER;CN={parameter(organiser.name)}:mailto:{mailbox(organiser.mailbox)}",
+        f"ORGANIZER;CN={parameter(organiser.name)}:{_mailto(organiser)}",
     )
     rest = []
     if url := link(event.page):

@@ -66,7 +66,9 @@ def compose(
     in_reply_to: str | None = None,
     references: Sequence[str] = (),
 ) -> bytes:
-    """The mail as it is stored and sent: CRLF, ASCII only, the same bytes for the same arguments.
+    """The mail as it is stored and sent: CRLF, the same bytes for the same arguments.
+
+    It is ASCII only, but for addresses with letters beyond it before the @ (RFC 6532).
 
     `date` is aware; `in_reply_to` is the previous mail on the session, `references` its thread, the first mail first.
     Raises UnusableAddress if recipient or sender have no usable mailbox, ValueError for a malformed id or a naive date.
@@ -87,7 +89,7 @@ def compose(
         "X-Auto-Response-Suppress: DR, RN, NRN, OOF\r\n"
         f"Content-Language: {letter.recipient.language}\r\n"
         "MIME-Version: 1.0\r\n"
-    ).encode("ascii")
+    ).encode()
     # Neither quoted-printable nor base64 can hold "=_", so that no body holds a boundary (RFC 2045 §6.7, note 5).
     boundary = f"=_{sha256(message_id.encode()).hexdigest()[:24]}"
     inner = f"\r\n--{boundary}_a".encode("ascii")
@@ -140,9 +142,10 @@ _often_told = lru_cache(maxsize=256)(_subject)
 
 @lru_cache(maxsize=256)
 def _reply_to(*contacts: Contact | None) -> str:
-    """Where answers go: the first contact that has a usable mailbox; nothing if there is none."""
+    """Where answers go: the first contact whose mailbox everybody can answer to; nothing if there is none."""
     for contact in contacts:
-        if contact is not None and contact.mailbox:
+        # Few can answer to letters beyond ASCII, and who can be mailed at all would be fewer for it.
+        if contact is not None and contact.mailbox and contact.mailbox.isascii():
             try:
                 return _address_header("Reply-To", Address(contact.name, contact.mailbox)) + "\r\n"
             except UnusableAddress:

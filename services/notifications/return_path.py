@@ -12,7 +12,8 @@ import hmac
 import re
 from hashlib import sha256
 
-from services.notifications.hygiene import LONGEST_LOCAL_PART, UnusableAddress, mailbox
+from contracts.addresses import LONGEST_LOCAL_PART
+from services.notifications.hygiene import UnusableAddress, mailbox
 
 _MAIL = 32  # hexadecimal digits (services.notifications.domain.mails.mail_id)
 _CODE = 16  # likewise: 64 bits, each of which costs a guess a mail

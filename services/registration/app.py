@@ -215,7 +215,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     broker = faststream_broker(**settings.login)
     terms = Terms(timedelta(days=settings.keep_people_days), timedelta(days=settings.keep_others_days))
     retention = Retention(writer, clock, terms)
-    table = routes(Handlers(writer, clock, retention, settings.confirm_above, relay.told))
+    table = routes(Handlers(writer, clock, retention, settings.confirm_above, relay.told, smtputf8=settings.smtputf8))
     # What copies hold is for the broker's staff alone: the table is served over HTTP as well.
     serve(broker, [*table, *copies.routes(NAME, kept)], NAME)
     guard = settings.guard(Verifier(tokens.find, clock, tokens.used))
@@ -246,7 +246,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         parts.push_async_callback(partners_connection.close)
         await recovery.take_back_outcomes(partners_connection, database, restored=restored is not None)
         intake_broker, queues, outcomes = await _partners(
-            settings.partners_login, partners_connection, database, writer, clock
+            settings.partners_login, partners_connection, database, writer, clock, smtputf8=settings.smtputf8
         )
         tasks["outcomes"] = outcomes.run
         tasks["partners"] = periodic(SECONDS_BETWEEN_LOOKS_AT_PARTNERS, queues.look)
@@ -262,7 +262,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         details={"links": links.description},
         clock=clock,
     )
-    bounds = Bounds(links, settings.public_mails_a_source_and_hour)
+    bounds = Bounds(links, settings.public_mails_a_source_and_hour, settings.smtputf8)
     await run(
         web(writer, clock, bounds, health=health, guard=guard, table=table, measure=stores.measure),
         host=settings.http_host,
@@ -276,11 +276,11 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
 
 
 async def _partners(
-    login: Login, connection: Client, database: Database, writer: Writer, clock: Clock
+    login: Login, connection: Client, database: Database, writer: Writer, clock: Clock, *, smtputf8: bool
 ) -> tuple[NatsBroker, Queues, Relay]:
     """Registration's second foot: in the partners' account it takes in requests and gives outcomes."""
     outcomes = Relay(connection, database, store.OUTCOMES, subjects.OUTCOMES_STREAM, forgets=True)
-    intake = Intake(writer, clock, outcomes.wake)
+    intake = Intake(writer, clock, outcomes.wake, smtputf8=smtputf8)
     broker = faststream_broker(**login)
 
     def take(source: str) -> Any:

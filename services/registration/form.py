@@ -164,6 +164,8 @@ def request_of(form: Form) -> EnrolmentRequest:
     for place in form.places if form.complete else taken:
         if place.seat and place not in taken:
             faults[f"{place.prefix}name"] = "fault_seat"
+        elif _is_diet_alone(place, form.typed):
+            faults[f"{place.prefix}diet"] = "fault_diet_alone"
         else:
             _check_place(place, form.typed, faults)
             diet = f"{place.prefix}diet"
@@ -179,19 +181,24 @@ def request_of(form: Form) -> EnrolmentRequest:
 
 
 def addresses_at_fault(form: Form, problem: Problem) -> dict[str, Fault]:
-    """The fields whose addresses ``problem`` names: mail can't go to them."""
+    """The fields whose addresses ``problem`` names, and why: mail can't be sent to them."""
     taken = [place for place in form.places if _is_taken(place, form.typed)]
-    at_fault = {fault.field for fault in problem.errors}
+    at_fault = {fault.field: fault for fault in problem.errors}
     return {
-        f"{place.prefix}email": "fault_email"
+        f"{place.prefix}email": Unfit(fault.detail, fault.detail_nl or fault.detail)
         for index, place in enumerate(taken)
-        if f"participants.{index}.person.email" in at_fault
+        if (fault := at_fault.get(f"participants.{index}.person.email"))
     }
 
 
 def _is_taken(place: Place, typed: Mapping[str, str]) -> bool:
     """A place that nobody was named for is empty; the one on a form for a single person can't be."""
-    return place.seat is None or any(typed.get(f"{place.prefix}{name}") for name in ("name", "email"))
+    return place.seat is None or any(typed.get(f"{place.prefix}{name}") for name in ("name", "email", "diet"))
+
+
+def _is_diet_alone(place: Place, typed: Mapping[str, str]) -> bool:
+    """Whether a seat of a team has a diet and nobody who has it: thrown away, somebody would eat the wrong thing."""
+    return place.seat is not None and not any(typed.get(f"{place.prefix}{name}") for name in ("name", "email"))
 
 
 def _check_place(place: Place, typed: Mapping[str, str], faults: dict[str, Fault]) -> None:

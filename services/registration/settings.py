@@ -32,6 +32,10 @@ class Settings(LinkSettings):
     confirm_above: Annotated[
         int, Field(ge=0, description="People whom one change of a programme may mail without being confirmed.")
     ] = 25
+    smtputf8: Annotated[
+        bool,
+        Field(description="Whether the mail server takes letters beyond ASCII before the @ of an address (RFC 6531)."),
+    ] = False
     partners_nats_url: Annotated[
         str | None, Field(description="The broker's partners' account. Without it there are no partners.")
     ] = None

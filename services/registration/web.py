@@ -74,7 +74,7 @@ def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
 
 def public_arrival(request: Request, clock: Clock, bounds: Bounds, key: str | None) -> Arrival:
     """A request by somebody for whom nobody vouches; ``key`` makes a repetition harmless."""
-    return Arrival(clock(), "web", WEB, key, new_id, bounds.origin(request.state.source))
+    return Arrival(clock(), "web", WEB, key, new_id, bounds.origin(request.state.source), smtputf8=bounds.smtputf8)
 
 
 async def ask_in_public(writer: Writer, asked: EnrolmentRequest, arrival: Arrival) -> Answer:

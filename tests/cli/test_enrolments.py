@@ -97,7 +97,14 @@ def test_participants_are_added_replaced_and_withdrawn(deelname: Deelname, progr
     assert deelname(*people, "change", enrolment, f"cor@{programme}.example").code == 2
 
 
-@pytest.mark.parametrize("text", ["noor@zeist.example", "Noor", "Noor <>", "Noor <noor@zeist.example> colour=red"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("noor@zeist.example", "Noor", "Noor <>", "<noor@zeist.example>", "Noor <noor@zeist.example> colour=red"),
+        *('Noor <noor@zeist.example> diet="no nuts', "Noor <noor@zeist.example> en Sam <sam@zeist.example>"),
+        *("Noor\u200b de Wit 06 <noor@zeist.example>", f"Noor <{'a' * 65}@zeist.example>"),
+    ],
+)
 def test_somebody_named_wrongly_is_wrong_usage(text: str) -> None:
     with pytest.raises(Failure) as caught:
         read_participant(text)
@@ -109,6 +116,21 @@ def test_somebody_is_named_with_seat_role_and_language() -> None:
     somebody = read_participant("Noor de Wit <noor@zeist.example> seat=jeugd role=lezer language=en")
     assert somebody.person.name == "Noor de Wit"
     assert (somebody.seat, somebody.role, somebody.person.language) == ("jeugd", "lezer", "en")
+
+
+@pytest.mark.parametrize(
+    "name", ["Noor (Nora) de Wit", "Wit, Noor de", "A. & B. de Wit", "Noor 'Nora' de Wit", 'Noor "Nora" de Wit', "Zoë"]
+)
+def test_a_name_is_kept_as_it_was_typed(name: str) -> None:
+    """Mail programs leave out what stands between brackets, and part what stands around a comma."""
+    assert read_participant(f"{name} <noor@zeist.example>").person.name == name
+    assert read_participant(f'"{name}" <noor@zeist.example> diet="geen noten, geen vis"').person.name == name
+
+
+def test_a_diet_may_have_several_words() -> None:
+    assert read_participant('Noor <noor@zeist.example> diet="geen noten, geen vis" role=lezer').diet == (
+        "geen noten, geen vis"
+    )
 
 
 def test_mails_are_listed_previewed_and_kept_as_files(deelname: Deelname, programme: str, tmp_path: Path) -> None:

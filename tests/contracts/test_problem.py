@@ -39,7 +39,7 @@ def test_what_is_wrong_is_said_in_words_for_who_wrote_it() -> None:
     assert {fault.field: fault.detail for fault in problem.errors} == {
         "programme": "may have lower-case letters, digits and single hyphens between them, as in 'gezinsaanpak-2023'",
         "participants.0.person.name": "a name must not be empty",
-        "participants.0.person.email": "must be an e-mail address, as in 'noor@bibliotheek.example'",
+        "participants.0.person.email": "character 5 cannot stand here: SPACE, U+0020. Remove it",
         "participants.1": "must be a JSON object",
     }
     assert [fault.detail for fault in problem_with({"programme": "a"}).errors] == ["is missing"]

@@ -121,6 +121,7 @@ def make(context: ssl.SSLContext | None) -> SMTP:
     return Server(
         Handler(),
         hostname="mail.test",
+        enable_SMTPUTF8=bool(ASKED.get("smtputf8")),
         tls_context=context if ASKED.get("tls") == "starttls" else None,
         authenticator=authenticator if password else None,
         auth_required=bool(password),

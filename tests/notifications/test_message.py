@@ -365,7 +365,7 @@ def test_an_international_domain_travels_as_punycode_in_headers_and_calendar() -
 
 
 def test_a_recipient_that_no_mail_can_reach_is_refused() -> None:
-    for address in ("zoë@x.example", "a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example"):
+    for address in ("a..b@x.example", "a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example"):
         with pytest.raises(UnusableAddress):
             raw_mail(sample=letter(Confirmation(SESSIONS))._replace(recipient=Recipient("Zoë", address)))
 

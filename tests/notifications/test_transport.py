@@ -498,9 +498,7 @@ async def test_a_delivery_that_is_cancelled_gives_its_place_back(start: Start) -
         assert isinstance(await transport.deliver(SENDER, NOOR, RAW, ID), Sent)
 
 
-@pytest.mark.parametrize(
-    "address", ["zoë@x.example", "a@x.example>\r\nRCPT TO:<b@x.example", "a@x.example b@x.example"]
-)
+@pytest.mark.parametrize("address", ["zoë@nergens", "a@x.example>\r\nRCPT TO:<b@x.example", "a@x.example b@x.example"])
 async def test_an_address_that_is_none_reaches_no_server(start: Start, address: str) -> None:
     server = start()
     async with opened(relay(server)) as transport:
@@ -510,6 +508,18 @@ async def test_an_address_that_is_none_reaches_no_server(start: Start, address: 
             await transport.deliver(address, NOOR, RAW, ID)
 
     assert server.taken == []
+
+
+async def test_letters_beyond_ascii_go_to_a_server_that_takes_them_and_to_no_other(start: Start) -> None:
+    raw = RAW.replace(b"To: ", "To: Zoë ".encode(), 1)
+    server = start(smtputf8=True)
+    assert isinstance(await deliver(relay(server), "zoë@x.example", raw=raw), Sent)
+    assert [mail["to"] for mail in server.taken] == [["zoë@x.example"]]
+    ordinary = start()
+    refused = await deliver(relay(ordinary), "zoë@x.example", raw=raw)
+    assert isinstance(refused, Failed)
+    assert "SMTPUTF8" in refused.reply.text
+    assert ordinary.taken == []
 
 
 async def test_the_empty_sender_of_a_notice_is_allowed(start: Start, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class Desk:
     database: Database
     writer: Writer
     now: datetime = NOW
+    smtputf8: bool = False
 
     async def ask(self, work: Work, key: Key | None = None) -> tuple[int, dict[str, Any]]:
         """The status and the body of the answer."""
@@ -49,7 +50,7 @@ class Desk:
 
     def arrival(self, source: str = "staff", request: str | None = None) -> Arrival:
         channel = {"staff": "staff", "web": "web"}.get(source, "intake")
-        return Arrival(self.now, channel, source, request, new_id)  # type: ignore[arg-type]
+        return Arrival(self.now, channel, source, request, new_id, smtputf8=self.smtputf8)  # type: ignore[arg-type]
 
     async def publish(self, definition: Programme) -> tuple[int, dict[str, Any]]:
         return await self.ask(programmes.publish(c.PublishProgramme(programme=definition), self.now))

@@ -180,6 +180,19 @@ def test_a_programme_says_how_it_stands(site: Site, id_: str) -> None:
     assert ("<form" in page.source) == (id_ in {"loopt", "uur", "ruim", "krap", "rij"})
 
 
+def test_a_diet_of_nobody_is_asked_about(site: Site) -> None:
+    """Thrown away without a word, somebody would eat the wrong thing."""
+    definition = track()
+    lunch = definition.sessions[0].model_copy(update={"lunch": True})
+    site.publish("eten", definition.model_copy(update={"sessions": (lunch, *definition.sessions[1:])}))
+    named = {"basis-1-name": "Noor", "basis-1-email": "noor@x.example", "basis-1-role": "taalhuis"}
+    page = site.enrol("eten", **named, **{"jeugd-1-diet": "geen noten"})
+    assert page.status == 422
+    assert page.shape.fields["jeugd-1-diet"]["aria-invalid"] == "true"
+    assert page.text.count(WORDS["nl"]["fault_diet_alone"]) == 2
+    assert site.standing("eten") == []
+
+
 def test_a_diet_is_asked_for_the_lunch_and_may_stay_empty(site: Site) -> None:
     site.open("lunch", sessions=(SESSION.model_copy(update={"lunch": True}),))
     assert "diet" in site.get("/programmes/lunch").shape.fields
@@ -429,7 +442,7 @@ def test_what_is_wrong_stands_beside_the_field_and_what_was_typed_stays_harmless
         assert f'"#{field}"' in page.source
         assert shape.fields[field]["aria-invalid"] == "true"
         assert f"{field}-fault" in (shape.fields[field]["aria-describedby"] or "")
-    assert page.text.count(WORDS["nl"]["fault_email"]) == 2
+    assert page.text.count("Teken 5 kan hier niet staan: SPACE, U+0020. Haal het weg.") == 2
     _judge(page, "nl")
     assert site.standing("fout") == []
 

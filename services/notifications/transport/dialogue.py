@@ -21,6 +21,7 @@ class Dialogue(asyncio.Protocol):
     Args:
         transport: open; the server has said all that it had to say.
         pipelining: whether the server takes several commands at once (RFC 2920).
+        smtputf8: whether it takes letters beyond ASCII in addresses (RFC 6531).
 
     Attributes:
         carried: how many mails went over the connection.
@@ -28,8 +29,9 @@ class Dialogue(asyncio.Protocol):
         ended: why there will be no more replies; empty where the server just ended the connection.
     """
 
-    def __init__(self, transport: asyncio.BaseTransport, *, pipelining: bool) -> None:
+    def __init__(self, transport: asyncio.BaseTransport, *, pipelining: bool, smtputf8: bool = False) -> None:
         self.pipelining = pipelining
+        self.smtputf8 = smtputf8
         self.carried = 0
         self.idle_since = 0.0
         self.ended = ""

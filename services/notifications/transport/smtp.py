@@ -126,8 +126,12 @@ class Smtp:
         return outcome
 
     async def _transaction(self, connection: Dialogue, sender: str, to: str, raw: bytes) -> Outcome | Reply | None:
+        international = not to.isascii() or not raw.isascii()
+        if international and not connection.smtputf8:
+            return Failed(Reply("the mail server takes no letters beyond ASCII before the @ (SMTPUTF8, RFC 6531)"))
+        parameter = " SMTPUTF8" if international else ""
         commands = tuple(
-            f"{command}\r\n".encode("ascii") for command in (f"MAIL FROM:<{sender}>", f"RCPT TO:<{to}>", "DATA")
+            f"{command}\r\n".encode() for command in (f"MAIL FROM:<{sender}>{parameter}", f"RCPT TO:<{to}>", "DATA")
         )
         said: list[Reply] = []
         for group in (commands,) if connection.pipelining else zip(commands, strict=True):
@@ -177,7 +181,11 @@ class Smtp:
         transport = client.transport
         if transport is None:
             raise ConnectionError("the server ended the connection")
-        return Dialogue(transport, pipelining=client.supports_extension("pipelining"))
+        return Dialogue(
+            transport,
+            pipelining=client.supports_extension("pipelining"),
+            smtputf8=client.supports_extension("smtputf8"),
+        )
 
     async def _reusable(self) -> Dialogue | None:
         now = asyncio.get_running_loop().time()

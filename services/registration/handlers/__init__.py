@@ -142,11 +142,14 @@ class Handlers:
         retention: Retention,
         most_unconfirmed: int,
         told: Callable[[float], Awaitable[bool]],
+        *,
+        smtputf8: bool = False,
     ) -> None:
         """
         ``most_unconfirmed`` people are mailed by one command without a confirmation; ``told`` is the relay's, and says
-        whether other services can know of what was decided.
+        whether other services can know of what was decided; ``smtputf8``: see ``Settings``.
         """
+        self._smtputf8 = smtputf8
         self._told = told
         self._most_unconfirmed = most_unconfirmed
         self._writer = writer
@@ -180,11 +183,14 @@ class Handlers:
         return handle
 
     def _arrival(self, command: Command, now: datetime) -> Arrival:
-        return Arrival(now, "staff", STAFF, command.id, new_id)
+        return Arrival(now, "staff", STAFF, command.id, new_id, smtputf8=self._smtputf8)
 
     def publish_programme(self) -> Handler:
         """``do.registration.programme.publish``."""
-        return self._command(PublishProgramme, lambda body, now: programmes.publish(body, now, self._most_unconfirmed))
+        return self._command(
+            PublishProgramme,
+            lambda body, now: programmes.publish(body, now, self._most_unconfirmed, smtputf8=self._smtputf8),
+        )
 
     def withdraw_programme(self) -> Handler:
         """``do.registration.programme.withdraw``."""
@@ -234,6 +240,7 @@ class Handlers:
                 seat=body.seat,
                 role=body.role,
                 replacement=body.replacement,
+                diet=body.diet,
             ),
         )
 
@@ -246,7 +253,7 @@ class Handlers:
 
     def correct_person(self) -> Handler:
         """``do.registration.person.correct``."""
-        return self._command(CorrectPerson, people.correct)
+        return self._command(CorrectPerson, lambda body, now: people.correct(body, now, smtputf8=self._smtputf8))
 
     def erase_person(self) -> Handler:
         """``do.registration.person.erase``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from services.registration.domain import commands as domain
 from services.registration.domain.reasons import no_such_participant
 from services.registration.domain.strangers import expected
 from services.registration.handlers import answers, people, strangers
-from services.registration.handlers.addresses import all_checked, checked
+from services.registration.handlers.addresses import refuse_unsendable
 from services.registration.handlers.strangers import Origin
 from services.registration.store import Answer, Known, PersonKey, terms
 from services.registration.work import Work, problem_answer
@@ -43,6 +43,8 @@ class Arrival(NamedTuple):
     new_id: Callable[[], str]
     origin: Origin | None = None
     """Where it came from, on the public channel: nobody vouches for whom such a request names."""
+    smtputf8: bool = False
+    """Whether mail can be sent to addresses with letters beyond ASCII before the @."""
 
     def may_touch(self, source: str) -> bool:
         """Partners touch what they brought in; staff anything."""
@@ -52,9 +54,9 @@ class Arrival(NamedTuple):
 def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
     """Ask for a place."""
     enrolment = arrival.new_id()
-    named = all_checked(
-        [asking.person for asking in body.participants], lambda number: f"participants.{number}.person.email"
-    )
+    named = [asking.person for asking in body.participants]
+    typed = ((f"participants.{number}.person.email", one.email) for number, one in enumerate(named))
+    refuse_unsendable(typed, smtputf8=arrival.smtputf8)
     candidates = [arrival.new_id() for _ in named]
     own = [arrival.new_id() for _ in named] if arrival.origin else []
 
@@ -95,13 +97,13 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
         # How somebody stands who was in already is not for a further request to say.
         batch.spell(state.id, [who for who, one in zip(named, participants, strict=True) if one.person in came])
         if arrival.origin is not None and asked.stranger is not None:
-            _note_diets(batch, state, body.participants, participants)
+            _note_diets(batch, state, _diets(body.participants, participants))
             strangers.remember(batch, arrival.origin, state.id, asked.stranger, facts=decision, now=arrival.now)
             return _told_in_public(before, asked, decision)
         last = decision[-1]
         if isinstance(last, EnrolmentRefused):
             return answers.refused(enrolment, last.reasons)
-        _note_diets(batch, state, body.participants, participants)
+        _note_diets(batch, state, _diets(body.participants, participants))
         place = last.place if isinstance(last, EnrolmentWaitlisted) else None
         return answers.enrolment_result(state, enrolment, decision, place)
 
@@ -158,7 +160,8 @@ def vouch(body: EnrolmentCommand, arrival: Arrival) -> Work:
 
 def add_participant(body: EnrolmentReference | EnrolmentCommand, joining: ParticipantRequest, arrival: Arrival) -> Work:
     """Add somebody to an enrolment."""
-    person = checked(joining.person, "participant.person.email")
+    person = joining.person
+    refuse_unsendable([("participant.person.email", person.email)], smtputf8=arrival.smtputf8)
     candidate = arrival.new_id()
 
     def command(batch: Batch, enrolment: str) -> _Made:
@@ -168,7 +171,7 @@ def add_participant(body: EnrolmentReference | EnrolmentCommand, joining: Partic
     def note(batch: Batch, state: ProgrammeState) -> None:
         batch.spell(state.id, [person])
         if joining.diet and (known := batch.person_by(PersonKey.of(person))):
-            _note_diets(batch, state, [joining], [Participant(person=known.person)])
+            _note_diets(batch, state, {known.person: joining.diet})
 
     return _about(body, arrival, command, note)
 
@@ -181,27 +184,34 @@ def change_participant(
     seat: str | None,
     role: str | None,
     replacement: Person | None,
+    diet: str | None = None,
 ) -> Work:
-    """Give somebody another seat or role, or the place to somebody else. What is not given stays as it is."""
-    newcomer = checked(replacement, "replacement.email") if replacement else None
+    """Give somebody another seat, role or diet, or the place to somebody else. What is not given stays as it is."""
+    if replacement is not None:
+        refuse_unsendable([("replacement.email", replacement.email)], smtputf8=arrival.smtputf8)
     candidate = arrival.new_id()
+    changed: list[str] = []
 
     def command(batch: Batch, enrolment: str) -> _Made:
         had = _participant(batch, enrolment, who)
         if not isinstance(had, Participant):
             return had
+        changed.append(had.person)
         wanted = had.model_copy(update={"seat": seat or had.seat, "role": role or had.role})
-        if newcomer is None:
+        if replacement is None:
             return domain.ChangeParticipant(enrolment, wanted, arrival.now), {}
-        known = batch.person_by(PersonKey.of(newcomer))
+        known = batch.person_by(PersonKey.of(replacement))
         somebody = wanted.model_copy(
-            update={"person": known.person if known else candidate, "language": _language(newcomer, known)}
+            update={"person": known.person if known else candidate, "language": _language(replacement, known)}
         )
         command = domain.ReplaceParticipant(enrolment, had.person, somebody, arrival.now)
-        return command, {} if known else {candidate: newcomer}
+        return command, {} if known else {candidate: replacement}
 
     def note(batch: Batch, state: ProgrammeState) -> None:
-        batch.spell(state.id, [newcomer] if newcomer else [])
+        batch.spell(state.id, [replacement] if replacement else [])
+        eater = batch.person_by(PersonKey.of(replacement)) if replacement else None
+        if diet is not None:
+            _note_diets(batch, state, {eater.person if eater else changed[-1]: diet})
 
     return _about(body, arrival, command, note)
 
@@ -222,15 +232,18 @@ _Made = tuple[domain.Command, dict[str, Person]] | Rejected | Problem
 """What to ask of the domain, and the newcomers in it; or why nothing."""
 
 
-def _note_diets(
-    batch: Batch, state: ProgrammeState, asking: Sequence[ParticipantRequest], participants: Sequence[Participant]
-) -> None:
+def _diets(asking: Sequence[ParticipantRequest], participants: Sequence[Participant]) -> dict[str, str]:
+    """What people do not eat, by person."""
+    return {one.person: asked.diet for asked, one in zip(asking, participants, strict=True) if asked.diet}
+
+
+def _note_diets(batch: Batch, state: ProgrammeState, diets: Mapping[str, str]) -> None:
     """Remember what people do not eat, where there is something to eat."""
     if not state.definition or not any(session.lunch for session in state.definition.sessions):
         return
-    for one, participant in zip(asking, participants, strict=True):
-        if one.diet and (participant.person in state.persons or participant.person in state.awaited):
-            terms.say(batch.connection, participant.person, state.id, "diet", one.diet)
+    for person, diet in diets.items():
+        if person in state.persons or person in state.awaited:
+            terms.say(batch.connection, person, state.id, "diet", diet)
 
 
 def _about(

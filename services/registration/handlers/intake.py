@@ -76,7 +76,15 @@ class _Read:
 class Intake:
     """Takes deliveries, has them decided and answered, and returns when the answer is on disk."""
 
-    def __init__(self, writer: Writer, clock: Callable[[], datetime], outcomes_changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        clock: Callable[[], datetime],
+        outcomes_changed: Callable[[], None],
+        *,
+        smtputf8: bool = False,
+    ) -> None:
+        self._smtputf8 = smtputf8
         self._writer = writer
         self._clock = clock
         self._outcomes_changed = outcomes_changed
@@ -131,7 +139,7 @@ class Intake:
 
     def _work(self, read: _Read, now: datetime) -> Work:
         try:
-            return _work_for(read, Arrival(now, "intake", read.source, read.id, new_id))
+            return _work_for(read, Arrival(now, "intake", read.source, read.id, new_id, smtputf8=self._smtputf8))
         except ProblemError as error:
             refusal = problem_answer(error.problem)
             return lambda _batch: refusal
@@ -165,7 +173,7 @@ def _work_for(read: _Read, arrival: Arrival) -> Work:
             return enrolments.add_participant(data, data.participant, arrival)
         case ChangeParticipantRequest() as data:
             return enrolments.change_participant(
-                data, arrival, who=data, seat=data.seat, role=data.role, replacement=data.replacement
+                data, arrival, who=data, seat=data.seat, role=data.role, replacement=data.replacement, diet=data.diet
             )
         case WithdrawParticipantRequest() as data:
             return enrolments.withdraw_participant(data, arrival, who=data)

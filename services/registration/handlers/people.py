@@ -8,7 +8,6 @@ from typing import Protocol
 
 from contracts.base import same_address, same_name
 from contracts.commands import CorrectPerson, ErasePerson, PersonResult
-from contracts.enrolment import Person
 from contracts.facts import PersonCorrected, PersonErased
 from contracts.problem import Problem, not_found, problem_type
 from services.chassis.migrating import COPIES_KEPT_FOR
@@ -17,7 +16,7 @@ from services.registration.batch import Batch
 from services.registration.domain import Rejected, decide
 from services.registration.domain.commands import ChangeParticipant, WithdrawEnrolment, WithdrawParticipant
 from services.registration.handlers import answers
-from services.registration.handlers.addresses import checked, on_the_envelope
+from services.registration.handlers.addresses import refuse_unsendable
 from services.registration.store import Answer, PersonKey
 from services.registration.work import Work, problem_answer
 
@@ -59,7 +58,7 @@ def meant(batch: Batch, who: Named, among: Container[str] | None = None) -> list
 
 def at(batch: Batch, email: str) -> dict[str, str]:
     """Everybody at an address, and their names in the form in which they are compared."""
-    return store.people_at(batch.settled, same_address(on_the_envelope(email)))
+    return store.people_at(batch.settled, same_address(email))
 
 
 def find(batch: Batch, who: Named) -> store.Contact | Problem:
@@ -95,7 +94,7 @@ def _ambiguous(count: int) -> Problem:
     )
 
 
-def correct(body: CorrectPerson, now: datetime) -> Work:
+def correct(body: CorrectPerson, now: datetime, *, smtputf8: bool = False) -> Work:
     """
     Correct a name, an address or a language.
 
@@ -103,11 +102,11 @@ def correct(body: CorrectPerson, now: datetime) -> Work:
     requests asked for: the staff know better.
 
     Raises:
-        ProblemError: mail can't go to the new address.
+        ProblemError: mail can't be sent to the new address.
     """
     email = body.new_email
     if email is not None:
-        email = checked(Person(name="Nobody", email=email), "new_email").email
+        refuse_unsendable([("new_email", email)], smtputf8=smtputf8)
 
     def work(batch: Batch) -> Answer:
         known = find(batch, body)

@@ -22,6 +22,7 @@ from services.registration.batch import Batch
 from services.registration.domain import ProgrammeState, Rejected, decide, decide_registry, telling
 from services.registration.domain import commands as domain
 from services.registration.handlers import answers
+from services.registration.handlers.addresses import refuse_unsendable
 from services.registration.store import Answer
 from services.registration.work import Work
 
@@ -56,14 +57,23 @@ def _unconfirmed(
     return answers.needs_confirmation(told) if len(people) > most else None
 
 
-def publish(body: PublishProgramme, now: datetime, most_unconfirmed: int = MOST_UNCONFIRMED) -> Work:
+def publish(
+    body: PublishProgramme, now: datetime, most_unconfirmed: int = MOST_UNCONFIRMED, *, smtputf8: bool = False
+) -> Work:
     """
     Publish a programme, or publish it again; at most so many people are mailed by it unless that was confirmed.
 
     Raises:
-        ProblemError: the definition is too large for a fact.
+        ProblemError: the definition is too large for a fact, or mail can't be sent to one of its contacts.
     """
     _fits_into_a_fact(body.programme)
+    contacts = {
+        "content_contact": body.programme.content_contact,
+        "enrolment_contact": body.programme.enrolment_contact,
+    }
+    refuse_unsendable(
+        ((f"programme.{field}.email", contact.email) for field, contact in contacts.items()), smtputf8=smtputf8
+    )
 
     def work(batch: Batch) -> Answer:
         state = batch.programme(body.programme.id)

@@ -36,10 +36,15 @@ MOST_UNASKED: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How strangers are told apart and held back: ``mails`` a source and hour, nought without a bound."""
+    """
+    How strangers are told apart and held back: ``mails`` a source and hour, nought without a bound.
+
+    ``smtputf8``: see ``Settings``.
+    """
 
     keys: LinkKeys
     mails: int
+    smtputf8: bool = False
 
     def origin(self, source: str) -> Origin:
         """``source`` is what counts as one on the network: an address, or a network of IPv6."""

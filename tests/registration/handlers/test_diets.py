@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from contracts.commands import AddParticipant
+from contracts.commands import AddParticipant, ChangeParticipant
 from contracts.enrolment import ParticipantRequest, Person
 from contracts.queries import PersonQuestion, ProgrammeQuestion
 from services.registration.handlers import enrolments, queries
@@ -41,6 +41,23 @@ async def test_staff_see_who_of_those_with_a_place_eats_what(desk: Desk) -> None
     assert json.loads(export.body)["diets"] == {"ontmoeting": DIET}
     desk.now = datetime(2023, 4, 13, 14, 0, tzinfo=UTC)
     assert await lunches(desk) == []
+
+
+async def test_staff_can_say_later_what_somebody_or_who_replaces_them_does_not_eat(desk: Desk) -> None:
+    await desk.open(sessions=(LUNCH,), capacity=3)
+    _, made = await desk.request(eats("noor", DIET), eats("sam", None))
+
+    async def change(email: str, diet: str, replacement: Person | None = None) -> None:
+        who = ChangeParticipant(enrolment=made["enrolment"], email=email)
+        work = enrolments.change_participant(
+            who, desk.arrival(), who=who, seat=None, role=None, replacement=replacement, diet=diet
+        )
+        assert (await desk.ask(work))[0] == 200
+
+    await change("noor@x.example", "geen noten")
+    await change("sam@x.example", "geen vlees", Person(name="Eva", email="eva@x.example"))
+    (lunch,) = await lunches(desk)
+    assert {one["name"]: one["diet"] for one in lunch["diets"]} == {"Noor": "geen noten", "Eva": "geen vlees"}
 
 
 async def test_no_fact_and_no_answer_says_it(desk: Desk) -> None:

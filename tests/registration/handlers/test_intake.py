@@ -82,8 +82,8 @@ async def test_whatever_comes_gets_one_outcome_that_says_what_to_do(system: Syst
             assert all(" " in error["detail"] for error in outcome["data"]["errors"])
         by_id = {outcome["data"].get("request"): outcome["data"] for outcome in outcomes}
         assert [error["field"] for error in by_id["v4"]["errors"]] == [
-            "participants.0.person.email",
-            "participants.1.person.email",
+            "data.participants.0.person.email",
+            "data.participants.1.person.email",
         ]
         assert by_id["o1"]["errors"][0]["detail_nl"].startswith("De organisatie 'nergens'")
         assert by_id["o1"]["enrolment"]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Literal, Protocol, Self, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,18 @@ LocalTime = Annotated[
 def instant(local: datetime) -> datetime:
     """The aware datetime that a local time in Amsterdam stands for (the first one, in the hour that comes twice)."""
     return local.replace(tzinfo=AMSTERDAM)
+
+
+@lru_cache(maxsize=1024)
+def readable(id_: str) -> Title:
+    """An id for which nobody gave a title, as people would write it."""
+    words = id_.replace("-", " ")
+    return Title(nl=words, en=words)
+
+
+def named_twice(ids: Iterable[str]) -> list[str]:
+    """The ids that stand there more than once."""
+    return sorted(id_ for id_, times in Counter(ids).items() if times > 1)
 
 
 class ProgrammeKind(StrEnum):
@@ -164,6 +177,14 @@ class Eligibility(Message):
     without_organisation: bool = Field(default=False, description="Whether people without an organisation may come.")
 
 
+class Role(Message):
+    """What people are called who have a role: one of them ("directeur"), and several ("directeuren")."""
+
+    id: Slug
+    title: Title
+    plural: Title | None = None
+
+
 class PriceRule(Message):
     """A price per unit in euro for those whom it names; the first rule that fits counts."""
 
@@ -209,6 +230,10 @@ class EnrolmentRules(Message):
     maximum_per_organisation: Annotated[int, Field(ge=1)] | None = None
     eligible: Eligibility = Eligibility()
     prices: tuple[PriceRule, ...] = ()
+    roles: tuple[Role, ...] = Field(
+        default=(),
+        description="What people read for the roles; one that is not named here is read as its id is written.",
+    )
     confirmation: Confirmation = Confirmation()
     keep_people_days: Annotated[int, Field(ge=1, le=3650)] | None = Field(
         default=None,
@@ -220,6 +245,17 @@ class EnrolmentRules(Message):
         if self.opens and self.closes and self.opens >= self.closes:
             raise ValueError("enrolment must open before it closes")
         return self
+
+    @model_validator(mode="after")
+    def _names_roles_once(self) -> Self:
+        twice = named_twice(role.id for role in self.roles)
+        if twice:
+            raise ValueError(f"role {', '.join(twice)} is named twice")
+        return self
+
+    def role(self, id_: str) -> Role:
+        """What people read for a role."""
+        return next((role for role in self.roles if role.id == id_), None) or Role(id=id_, title=readable(id_))
 
 
 class Seat(Message):
@@ -274,7 +310,7 @@ class Programme(Message):
             ("theme", [reference.theme for reference in self.themes]),
             ("organiser", list(self.organisers)),
         ):
-            twice = sorted(id_ for id_, times in Counter(ids).items() if times > 1)
+            twice = named_twice(ids)
             if twice:
                 raise ValueError(f"{what} {', '.join(twice)} is named twice")
         if (self.enrolment.per == "team") != (self.team is not None):
@@ -285,6 +321,11 @@ class Programme(Message):
             if unknown:
                 raise ValueError(f"seat {seat.id} attends unknown sessions: {', '.join(unknown)}")
         return self
+
+    def seat_title(self, id_: str) -> Title:
+        """What people read for a seat, also for one that the team has no more."""
+        seats = self.team.seats if self.team else ()
+        return next((seat.title for seat in seats if seat.id == id_), None) or readable(id_)
 
     def session(self, id_: str) -> Session | None:
         """The session with this id, if the programme has it."""

@@ -28,15 +28,22 @@ def weekday(at: datetime, language: Language) -> str:
 
 
 @lru_cache(maxsize=4096)
-def day(at: datetime, language: Language) -> str:
-    """The day of an aware datetime, short enough for a subject: "20 juni 2023"."""
-    return format_date(at.astimezone(AMSTERDAM).date(), "d MMMM y", locale=LOCALES[language])
+def day(at: datetime, language: Language, this_year: int | None = None) -> str:
+    """The day of an aware datetime, short enough for a subject: "20 juni 2023", or "20 juni" in this year."""
+    date = at.astimezone(AMSTERDAM).date()
+    return format_date(date, "d MMMM" if date.year == this_year else "d MMMM y", locale=LOCALES[language])
 
 
 @lru_cache(maxsize=4096)
 def clock(at: datetime, language: Language) -> str:
     """The time of day of an aware datetime: "14:00"."""
     return format_time(at, "HH:mm", tzinfo=AMSTERDAM, locale=LOCALES[language])
+
+
+@lru_cache(maxsize=4096)
+def at_clock(at: datetime, language: Language) -> str:
+    """The time of day as a sentence has it: "14:00 uur"."""
+    return f"{clock(at, language)}{_HOUR[language]}"
 
 
 @lru_cache(maxsize=4096)

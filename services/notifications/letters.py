@@ -28,6 +28,8 @@ Purpose = Literal[
     "undeliverable",
 ]
 
+WithdrawnBecause = Literal["asked", "lapsed", "replaced", "other"]
+
 LONGEST_UID = 202
 """Octets. Outlook cannot tell two UIDs apart beyond this (MS-STANOICAL 2.1.10)."""
 
@@ -111,11 +113,12 @@ class Session:
     title: str
     slot: Slot
     lunch: bool = False
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Programme:
-    """The programme a mail is about. `page` is its public address (https)."""
+    """The programme a mail is about. `page` is its public address (https); `team`: it takes teams, not persons."""
 
     id: str
     title: str
@@ -124,6 +127,7 @@ class Programme:
     content: Contact | None = None
     enrolment: Contact | None = None
     page: str | None = None
+    team: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,19 +179,37 @@ class AlreadyEnrolled:
 
 
 @dataclass(frozen=True, slots=True)
+class Lacking:
+    """
+    Seats of a team that are still empty; they have to be filled before the deadline.
+
+    `awaiting`: people may have been named for them who have yet to confirm. Whether any were, is told to nobody.
+    """
+
+    missing: tuple[str, ...]
+    deadline: datetime
+    awaiting: bool = False
+
+    def __post_init__(self) -> None:
+        _needs_zone(self.deadline)
+
+
+@dataclass(frozen=True, slots=True)
 class Confirmation:
-    """You are in: one mail that lists every session, those without a date too."""
+    """You are in: one mail that lists every session, those without a date too, and what your team still lacks."""
 
     purpose: ClassVar[Purpose] = "confirmation"
     sessions: tuple[Session, ...]
+    lacking: Lacking | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A place came free and the waiting list moved up to you."""
+    """A place came free and the waiting list moved up to you, and to your team, which may lack somebody."""
 
     purpose: ClassVar[Purpose] = "promotion"
     sessions: tuple[Session, ...]
+    lacking: Lacking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,11 +289,15 @@ class ProgrammeCancelled:
 class Withdrawn:
     """You no longer take part: one mail in words; the calendar items go by `WithdrawnInvite`.
 
+    `cause` is why, and `reason` the sentence that says so; `waited`: you were on the waiting list and had no place.
     `sessions` are those that are taken out of the recipient's calendar.
     """
 
     purpose: ClassVar[Purpose] = "withdrawn"
     sessions: tuple[Session, ...] = ()
+    cause: WithdrawnBecause = "other"
+    reason: str = ""
+    waited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,19 +314,10 @@ class WithdrawnInvite:
 
 @dataclass(frozen=True, slots=True)
 class TeamIncomplete:
-    """
-    Seats of the team are still empty; they have to be filled before the deadline.
-
-    `awaiting`: people may have been named for them who have yet to confirm. Whether any were, is told to nobody.
-    """
+    """A team that has or had its place lacks somebody."""
 
     purpose: ClassVar[Purpose] = "team-incomplete"
-    missing: tuple[str, ...]
-    deadline: datetime
-    awaiting: bool = False
-
-    def __post_init__(self) -> None:
-        _needs_zone(self.deadline)
+    lacking: Lacking
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +326,7 @@ class Undeliverable:
 
     purpose: ClassVar[Purpose] = "undeliverable"
     name: str
+    address: str = ""
 
 
 Occasion = (
@@ -341,8 +359,9 @@ class Price(NamedTuple):
 class Letter(NamedTuple):
     """One mail to one person: who, about which programme, and on what occasion.
 
-    `organisation`, `seat` and `role` say in which capacity the recipient takes part, in words to show; `price` is None
-    where nobody has named one.
+    `organisation`, `seat` and `role` say in which capacity the recipient takes part, in words to show, and `hours` how
+    many are planned for that; `price` is None where nobody has named one. Days of the `year` in which it is read go
+    without it in a subject.
     """
 
     recipient: Recipient
@@ -352,6 +371,8 @@ class Letter(NamedTuple):
     seat: str | None = None
     role: str | None = None
     price: Price | None = None
+    hours: float | None = None
+    year: int | None = None
 
     @property
     def purpose(self) -> Purpose:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 from services.notifications.hygiene import UnusableAddress, ascii_domain, line, mailbox, shortened
-from services.notifications.letters import Address, Contact, Letter, Undeliverable
+from services.notifications.letters import Address, Contact, Language, Letter, Undeliverable
 from services.notifications.quoted import LONGEST_BODY_LINE
 from services.notifications.rendering import Rendered
 
@@ -40,10 +40,12 @@ _TEXT_HEAD = {
     ).encode("ascii")
     for subtype in ("plain", "html")
 }
-_ATTACHMENT_HEAD = (
-    b'\r\nContent-Type: application/ics; name="uitnodiging.ics"\r\nContent-Transfer-Encoding: base64\r\n'
-    b'Content-Disposition: attachment; filename="uitnodiging.ics"\r\n\r\n'
-)
+_ATTACHMENTS = {
+    ("nl", "REQUEST"): "uitnodiging.ics",
+    ("nl", "CANCEL"): "afmelding.ics",
+    ("en", "REQUEST"): "invitation.ics",
+    ("en", "CANCEL"): "cancellation.ics",
+}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -108,7 +110,8 @@ def compose(
     encoded, outer = _base64(rendered.calendar), f"\r\n--{boundary}_m".encode("ascii")
     mixed = _multipart("mixed", f"{boundary}_m")
     alternative = (*pieces, inner, _calendar_head(rendered.method), encoded, inner, b"--\r\n")
-    return b"".join((headers, mixed, outer, b"\r\n", *alternative, outer, _ATTACHMENT_HEAD, encoded, outer, b"--\r\n"))
+    attachment = _attachment_head(letter.recipient.language, rendered.method)
+    return b"".join((headers, mixed, outer, b"\r\n", *alternative, outer, attachment, encoded, outer, b"--\r\n"))
 
 
 @lru_cache(maxsize=1024)
@@ -223,6 +226,15 @@ def _multipart(kind: str, boundary: str) -> bytes:
 def _calendar_head(method: str | None) -> bytes:
     return (
         f"\r\nContent-Type: text/calendar; charset=utf-8; method={method}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    ).encode("ascii")
+
+
+@lru_cache
+def _attachment_head(language: Language, method: str | None) -> bytes:
+    name = _ATTACHMENTS[language, method or "REQUEST"]
+    return (
+        f'\r\nContent-Type: application/ics; name="{name}"\r\nContent-Transfer-Encoding: base64\r\n'
+        f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'
     ).encode("ascii")
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import get_args
+from typing import Final, get_args
 
+from contracts.enrolment import Reason
 from contracts.programme import Session
 from contracts.queries import MailPreviewQuestion
 from services.chassis.state import State
@@ -12,6 +13,8 @@ from services.notifications.domain import entities
 from services.notifications.domain.entities import Course, Enrolment
 from services.notifications.domain.mails import CANCELS, REQUESTS, Appointment, Detail, Planned, Taken, item_uid
 from services.notifications.letters import Purpose
+
+ASKED: Final = Reason(rule="on-request", nl="Zoals gevraagd.", en="As asked.")
 
 
 class DoesNotFit(ValueError):  # noqa: N818  (reads as what is the matter)
@@ -60,7 +63,10 @@ def imagined(state: State, programme: str, question: MailPreviewQuestion, now: d
                 Taken(each.session, each.occasion, each.uid)
                 for each in agenda.invitations
                 if each.standing and not entities.is_over(each.latest or each.occasion, now)
-            )
+            ),
+            # It can be seen before it happens, and then it is asked for.
+            reason=ASKED if purpose == "withdrawn" else None,
+            waited=purpose == "withdrawn" and enrolment.status == "waiting",
         )
     return Planned(
         id="preview",

@@ -10,7 +10,7 @@ and pieces that are one person's own. What is shared is rendered and encoded onc
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.resources import files
 from typing import Any, NamedTuple, get_args
 
@@ -21,7 +21,7 @@ from mjml import mjml2html
 
 from services.chassis.dates import LOCALES, moment
 from services.notifications import invitation, views
-from services.notifications.hygiene import line, link, mailbox, paragraphs, shortened
+from services.notifications.hygiene import line, link, mailbox, paragraphs
 from services.notifications.letters import (
     Address,
     AlreadyEnrolled,
@@ -29,10 +29,10 @@ from services.notifications.letters import (
     Confirmation,
     ConfirmationRequest,
     Invite,
+    Lacking,
     Language,
     Letter,
     Occasion,
-    Price,
     Programme,
     ProgrammeCancelled,
     Promotion,
@@ -53,7 +53,8 @@ from services.notifications.views import View
 LONGEST_OUTPUT = 200_000
 """Characters of one part. A mail beyond this is a mistake in its input, and Gmail would clip it long before."""
 
-LONGEST_SUMMARY_OF_PROGRAMME = 400
+LONGEST_DESCRIPTIONS = 15_000
+"""Characters that all descriptions of sessions in one mail may take together; the programme's page has them whole."""
 
 SHARED_KEPT = 256
 """Letters of which the shared pieces are kept, some 40 kB each: occasions of programmes, not recipients."""
@@ -63,6 +64,7 @@ _SOMEBODY = "somebody"
 _NOTHING = Piece("", b"")
 _IN_NO_CAPACITY = (_NOTHING, _NOTHING)
 _WITH_CAPACITY = Confirmation | Promotion | Waiting | Invite
+_ONES_OWN = Refusal | TeamIncomplete | Undeliverable | ConfirmationRequest
 _BLOCKS = ("subject", "preheader", "heading", "opening", "closing")
 
 
@@ -156,6 +158,7 @@ class _Common(NamedTuple):
     told: object
     language: Language
     invited: bool
+    year: int | None
 
 
 class _Shared(NamedTuple):
@@ -243,24 +246,22 @@ class Renderer:
 
     def _capacity(self, letter: Letter) -> tuple[Piece, Piece]:
         # Once is enough: not with the invitation for each session too.
-        price = None if isinstance(letter.occasion, Invite) else letter.price
-        if letter.organisation is None and letter.seat is None and letter.role is None and price is None:
-            return _IN_NO_CAPACITY
-        return self._capacities(letter.organisation, letter.seat, letter.role, price, letter.recipient.language)
+        price, hours = (None, None) if isinstance(letter.occasion, Invite) else (letter.price, letter.hours)
+        capacity = views.Capacity(letter.organisation, letter.seat, letter.role, price, hours)
+        return self._capacities(capacity, letter.recipient.language) if any(capacity) else _IN_NO_CAPACITY
 
-    def _say_capacity(
-        self, organisation: str | None, seat: str | None, role: str | None, price: Price | None, language: Language
-    ) -> tuple[Piece, Piece]:
-        details = views.of_capacity(organisation, seat, role, price, labels=self._labels[language], language=language)
+    def _say_capacity(self, capacity: views.Capacity, language: Language) -> tuple[Piece, Piece]:
+        details = views.of_capacity(capacity, self._labels[language], language)
         return self._text.capacity(details), self._html.capacity(details)
 
     def _shared(self, letter: Letter, *, invited: bool) -> _Shared:
         """The pieces that do not depend on who reads them."""
         occasion = letter.occasion
-        if isinstance(occasion, Refusal | TeamIncomplete | Undeliverable | ConfirmationRequest):
+        if isinstance(occasion, _ONES_OWN) or getattr(occasion, "lacking", None) is not None:
             # Reasons, empty seats, names and links are one enrolment's own: nobody else will be told the same.
             return self._say(letter, invited=invited)
-        common = _Common(letter.programme, letter.purpose, _told(occasion), letter.recipient.language, invited)
+        language = letter.recipient.language
+        common = _Common(letter.programme, letter.purpose, _told(occasion), language, invited, letter.year)
         shared = self._kept.get(common)
         if shared is None:
             shared = self._say(letter, invited=invited)
@@ -287,7 +288,7 @@ class Renderer:
         labels = self._labels[language]
         title = views.title_of(programme.title)
         organisers = [name for organiser in programme.organisers if (name := line(organiser))]
-        description = next(iter(paragraphs(programme.description)), "")
+        of_session = partial(views.of_session, labels=labels, language=language, year=letter.year)
         contacts = views.of_contacts(programme.content, programme.enrolment, labels)
         view: dict[str, Any] = {
             "language": language,
@@ -295,14 +296,16 @@ class Renderer:
             "plural": _plural(language),
             "sender": self.sender.mailbox,
             "signature": views.enumeration(organisers, labels["and"]) or self.sender.name,
-            "footer": labels["footer"].replace("{programme}", title),
+            "footer": self._footer(letter, title, contacts),
             "page": self._page(programme),
-            "programme": {"title": title, "description": shortened(description, LONGEST_SUMMARY_OF_PROGRAMME)},
+            "programme": {"title": title, "team": programme.team},
+            "about": [],
             "contacts": contacts,
             "points": [],
             "sessions": [],
             "session": None,
             "first": None,
+            "lacking": None,
             "invitation": invited,
             "action": "",
         }
@@ -313,9 +316,12 @@ class Renderer:
                 view["deadline"] = moment(deadline, language)
             case AlreadyEnrolled(waiting, sessions):
                 view["waiting"] = waiting
-                view["sessions"] = [views.of_session(session, labels, language) for session in sessions]
-            case Confirmation(sessions) | Promotion(sessions):
-                view["sessions"] = [views.of_session(session, labels, language) for session in sessions]
+                view["sessions"] = [of_session(session) for session in sessions]
+            case Confirmation(sessions, lacking) | Promotion(sessions, lacking):
+                room = LONGEST_DESCRIPTIONS // max(len(sessions), 1)
+                view["sessions"] = [of_session(session, described=room) for session in sessions]
+                view["about"] = paragraphs(programme.description)
+                _say_what_lacks(view, lacking, language)
                 dated = [session for session in sessions if session.slot.start is not None]
                 if dated:
                     earliest = min(dated, key=views.start_of)
@@ -324,30 +330,31 @@ class Renderer:
                 view["place"] = place
             case Refusal(reasons):
                 view["points"] = [reason for text in reasons if (reason := line(text))]
-            case TeamIncomplete(missing, deadline, awaiting):
-                view["awaiting"] = awaiting
-                view["points"] = [seat for text in missing if (seat := line(text))]
-                view["deadline"] = moment(deadline, language)
-            case Undeliverable(name):
+            case TeamIncomplete(lacking):
+                _say_what_lacks(view, lacking, language)
+            case Undeliverable(name, address):
                 view["person"] = views.title_of(name)
+                view["address"] = line(address)
             case ProgrammeCancelled(sessions, reason):
-                view["reason"] = line(reason or "")
-                view["sessions"] = [views.of_session(session, labels, language, struck=True) for session in sessions]
-            case Withdrawn(sessions):
-                view["sessions"] = [views.of_session(session, labels, language, brief=True) for session in sessions]
-            case SessionCancelled(session, _, postponed):
-                view["postponed"] = postponed
-                view["session"] = views.of_session(session, labels, language, struck=True)
-            case WithdrawnInvite(session):
-                view["session"] = views.of_session(session, labels, language, brief=True)
-            case Invite(session):
-                view["session"] = views.of_session(session, labels, language)
-            case SessionMoved(session, before):
-                view["change"] = views.change_of(before, session.slot)
-                view["session"] = views.of_session(session, labels, language, before=before)
+                view["reason"] = "\n\n".join(paragraphs(reason or ""))
+                view["sessions"] = [of_session(session, struck=True) for session in sessions]
+            case Withdrawn(sessions, cause, reason, waited):
+                view["cause"], view["reason"], view["waited"] = cause, line(reason), waited
+                view["sessions"] = [of_session(session, brief=True) for session in sessions]
+            case _:
+                view |= _of_calendar(occasion, of_session)
         if view["session"] is not None:
             view["sessions"] = [view["session"]]
         return view
+
+    def _footer(self, letter: Letter, title: str, contacts: Sequence[View]) -> str:
+        """Why this mail came, and who reads the answers to it."""
+        labels, occasion = self._labels[letter.recipient.language], letter.occasion
+        why = labels.get(f"footer_{letter.purpose.replace('-', '_')}", labels["footer"])
+        reader = next((contact["name"] for contact in reversed(contacts) if contact["mailbox"]), "")
+        if isinstance(occasion, Undeliverable) or not reader:
+            return str(why.replace("{programme}", title))
+        return f"{why} {labels['replies']}".replace("{programme}", title).replace("{contact}", reader)
 
     def _page(self, programme: Programme) -> str:
         if programme.page:
@@ -376,6 +383,31 @@ class Renderer:
             reminder=title,
             page=view["page"],
         )
+
+
+def _of_calendar(occasion: CalendarOccasion, of_session: Callable[..., View]) -> View:
+    """What a mail about one session shows."""
+    match occasion:
+        case SessionCancelled(session, _, postponed):
+            return {"postponed": postponed, "session": of_session(session, struck=True)}
+        case WithdrawnInvite(session):
+            return {"session": of_session(session, brief=True)}
+        case Invite(session):
+            return {"session": of_session(session, described=LONGEST_DESCRIPTIONS)}
+        case SessionMoved(session, before):
+            change = views.change_of(before, session.slot)
+            return {"change": change, "session": of_session(session, before=before)}
+
+
+def _say_what_lacks(view: dict[str, Any], lacking: Lacking | None, language: Language) -> None:
+    if lacking is not None:
+        missing = [seat for text in lacking.missing if (seat := line(text))]
+        view["points"] = missing
+        view["lacking"] = {
+            "count": len(missing),
+            "deadline": moment(lacking.deadline, language),
+            "awaiting": lacking.awaiting,
+        }
 
 
 def _told(occasion: Occasion) -> object:

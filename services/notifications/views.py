@@ -1,14 +1,15 @@
 """What a template sees of a letter: strings, numbers, lists and dicts, already cleaned and in one language."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal
 
-from services.chassis.dates import LOCALES, day, hours, weekday, when
-from services.notifications.hygiene import UnusableAddress, line, link, mailbox, shortened
+from services.chassis.dates import LOCALES, at_clock, day, hours, weekday, when
+from services.notifications.hygiene import UnusableAddress, line, link, mailbox, paragraphs, shortened
 from services.notifications.letters import Contact, Language, Online, Place, Price, Session, Slot, Venue
 
 View = Mapping[str, Any]
@@ -75,8 +76,15 @@ def of_session(
     struck: bool = False,
     brief: bool = False,
     before: Slot | None = None,
+    year: int | None = None,
+    described: int = 0,
 ) -> dict[str, Any]:
-    """A session as a heading and rows. `struck`: it is off; `brief`: not how to join it; `before`: what it was."""
+    """
+    A session as a heading and rows.
+
+    `struck`: it is off; `brief`: not how to join it; `before`: what it was; `year`: the one that a subject need not
+    name; `described`: the most characters of its description, which is left out by itself.
+    """
     slot = session.slot
     time = _when(slot, language)
     undated = f"{line(slot.period)}, {labels['date_follows']}" if slot.period else labels["no_date"]
@@ -90,14 +98,15 @@ def of_session(
     was_where = _where(before.place, labels["online"], labels["online_later"]) if before else ""
     moved, elsewhere = was_when not in ("", time), was_where not in ("", where)
     rows = []
-    if moved:
-        rows.append(_row(labels["was_when"], was_when, struck=True))
     if time or undated:
-        rows.append(_row(labels["now_when" if moved else "when"], time or undated, struck=struck))
-    if elsewhere:
-        rows.append(_row(labels["was_where"], was_where, struck=True))
+        now = labels["now_when" if moved else "when"]
+        rows.append(_row(now, time or undated, struck=struck, first=True, plain=labels["when"]))
+    if moved:
+        rows.append(_row(labels["was_when"], was_when, struck=True, former=True))
     if where:
-        rows.append(_row(labels["now_where" if elsewhere else "where"], where, struck=struck))
+        rows.append(_row(labels["now_where" if elsewhere else "where"], where, struck=struck, plain=labels["where"]))
+    if elsewhere:
+        rows.append(_row(labels["was_where"], was_where, struck=True, former=True))
     if join:
         rows.append(_row(labels["join"], join, clickable=clickable))
     if session.lunch and not struck and not brief:
@@ -106,9 +115,13 @@ def of_session(
         "title": title_of(session.title),
         "when": time,
         "where": where,
-        "day": day(slot.start, language) if slot.start else "",
+        "day": day(slot.start, language, year) if slot.start else "",
         "weekday": weekday(slot.start, language) if slot.start else "",
+        "begins": f"{weekday(slot.start, language)}, {at_clock(slot.start, language)}" if slot.start else "",
+        "clock": at_clock(slot.start, language) if slot.start else "",
         "hours": hours(slot.start, slot.end, language) if slot.start and slot.end else "",
+        "was_day": day(before.start, language, year) if before and before.start else "",
+        "description": [shortened(part, described) for part in paragraphs(session.description)] if described else [],
         "join": join,
         "clickable": clickable,
         "struck": struck,
@@ -116,8 +129,26 @@ def of_session(
     }
 
 
-def _row(label: str, value: str, *, struck: bool = False, clickable: bool = False) -> View:
-    return {"label": label, "value": value, "struck": struck, "clickable": clickable}
+def _row(
+    label: str,
+    value: str,
+    *,
+    struck: bool = False,
+    clickable: bool = False,
+    former: bool = False,
+    first: bool = False,
+    plain: str = "",
+) -> View:
+    """`former`: what holds no more; `first`: what most look for; `plain`: the label where no change is told."""
+    return {
+        "label": label,
+        "value": value,
+        "struck": struck,
+        "clickable": clickable,
+        "former": former,
+        "first": first,
+        "plain": plain or label,
+    }
 
 
 def change_of(before: Slot, now: Slot) -> str:
@@ -129,20 +160,25 @@ def change_of(before: Slot, now: Slot) -> str:
     return "link" if isinstance(before.place, Online) and isinstance(now.place, Online) else "place"
 
 
-def of_capacity(
-    organisation: str | None,
-    seat: str | None,
-    role: str | None,
-    price: Price | None,
-    *,
-    labels: View,
-    language: Language,
-) -> list[View]:
-    """Rows for the organisation, seat and role in which somebody takes part; a role equal to the seat is left out."""
-    values = (("organisation", organisation), ("seat", seat), ("role", role))
+class Capacity(NamedTuple):
+    """In which capacity somebody takes part, in words to show, and what is planned for that and asked for it."""
+
+    organisation: str | None = None
+    seat: str | None = None
+    role: str | None = None
+    price: Price | None = None
+    hours: float | None = None
+
+
+def of_capacity(capacity: Capacity, labels: View, language: Language) -> list[View]:
+    """Rows for the capacity in which somebody takes part; a seat says more than its role."""
+    organisation, seat, role, price, hours = capacity
+    values = (("organisation", organisation), ("seat", seat), ("role", None if seat and line(seat) else role))
     details = [_row(labels[name], line(value)) for name, value in values if value and line(value)]
-    if len(details) > 1 and details[-1]["value"] == details[-2]["value"]:
-        details.pop()
+    if hours is not None:
+        number = format_decimal(hours, locale=LOCALES[language])
+        form = "time_hour" if hours == 1 else "time_hours"
+        details.append(_row(labels["time"], labels[form].replace("{hours}", number)))
     if price is not None:
         details.append(_row(labels["price"], _price(price, labels, language)))
     return details
@@ -170,7 +206,14 @@ def _contact(contact: Contact, about: str) -> View:
         address = mailbox(contact.mailbox) if contact.mailbox else ""
     except UnusableAddress:
         address = ""
-    return {"about": about, "name": line(contact.name), "mailbox": address, "telephone": line(contact.telephone or "")}
+    telephone = line(contact.telephone or "")
+    return {
+        "about": about,
+        "name": line(contact.name),
+        "mailbox": address,
+        "telephone": telephone,
+        "dial": re.sub(r"[^+0-9]", "", telephone),
+    }
 
 
 def enumeration(names: list[str], conjunction: str) -> str:

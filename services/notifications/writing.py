@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from contracts.base import Text, Title
-from contracts.enrolment import KnownPerson, MissingSeat, Participant
-from contracts.programme import Contact, Occasion, Session, in_order_of_time, instant
+from contracts.enrolment import KnownPerson, MissingSeat, Participant, Reason
+from contracts.programme import AMSTERDAM, Contact, Occasion, Session, in_order_of_time, instant
 from services.chassis.links import Link
 from services.chassis.state import State
 from services.notifications import letters
@@ -19,6 +19,9 @@ from services.notifications.domain.entities import Course, Enrolment
 from services.notifications.domain.mails import Planned
 from services.notifications.hygiene import UnusableAddress, mailbox
 from services.notifications.letters import Language, Letter
+
+_CAUSES: Final[Mapping[str, letters.WithdrawnBecause]] = {"on-request": "asked", "team-incomplete": "lapsed"}
+"""What a mail makes of the rules by which an enrolment is withdrawn."""
 
 Shared = TypeVar("Shared", letters.Programme, letters.Session)
 
@@ -39,6 +42,7 @@ class Writer:
     def __init__(self, state: State, now: datetime, address_of: Callable[[Link], str] | None = None) -> None:
         self._state = state
         self._now = now
+        self._year = now.astimezone(AMSTERDAM).year
         self._address_of = address_of
         self._programmes: dict[tuple[str, Language], letters.Programme] = {}
         self._sessions: dict[tuple[object, ...], letters.Session] = {}
@@ -79,6 +83,7 @@ class Writer:
                 recipient=letters.Recipient("", person.email, language),
                 programme=self._programme(course, language),
                 occasion=self._occasion(course, enrolment, mail, language),
+                year=self._year,
             )
         organisation = enrolment.organisation
         return Letter(
@@ -87,8 +92,12 @@ class Writer:
             occasion=self._occasion(course, enrolment, mail, language),
             organisation=entities.organisation_name(state, organisation) if organisation else None,
             seat=_seat(course, participant, language),
-            role=participant.role.replace("-", " ") if participant and participant.role else None,
+            role=_word(course.definition.enrolment.role(participant.role).title, language)
+            if participant and participant.role
+            else None,
             price=_price(course, enrolment),
+            hours=_hours(course, participant),
+            year=self._year,
         )
 
     def _notice(self, course: Course, person: KnownPerson, language: Language) -> Letter:
@@ -103,7 +112,7 @@ class Writer:
             recipient=letters.Recipient(contact.name, contact.email, language),
             # Whom to ask would be the reader.
             programme=replace(self._programme(course, language), content=None, enrolment=None),
-            occasion=letters.Undeliverable(person.spelling(definition.id)),
+            occasion=letters.Undeliverable(person.spelling(definition.id), person.email),
         )
 
     def _programme(self, course: Course, language: Language) -> letters.Programme:
@@ -118,6 +127,7 @@ class Writer:
                 content=_contact(definition.content_contact),
                 enrolment=_contact(definition.enrolment_contact),
                 page=definition.page,
+                team=definition.team is not None,
             )
             programme = self._programmes[definition.id, language] = _one(programme)
         return programme
@@ -131,11 +141,13 @@ class Writer:
                 sessions = () if waiting else self._to_come(course, enrolment, mail.person, language)
                 return letters.AlreadyEnrolled(waiting, sessions)
             case "confirmation":
-                return letters.Confirmation(self._to_come(course, enrolment, mail.person, language))
+                sessions = self._to_come(course, enrolment, mail.person, language)
+                return letters.Confirmation(sessions, _lacking(course, enrolment, language))
             case "invite" | "session-moved" | "session-cancelled" | "withdrawn-invite":
                 return self._calendar(course, mail, language)
             case "promotion":
-                return letters.Promotion(self._to_come(course, enrolment, mail.person, language))
+                sessions = self._to_come(course, enrolment, mail.person, language)
+                return letters.Promotion(sessions, _lacking(course, enrolment, language))
             case "waiting":
                 return letters.Waiting(mail.detail.place)
             case "refusal":
@@ -143,16 +155,15 @@ class Writer:
                     tuple(reason.nl if language == "nl" else reason.en for reason in enrolment.reasons)
                 )
             case "withdrawn":
-                return letters.Withdrawn(self._taken(course, mail, language))
+                return self._withdrawn(course, mail, language)
             case "programme-cancelled":
                 reason = _word(course.reason, language) if course.reason else None
                 return letters.ProgrammeCancelled(self._taken(course, mail, language), reason)
             case "team-incomplete":
-                if enrolment.complete_by is None:
-                    raise NothingToSay("the team has no deadline")
-                missing = tuple(_missing(course, each, language) for each in enrolment.missing)
-                awaiting = enrolment.public and course.definition.enrolment.confirmation.needed != "never"
-                return letters.TeamIncomplete(missing, enrolment.complete_by, awaiting)
+                lacking = _lacking(course, enrolment, language)
+                if lacking is None:
+                    raise NothingToSay("the team is complete, or has no deadline")
+                return letters.TeamIncomplete(lacking)
             case "undeliverable":
                 raise NothingToSay("it is about a person, not about an enrolment")
 
@@ -163,6 +174,19 @@ class Writer:
         link = Link("confirm", person, course.definition.id, awaited.asked_at, awaited.confirm_by)
         return letters.ConfirmationRequest(
             deadline=awaited.confirm_by, link=self._address_of(link) if self._address_of else None
+        )
+
+    def _withdrawn(self, course: Course, mail: Planned, language: Language) -> letters.Withdrawn:
+        detail, reason = mail.detail, mail.detail.reason
+        if reason is None:
+            cause: letters.WithdrawnBecause = "replaced" if detail.replaced else "other"
+        else:
+            cause = _CAUSES.get(reason.rule, "other")
+        return letters.Withdrawn(
+            self._taken(course, mail, language),
+            cause=cause,
+            reason=_word(reason, language) if reason and cause != "asked" else "",
+            waited=detail.waited,
         )
 
     def _calendar(self, course: Course, mail: Planned, language: Language) -> letters.CalendarOccasion:
@@ -223,7 +247,8 @@ class Writer:
         found = self._sessions.get(key)
         if found is None:
             title = _word(session.title, language)
-            found = _one(letters.Session(session.id, title, _slot(occasion, language), session.lunch))
+            description = _word(session.description, language) if session.description else ""
+            found = _one(letters.Session(session.id, title, _slot(occasion, language), session.lunch, description))
             self._sessions[key] = found
         return found
 
@@ -270,18 +295,27 @@ def _price(course: Course, enrolment: Enrolment) -> letters.Price | None:
 def _seat(course: Course, participant: Participant | None, language: Language) -> str | None:
     if participant is None or participant.seat is None:
         return None
-    return _seat_title(course, participant.seat, language)
+    return _word(course.definition.seat_title(participant.seat), language)
 
 
-def _seat_title(course: Course, seat: str, language: Language) -> str:
-    seats = course.definition.team.seats if course.definition.team else ()
-    return next((_word(each.title, language) for each in seats if each.id == seat), seat)
+def _hours(course: Course, participant: Participant | None) -> float | None:
+    seats = course.definition.team.seats if course.definition.team and participant else ()
+    return next((each.hours for each in seats if participant and each.id == participant.seat), None)
+
+
+def _lacking(course: Course, enrolment: Enrolment, language: Language) -> letters.Lacking | None:
+    """What the team lacks and must have by a day; None where it is complete, or there is no day."""
+    if not enrolment.missing or enrolment.complete_by is None:
+        return None
+    missing = tuple(_missing(course, each, language) for each in enrolment.missing)
+    awaiting = enrolment.public and course.definition.enrolment.confirmation.needed != "never"
+    return letters.Lacking(missing, enrolment.complete_by, awaiting)
 
 
 def _missing(course: Course, missing: MissingSeat, language: Language) -> str:
-    title = _seat_title(course, missing.seat, language)
+    title = _word(course.definition.seat_title(missing.seat), language)
     return title if missing.count == 1 else f"{missing.count} × {title}"
 
 
-def _word(text: Title | Text, language: Language) -> str:
+def _word(text: Title | Text | Reason, language: Language) -> str:
     return text.nl if language == "nl" else text.en

@@ -22,7 +22,7 @@ PROGRAMME = "gezinsaanpak-2023"
 BROKEN = Reason(rule="closed", nl="De inschrijving is gesloten.", en="Enrolment is closed.")
 FREE = Reason(rule="place-free", nl="Er kwam een plaats vrij.", en="A place came free.")
 PRESENT = Reason(rule="already-enrolled", nl="Je bent al aangemeld.", en="You are enrolled already.")
-ASKED = Reason(rule="asked", nl="Zelf afgemeld.", en="Withdrawn on request.")
+ASKED = Reason(rule="on-request", nl="Zelf afgemeld.", en="Withdrawn on request.")
 
 
 def title(text: str) -> Title:
@@ -156,9 +156,9 @@ class Life:
             self.happens(facts.OrganisationRegistered(organisation=ORGANISATION), subject=facts.NO_PROGRAMME)
             self.happens(facts.ProgrammePublished(programme=programme(*sessions, team=team)))
 
-    def happens(self, data: Message, *, subject: str = PROGRAMME) -> list[Planned]:
-        """A fact comes true a minute after the one before; returns the mails that it calls for."""
-        self.time += timedelta(minutes=1)
+    def happens(self, data: Message, *, subject: str = PROGRAMME, minutes: int = 1) -> list[Planned]:
+        """A fact comes true, a minute after the one before by itself; returns the mails that it calls for."""
+        self.time += timedelta(minutes=minutes)
         fact = envelope(data, len(self.facts) + 1, self.time, subject)
         self.facts.append(fact)
         self.state, mails = step(self.state, fact)

@@ -15,6 +15,7 @@ from services.notifications.letters import (
     ConfirmationRequest,
     Contact,
     Invite,
+    Lacking,
     Language,
     Letter,
     Occasion,
@@ -58,8 +59,16 @@ def slot(month: int, day: int, begin: int, end: int, place: Place | None = GOUDA
     return Slot(at(month, day, begin), at(month, day, end), place)
 
 
+UTRECHT = Venue("De Bibliotheek Utrecht", "Neude 11, Utrecht")
+DEADLINE = at(5, 8, 22)
 KICK_OFF = Session("kick-off", "Kick-off", slot(5, 23, 13, 14, TEAMS))
-WORK_1 = Session("werksessie-1", "Werksessie 1 – Interne samenwerking", slot(6, 20, 8, 11), lunch=True)
+WORK_1 = Session(
+    "werksessie-1",
+    "Werksessie 1 – Interne samenwerking",
+    slot(6, 20, 8, 11),
+    lunch=True,
+    description="Hoe verbind je jeugd en volwassenen?\n\nNeem de uitkomsten van de Quickscan mee.",
+)
 WORK_1_MOVED = Session("werksessie-1", "Werksessie 1 – Interne samenwerking", slot(6, 27, 12, 14, TEAMS))
 WORK_2 = Session("werksessie-2", "Werksessie 2 – Externe samenwerking", slot(9, 19, 8, 11), lunch=True)
 WRAP_UP = Session("wrap-up", "Digitale wrap-up", Slot(place=Online()))
@@ -78,6 +87,7 @@ PROGRAMME = Programme(
     ),
     content=Contact("Katja Voorbeeld", "katja@bisc.example", "030 123 45 67"),
     enrolment=Contact("Aanmeldpunt BiSC", "aanmelden@bisc.example"),
+    team=True,
 )
 CALENDAR = Calendar("werksessie-1.0191.1@deelname.example", 0, FIRST_MAIL, FIRST_MAIL)
 MOVED = Calendar(CALENDAR.uid, 1, FIRST_MAIL + timedelta(days=30), FIRST_MAIL)
@@ -87,8 +97,18 @@ RECIPIENTS: dict[Language, Recipient] = {
     "en": Recipient("Sam Baker", "sam@bibliotheek-zeist.example", "en"),
 }
 REASONS: dict[Language, tuple[str, ...]] = {
-    "nl": ("De inschrijving is gesloten op 8 mei 2023.", "Dit programma is voor bibliotheken in Utrecht."),
-    "en": ("Enrolment closed on 8 May 2023.", "This programme is for libraries in Utrecht."),
+    "nl": (
+        "De aanmelding is gesloten. Aanmelden kon tot en met maandag 8 mei 2023.",
+        "Dit programma is voor bibliotheken in Utrecht.",
+    ),
+    "en": (
+        "Enrolment is closed. It was open up to and including Monday 8 May 2023.",
+        "This programme is for libraries in Utrecht.",
+    ),
+}
+LAPSED: dict[Language, str] = {
+    "nl": "Het team was op maandag 8 mei 2023 niet compleet.",
+    "en": "The team was not complete on Monday 8 May 2023.",
 }
 
 
@@ -104,14 +124,24 @@ def occasions(language: Language) -> Iterator[tuple[Occasion, datetime]]:
     yield Waiting(3), first
     yield Promotion((KICK_OFF,)), first + timedelta(days=5)
     yield Refusal(REASONS[language]), first
-    yield TeamIncomplete(("Manager",) if language == "nl" else ("Manager", "Basic skills"), at(5, 8, 15)), first
+    yield TeamIncomplete(Lacking(("Manager",) if language == "nl" else ("Manager", "Basic skills"), DEADLINE)), first
     yield ProgrammeCancelled((WORK_2,), "Te weinig bibliotheken doen mee." if language == "nl" else None), first
-    yield Undeliverable("Noor de Wit"), first + timedelta(days=3)
+    yield Undeliverable("Noor de Wit", "noor@bibliotheek-zeist.example"), first + timedelta(days=3)
     yield SessionCancelled(WRAP_UP_IN_JANUARY[language]), first + timedelta(days=60)
     yield ConfirmationRequest(first + timedelta(days=2), CONFIRM), first
     yield AlreadyEnrolled(waiting=False, sessions=(KICK_OFF, WORK_1)), first + timedelta(days=1)
     yield AlreadyEnrolled(waiting=True), first + timedelta(days=1)
-    yield TeamIncomplete(("Manager",), at(5, 8, 15), awaiting=True), first
+    yield TeamIncomplete(Lacking(("Manager",), DEADLINE, awaiting=True)), first
+    yield Confirmation(SESSIONS, Lacking(("Manager", "Collega Jeugd"), DEADLINE)), first
+    yield Promotion(SESSIONS, Lacking(("Manager",), DEADLINE, awaiting=True)), first
+    yield Withdrawn((KICK_OFF,), cause="lapsed", reason=LAPSED[language]), first + timedelta(days=61)
+    yield Withdrawn(cause="asked", waited=True), first + timedelta(days=61)
+    yield Withdrawn((KICK_OFF, WORK_2), cause="asked"), first + timedelta(days=61)
+    yield Withdrawn((KICK_OFF,), cause="replaced"), first + timedelta(days=61)
+    yield SessionMoved(replace(WORK_1, slot=slot(6, 20, 9, 12)), WORK_1.slot, MOVED), MOVED.stamp
+    yield SessionMoved(replace(WORK_1, slot=slot(6, 20, 8, 11, UTRECHT)), WORK_1.slot, MOVED), MOVED.stamp
+    yield SessionMoved(KICK_OFF, replace(KICK_OFF.slot, place=Online("https://example.org/old")), MOVED), MOVED.stamp
+    yield SessionCancelled(WORK_1, CANCELLED, postponed=True), CANCELLED.stamp
 
 
 @cache
@@ -133,6 +163,8 @@ def letter(occasion: Occasion, language: Language = "nl", programme: Programme =
         seat="Jeugd & Educatie" if language == "nl" else "Youth & Education",
         role="Educatiespecialist" if language == "nl" else "Education specialist",
         price=Price(Decimal("49.50")),
+        hours=20,
+        year=2023,
     )
 
 

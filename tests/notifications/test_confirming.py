@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,14 @@ from contracts import facts
 from contracts.enrolment import KnownPerson, Participant
 from services.chassis.links import Link
 from services.notifications.domain import Planned, enrolment_of, obstacle
-from services.notifications.letters import AlreadyEnrolled, ConfirmationRequest, Letter, TeamIncomplete
+from services.notifications.letters import (
+    AlreadyEnrolled,
+    Confirmation,
+    ConfirmationRequest,
+    Lacking,
+    Letter,
+    TeamIncomplete,
+)
 from services.notifications.writing import NothingToSay, Writer
 from tests.notifications.lives import (
     PRESENT,
@@ -178,7 +186,14 @@ def test_an_incomplete_team_of_the_public_is_told_that_others_may_have_to_confir
     mails = life.happens(
         confirmed("e1", ("noor", "maker"), channel=channel, missing=missing("manager"), complete_by=deadline)
     )
-    assert letter(life, mails[-1]).occasion == TeamIncomplete(("Manager (en)",), deadline, awaiting)
+    lacking = Lacking(("Manager (en)",), deadline, awaiting)
+    welcome = letter(life, mails[0]).occasion
+    assert isinstance(welcome, Confirmation)
+    assert welcome.lacking == lacking
+    later = replace(lacking, deadline=deadline + timedelta(days=1))
+    lacks = facts.EnrolmentIncomplete(enrolment="e1", missing=missing("manager"), complete_by=later.deadline)
+    (mail,) = life.happens(lacks)
+    assert letter(life, mail).occasion == TeamIncomplete(later)
 
 
 # What a stranger typed ----------------------------------------------------------------------------------------------

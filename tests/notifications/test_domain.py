@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contracts import facts
-from contracts.enrolment import Participant
+from contracts.enrolment import KnownPerson, Participant, Reason
 from contracts.programme import TeamRule
 from services.chassis.state import State
 from services.notifications.domain import NOTHING, Planned, evolve, invitation_of, obstacle, plan, settle
+from services.notifications.letters import Confirmation, Lacking, Occasion, Promotion, Withdrawn
+from services.notifications.writing import Writer
 from tests.notifications.lives import (
     PROGRAMME,
     TEAM,
@@ -32,7 +34,21 @@ from tests.notifications.lives import (
     words,
 )
 
+SOMEBODY = KnownPerson(id="noor", name="Noor", email="noor@bibliotheek.example", language="nl")
 JUNE, LATER = occasion("2023-06-20"), occasion("2023-06-27", venue="Bibliotheek Gouda")
+
+
+BOTH = (*missing("manager"), *missing("maker"))
+
+
+def said(life: Life, mail: Planned) -> Occasion:
+    return Writer(life.state, life.time).letter(mail, SOMEBODY, "nl").occasion
+
+
+def lacking(life: Life, mail: Planned) -> Lacking | None:
+    occasion = said(life, mail)
+    assert isinstance(occasion, Confirmation | Promotion)
+    return occasion.lacking
 
 
 def two_sessions() -> Life:
@@ -278,13 +294,27 @@ def test_an_incomplete_team_is_told_what_it_lacks_until_it_is_complete() -> None
     deadline = datetime(2023, 4, 1, 10, tzinfo=UTC)
     life = Life(session("kick-off", JUNE), team=TEAM)
     mails = life.happens(confirmed("e1", ("noor", "maker"), missing=missing("manager"), complete_by=deadline))
-    assert told(mails)[-1] == ("team-incomplete", "noor")
+    assert told(mails) == [("confirmation", "noor"), ("invite", "noor", "kick-off")], "one mail says both"
     added = facts.ParticipantAdded(enrolment="e1", participant=Participant(person="eva", seat="manager"), units=1)
     assert ("team-incomplete", "eva") not in told(life.happens(added))
     assert life.happens(facts.EnrolmentCompleted(enrolment="e1")) == []
     lacks = facts.EnrolmentIncomplete(enrolment="e1", missing=missing("maker"), complete_by=deadline)
     assert told(life.happens(lacks)) == [("team-incomplete", "noor"), ("team-incomplete", "eva")]
     assert life.happens(lacks) == [], "what was told is not told again"
+
+
+def test_who_comes_into_a_team_that_lacks_others_has_one_mail_that_says_so() -> None:
+    deadline = datetime(2023, 4, 1, 10, tzinfo=UTC)
+    life = Life(session("kick-off", JUNE), team=TEAM)
+    life.happens(confirmed("e1", ("noor", "maker"), missing=BOTH, complete_by=deadline))
+    added = facts.ParticipantAdded(enrolment="e1", participant=Participant(person="eva", seat="maker"), units=1)
+    (welcome, _) = life.happens(added)
+    # The mail may be written before the next fact is read.
+    assert lacking(life, welcome) == Lacking(("Manager (nl)",), deadline)
+    lacks = facts.EnrolmentIncomplete(enrolment="e1", missing=missing("manager"), complete_by=deadline)
+    assert told(life.happens(lacks, minutes=0)) == [("team-incomplete", "noor")]
+    later = facts.EnrolmentIncomplete(enrolment="e1", missing=BOTH, complete_by=deadline)
+    assert told(life.happens(later)) == [("team-incomplete", "noor"), ("team-incomplete", "eva")]
 
 
 def test_a_waiting_team_is_told_what_it_lacks_when_it_is_promoted() -> None:
@@ -294,8 +324,31 @@ def test_a_waiting_team_is_told_what_it_lacks_when_it_is_promoted() -> None:
     assert told(life.happens(promoted("e1"))) == [
         ("promotion", "noor"),
         ("invite", "noor", "kick-off"),
-        ("team-incomplete", "noor"),
     ]
+    assert lacking(life, life.mails[-2]) == Lacking(("Manager (nl)",), deadline)
+
+
+@pytest.mark.parametrize(
+    ("why", "cause", "told_why"),
+    [
+        ("on-request", "asked", ""),
+        ("team-incomplete", "lapsed", "Waarom."),
+        ("something-new", "other", "Waarom."),
+    ],
+)
+def test_who_is_withdrawn_is_told_why(why: str, cause: str, told_why: str) -> None:
+    life = two_sessions()
+    life.happens(confirmed("e1", "noor"))
+    reason = Reason(rule=why, nl="Waarom.", en="Why.")
+    mails = life.happens(facts.EnrolmentWithdrawn(enrolment="e1", before="confirmed", reason=reason))
+    told = said(life, mails[0])
+    assert isinstance(told, Withdrawn)
+    assert (told.cause, told.reason, told.waited) == (cause, told_why, False)
+    life.happens(waitlisted("e2", "sam"))
+    mails = life.happens(facts.EnrolmentWithdrawn(enrolment="e2", before="waiting", reason=reason))
+    told = said(life, mails[0])
+    assert isinstance(told, Withdrawn)
+    assert told.waited
 
 
 def test_a_withdrawn_programme_is_told_once_to_everybody_who_came_or_waited() -> None:
@@ -423,7 +476,8 @@ class TestTheLastLook:
         life = Life(session("kick-off", JUNE), team=TEAM)
         deadline = datetime(2023, 4, 1, 10, tzinfo=UTC)
         life.happens(confirmed("e1", ("noor", "maker"), missing=missing("manager"), complete_by=deadline))
-        mail = life.mails[-1]
+        lacks = facts.EnrolmentIncomplete(enrolment="e1", missing=BOTH, complete_by=deadline)
+        (mail,) = life.happens(lacks)
         assert obstacle(life.state, mail, life.time) is None
         assert obstacle(life.state, mail, deadline) == "the team's deadline is over"
         life.happens(facts.EnrolmentCompleted(enrolment="e1"))

@@ -67,7 +67,7 @@ class AnyLife(RuleBasedStateMachine):
         in_words = [
             mail.person
             for mail in self.world.life.mails
-            if mail.due_at == fact.time and mail.detail.appointment is None and mail.purpose != "team-incomplete"
+            if mail.due_at == fact.time and mail.detail.appointment is None
         ]
         assert len(in_words) == len(set(in_words))
 

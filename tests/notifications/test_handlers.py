@@ -244,7 +244,7 @@ class TestDesk:
     async def test_a_session_without_a_date_says_what_is_known(self, notifications: Service) -> None:
         await notifications.reads(life_with(confirmed("e1", "noor")))
         question = MailPreviewQuestion(enrolment="e1", purpose="confirmation")
-        assert "januari 2024 (nl), de datum volgt nog" in (await notifications.desk.preview(question)).text
+        assert "januari 2024 (nl), precieze datum en tijd volgen" in (await notifications.desk.preview(question)).text
 
     async def test_a_session_without_a_date_can_be_cancelled_in_words(self, notifications: Service) -> None:
         await notifications.reads(life_with(confirmed("e1", "noor")))
@@ -264,7 +264,7 @@ class TestDesk:
         for enrolment, purpose, word in (
             ("e1", "refusal", "De inschrijving is gesloten."),
             ("e2", "waiting", "wachtlijst"),
-            ("e2", "promotion", "Er is een plek vrijgekomen"),
+            ("e2", "promotion", "Er is een plek vrij"),
             ("e3", "team-incomplete", "2 × maker"),
         ):
             preview = await notifications.desk.preview(MailPreviewQuestion(enrolment=enrolment, purpose=purpose))

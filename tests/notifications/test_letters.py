@@ -9,13 +9,13 @@ import pytest
 from services.notifications.letters import (
     CalendarOccasion,
     Invite,
+    Lacking,
     Occasion,
     Purpose,
     Session,
     SessionCancelled,
     SessionMoved,
     Slot,
-    TeamIncomplete,
     WithdrawnInvite,
 )
 from tests.notifications.samples import CALENDAR, WORK_1, WRAP_UP, at, letter, occasions
@@ -54,7 +54,7 @@ def test_a_session_is_not_moved_to_no_date() -> None:
 
 def test_a_deadline_knows_its_zone() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        TeamIncomplete(("Manager",), NAIVE)
+        Lacking(("Manager",), NAIVE)
 
 
 def test_every_purpose_has_one_occasion_and_the_samples_show_them_all() -> None:
@@ -81,7 +81,6 @@ def test_a_letter_does_not_change() -> None:
         sample.role = "director"  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         sample.programme.title = "another"  # type: ignore[misc]
-    assert sample == letter(
-        Invite(Session(**{name: getattr(WORK_1, name) for name in ("id", "title", "slot", "lunch")}), CALENDAR)
-    )
+    same = Session(WORK_1.id, WORK_1.title, WORK_1.slot, WORK_1.lunch, WORK_1.description)
+    assert sample == letter(Invite(same, CALENDAR))
     assert hash(sample) == hash(letter(Invite(WORK_1, CALENDAR)))

@@ -21,6 +21,7 @@ from services.notifications.letters import (
     Confirmation,
     Contact,
     Invite,
+    Lacking,
     Language,
     Letter,
     Online,
@@ -44,6 +45,7 @@ from services.notifications.rendering import LetterTooLong, Rendered, Renderer
 from tests.notifications.samples import (
     CALENDAR,
     CANCELLED,
+    DEADLINE,
     GOUDA,
     KICK_OFF,
     PROGRAMME,
@@ -170,7 +172,7 @@ def test_a_page_is_accessible_and_calls_nobody_else(name: str) -> None:
     assert ("color-scheme", "light dark") in [(meta.get("name"), meta.get("content")) for meta in page.all("meta")]
     assert "prefers-color-scheme: dark" in rendered.html
     for a in page.all("a"):
-        assert re.match(r"(https://|mailto:)", str(a["href"]))
+        assert re.match(r"(https://|mailto:|tel:[+0-9]+$)", str(a["href"]))
     assert "None" not in page.text
     assert "undefined" not in page.text.lower()
 
@@ -235,45 +237,43 @@ def test_a_confirmation_lists_every_session_and_says_which_has_no_date_yet() -> 
     assert "dinsdag 20 juni 2023, 10:00–13:00 uur" in text
     assert "Waar: Bibliotheek Gouda, Agnietenstraat 100, Gouda" in text
     assert "Lunch: wordt verzorgd" in text
-    assert "Digitale wrap-up\nWanneer: nog niet bekend, je hoort het van ons\nWaar: Online, de link volgt" in text
+    assert "Digitale wrap-up\nWanneer: datum volgt\nWaar: Online, link volgt" in text
     english = render(Confirmation(SESSIONS), "en").text
     assert "When: Tuesday 20 June 2023, 10:00–13:00 (Amsterdam time)" in english
-    assert "Digitale wrap-up\nWhen: not known yet, we will let you know\nWhere: Online, the link will follow" in english
+    assert "Digitale wrap-up\nWhen: date to follow\nWhere: Online, link to follow" in english
 
 
 def test_what_is_known_instead_of_a_date_is_told() -> None:
     wrap_up = Session("wrap-up", "Digitale wrap-up", Slot(place=Online(), period="januari 2024"))
     rendered = render(Confirmation((wrap_up,)))
 
-    assert "Wanneer: januari 2024, de datum volgt nog" in rendered.text
-    assert "januari 2024, de datum volgt nog" in rendered.html
-    assert "Wanneer: nog niet bekend" not in rendered.text
+    assert "Wanneer: januari 2024, precieze datum en tijd volgen" in rendered.text
+    assert "januari 2024, precieze datum en tijd volgen" in rendered.html
+    assert "Wanneer: datum volgt" not in rendered.text
 
 
 def test_the_first_session_is_the_earliest_not_the_first_of_the_list() -> None:
     later_first = render(Confirmation((WRAP_UP, WORK_1, KICK_OFF)))
 
-    assert "De eerste bijeenkomst is op dinsdag 23 mei 2023." in later_first.html
-    assert "De datum volgt nog." in render(Confirmation((WRAP_UP,))).html
+    assert "Eerste bijeenkomst: dinsdag 23 mei 2023, 15:00 uur." in later_first.html
+    assert "De datum volgt." in render(Confirmation((WRAP_UP,))).html
 
 
 @pytest.mark.parametrize(
     ("language", "one", "many"),
     [
-        ("nl", "Hieronder vind je de bijeenkomst.", "alle bijeenkomsten"),
-        ("en", "find the session below", "all the sessions"),
+        ("nl", "Hieronder staat de bijeenkomst.", "alle bijeenkomsten"),
+        ("en", "The session is listed below.", "All sessions"),
     ],
 )
 def test_one_session_and_several_are_told_apart(language: Language, one: str, many: str) -> None:
     assert one in render(Confirmation((WORK_1,)), language).text
     assert many in render(Confirmation(SESSIONS), language).text
     assert many in render(Promotion(SESSIONS), language).text
-    assert ("Dit is de reden:" if language == "nl" else "This is the reason:") in render(
-        Refusal(("Vol.",)), language
-    ).text
-    assert ("Deze plekken" if language == "nl" else "These places") in render(
-        TeamIncomplete(("A", "B"), at(5, 8, 15)), language
-    ).text
+    for missing, words in ((("A",), ("een naam:", "1 name:")), (("A", "B"), ("2 namen:", "2 names:"))):
+        lacking = Lacking(missing, DEADLINE)
+        for occasion in (TeamIncomplete(lacking), Confirmation(SESSIONS, lacking), Promotion(SESSIONS, lacking)):
+            assert words[language == "en"] in render(occasion, language).text
 
 
 @pytest.mark.parametrize(("language", "words"), [("nl", "De datum hoor je nog van ons."), ("en", "you know the date")])
@@ -317,8 +317,8 @@ def test_an_online_session_names_the_platform_that_the_programme_names_else_the_
 
     assert where(Online("https://ontmoeten.example/1", "Jitsi")) == "Online (Jitsi)"
     assert where(Online("https://teams.microsoft.com/1")) == "Online (Teams)"
-    assert where(Online(None, "Teams")) == "Online (Teams), de link volgt"
-    assert where(Online()) == "Online, de link volgt"
+    assert where(Online(None, "Teams")) == "Online (Teams), link volgt"
+    assert where(Online()) == "Online, link volgt"
 
 
 def test_times_are_those_of_the_netherlands_in_summer_and_in_winter() -> None:
@@ -350,22 +350,22 @@ def test_a_moved_session_shows_what_was_and_what_is() -> None:
 @pytest.mark.parametrize(
     ("before", "subject"),
     [
-        (slot(6, 13, 8, 11), "is nu op 20 juni 2023"),
-        (slot(6, 20, 7, 11), "op 20 juni 2023, nu 10:00–13:00 uur"),
-        (slot(6, 20, 8, 11, Venue("Bieb")), "op 20 juni 2023 is op een andere plek"),
-        (slot(6, 20, 8, 11, TEAMS), "op 20 juni 2023 is op een andere plek"),
-        (Slot(), "is nu op 20 juni 2023"),
+        (slot(6, 13, 8, 11), "Nieuwe datum 20 juni"),
+        (slot(6, 20, 7, 11), "Nieuwe tijd 20 juni, 10:00 uur"),
+        (slot(6, 20, 8, 11, Venue("Bieb")), "Andere locatie op 20 juni"),
+        (slot(6, 20, 8, 11, TEAMS), "Andere locatie op 20 juni"),
+        (Slot(), "Nieuwe datum 20 juni"),
     ],
 )
 def test_the_subject_of_a_move_says_what_changed(before: Slot, subject: str) -> None:
-    assert render(SessionMoved(WORK_1, before, CALENDAR)).subject.endswith(subject)
+    assert render(SessionMoved(WORK_1, before, CALENDAR)).subject == f"{subject}: {WORK_1.title}"
 
 
 def test_a_new_join_link_is_told_as_such() -> None:
     before = replace(KICK_OFF.slot, place=Online("https://teams.microsoft.com/old"))
     rendered = render(SessionMoved(KICK_OFF, before, CALENDAR))
 
-    assert rendered.subject.endswith("op 23 mei 2023 heeft een nieuwe link")
+    assert rendered.subject == "Nieuwe link voor 23 mei: Kick-off"
     assert str(TEAMS.link) in rendered.text
     assert "old" not in rendered.text
 
@@ -503,8 +503,9 @@ def test_one_contact_for_everything_is_named_once() -> None:
     contact = Contact("Elin", "elin@x.example")
     text = renderer().render(letter(Waiting(), programme=replace(PROGRAMME, content=contact, enrolment=contact))).text
 
-    assert text.count("Elin") == 1
+    assert text.count("elin@x.example") == 1
     assert "Over de inhoud en je aanmelding: Elin" in text
+    assert "Dan komt je mail bij Elin." in text
     assert "als nummer" not in text
 
 

@@ -45,7 +45,8 @@ class Enrolment:
     An enrolment as it stands; ``reasons`` says why it was refused, ``price`` is in euro for all of it.
 
     ``awaited`` have yet to confirm and take no part: not one of ``participants``. From the addresses of ``unconfirmed``
-    nobody had ever confirmed anything when they came in. ``public``: anybody may have asked for it.
+    nobody had ever confirmed anything when they came in. ``public``: anybody may have asked for it. ``newest`` came
+    into it last, and when: what the enrolment lacks at that moment, the mail that welcomes that person says.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Enrolment:
     awaited: tuple[Awaited, ...] = ()
     unconfirmed: tuple[str, ...] = ()
     public: bool = False
+    newest: tuple[str, datetime] | None = None
 
     def waits_for(self, person: str) -> Awaited | None:
         """What the person has yet to confirm."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from contracts.enrolment import Reason
 from contracts.programme import Occasion
 from services.notifications.letters import Purpose
 
@@ -65,11 +66,19 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What the moment of planning alone knows. No personal data: this is stored beside the mail for good."""
+    """
+    What the moment of planning alone knows. No personal data: this is stored beside the mail for good.
+
+    Of a withdrawal: the ``reason`` that the fact gives, whether somebody else took the seat (``replaced``), and whether
+    it was the waiting list that the person left (``waited``).
+    """
 
     appointment: Appointment | None = None
     taken: tuple[Taken, ...] = ()
     place: int | None = None
+    reason: Reason | None = None
+    replaced: bool = False
+    waited: bool = False
 
 
 NO_DETAIL = Detail()

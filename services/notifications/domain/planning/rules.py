@@ -9,7 +9,7 @@ from typing import Any
 
 from contracts import facts
 from contracts.base import Message
-from contracts.enrolment import Participant
+from contracts.enrolment import MissingSeat, Participant
 from contracts.facts import NO_PROGRAMME
 from contracts.programme import Occasion, Session
 from services.notifications.domain import entities
@@ -126,7 +126,6 @@ def _confirmed(work: Work, data: facts.EnrolmentConfirmed) -> None:
     enrolment = confirming.enrolled(work, data, "confirmed", price=data.price)
     work.put_enrolment(enrolment)
     work.welcome(enrolment, enrolment.participants, "confirmation")
-    work.lacking(enrolment)
     confirming.told_to_be_present(work, data.present, data.channel)
 
 
@@ -151,7 +150,6 @@ def _promoted(work: Work, data: facts.EnrolmentPromoted) -> None:
     enrolment = dataclasses.replace(enrolment, status="confirmed")
     work.put_enrolment(enrolment)
     work.welcome(enrolment, enrolment.participants, "promotion")
-    work.lacking(enrolment)
 
 
 def _withdrawn(work: Work, data: facts.EnrolmentWithdrawn) -> None:
@@ -159,7 +157,7 @@ def _withdrawn(work: Work, data: facts.EnrolmentWithdrawn) -> None:
     if enrolment is None or enrolment.status not in ("confirmed", "waiting"):
         return
     work.put_enrolment(dataclasses.replace(enrolment, status="withdrawn", awaited=()))
-    work.part(enrolment, (each.person for each in enrolment.participants))
+    work.part(enrolment, (each.person for each in enrolment.participants), data.reason)
 
 
 def _completed(work: Work, data: facts.EnrolmentCompleted) -> None:
@@ -173,7 +171,8 @@ def _incomplete(work: Work, data: facts.EnrolmentIncomplete) -> None:
         return
     after = dataclasses.replace(before, missing=data.missing, complete_by=data.complete_by)
     work.put_enrolment(after)
-    if after != before and after.status == "confirmed":
+    came = before.newest is not None and before.newest[1] == work.time
+    if (after != before or came) and after.status == "confirmed":
         work.lacking(after)
 
 
@@ -186,9 +185,17 @@ def _participant_added(work: Work, data: facts.ParticipantAdded) -> None:
         participants=(*enrolment.participants, data.participant),
         awaited=tuple(each for each in enrolment.awaited if each.participant.person != data.participant.person),
         price=_price(enrolment, data),
+        missing=_without_seat(enrolment.missing, data.participant.seat),
+        newest=(data.participant.person, work.time),
     )
     work.put_enrolment(enrolment)
     _newcomer(work, enrolment, data.participant)
+
+
+def _without_seat(missing: Iterable[MissingSeat], seat: str | None) -> tuple[MissingSeat, ...]:
+    """What is still missing once somebody has this seat: the fact that says so follows, and the mail may not wait."""
+    left = (each.model_copy(update={"count": each.count - 1}) if each.seat == seat else each for each in missing)
+    return tuple(each for each in left if each.count)
 
 
 def _price(enrolment: Enrolment, data: facts.ParticipantAdded | facts.ParticipantWithdrawn) -> Decimal | None:
@@ -223,9 +230,10 @@ def _participant_replaced(work: Work, data: facts.ParticipantReplaced) -> None:
     enrolment = dataclasses.replace(
         enrolment,
         participants=tuple(data.participant if each.person == data.person else each for each in enrolment.participants),
+        newest=(data.participant.person, work.time),
     )
     work.put_enrolment(enrolment)
-    work.part(enrolment, (data.person,))
+    work.part(enrolment, (data.person,), replaced=True)
     _newcomer(work, enrolment, data.participant)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from contracts.enrolment import Participant
+from contracts.enrolment import Participant, Reason
 from contracts.facts import NO_PROGRAMME, Fact, SessionMoved
 from contracts.programme import Occasion, Session, in_order_of_time
 from services.chassis.state import State
@@ -147,13 +147,18 @@ class Work:
                 self.mail(purpose, participant.person, enrolment=enrolment.id)
             self.reconcile(participant.person)
 
-    def part(self, enrolment: Enrolment, people: Iterable[str]) -> None:
-        """Tell people that they are out, and take the sessions out of their agendas."""
+    def part(
+        self, enrolment: Enrolment, people: Iterable[str], reason: Reason | None = None, *, replaced: bool = False
+    ) -> None:
+        """Tell people that they are out and why, and take the sessions out of their agendas."""
         silent = self.silent
         for person in people:
             self.leave(person, enrolment.id)
             if not silent:
-                self.mail("withdrawn", person, enrolment=enrolment.id, detail=Detail(taken=self.taken(person)))
+                detail = Detail(
+                    taken=self.taken(person), reason=reason, replaced=replaced, waited=enrolment.status == "waiting"
+                )
+                self.mail("withdrawn", person, enrolment=enrolment.id, detail=detail)
             self.reconcile(person)
 
     def taken(self, person: str) -> tuple[Taken, ...]:
@@ -170,12 +175,13 @@ class Work:
         return tuple(Taken(id_, invitations[id_].occasion, invitations[id_].uid) for id_ in self.ordered(invitations))
 
     def lacking(self, enrolment: Enrolment) -> None:
-        """Tell everybody in a team that seats are empty."""
+        """Tell everybody in a team that seats are empty, but for who came at this moment: the welcome says so."""
         # Without a deadline there is nothing to ask of them by any day.
         if not enrolment.missing or enrolment.complete_by is None or self.silent:
             return
         for participant in enrolment.participants:
-            self.mail("team-incomplete", participant.person, enrolment=enrolment.id)
+            if enrolment.newest != (participant.person, self.time):
+                self.mail("team-incomplete", participant.person, enrolment=enrolment.id)
 
     # Calendars --------------------------------------------------------------------------------------------------------
 

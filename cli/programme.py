@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import Connection
 from cli.desk import Desk, command, group
 from cli.document import read
 from cli.failure import Failure
+from cli.foreseen import DryRun, say, told
 from cli.output import moment
 from cli.programme_files import located, remarks
 from contracts.base import Text
-from contracts.commands import Published, PublishProgramme, TellingCommand, WithdrawProgramme
-from contracts.problem import ProblemError, problem_type
+from contracts.commands import Published, PublishProgramme, WithdrawProgramme
+from contracts.problem import ProblemError
 from contracts.programme import Confirmation, Contact, Occasion, PriceRule, Programme
 from contracts.queries import Everything, LunchList, ProgrammeList, ProgrammeQuestion, ProgrammeView
 from contracts.theme import ThemeReference
@@ -26,11 +26,19 @@ Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files
 Id = Annotated[str, typer.Argument(metavar="PROGRAMME", help="The programme's id, such as gezinsaanpak-2023.")]
 
 
-@command(app, "publish", examples=["deelname programme publish gezinsaanpak.yaml"])
+@command(
+    app,
+    "publish",
+    examples=[
+        "deelname programme publish gezinsaanpak.yaml --dry-run",
+        "deelname programme publish gezinsaanpak.yaml",
+    ],
+)
 def publish(
     desk: Desk,
     files: Files,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, however many people are mailed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, whoever is mailed what.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Publish programmes from YAML; publishing again tells only what changed."""
     # All files are read before the first is sent: a typing error in the second does not leave half of them published.
@@ -42,15 +50,16 @@ def publish(
     with desk.connect() as connection:
         for document in documents:
             try:
-                result = _told(desk, connection, "publish", PublishProgramme(programme=document.value), yes)
+                asked = PublishProgramme(programme=document.value, dry_run=dry_run)
+                result = told(desk, connection, "publish", asked, yes)
             except ProblemError as error:
                 raise located(desk, document, error) from None
             results.append(result)
-            what = ", ".join(result.facts) or "nothing changed"
-            desk.output.say(f"✓ {result.id}: {what}")
+            say(desk, result, "nothing changes" if dry_run else "nothing changed")
     if desk.output.as_json:
         desk.output.json([result.model_dump(mode="json") for result in results])
-    desk.output.next(f"deelname programme show {results[-1].id}")
+    if not dry_run:
+        desk.output.next(f"deelname programme show {results[-1].id}")
 
 
 @command(app, "check", examples=["deelname programme check *.yaml"])
@@ -221,34 +230,23 @@ def lunches(desk: Desk, programme: Id) -> None:
 def withdraw(
     desk: Desk,
     programme: Id,
+    *,
     reason_nl: Annotated[str | None, typer.Option(help="Why, in Dutch; goes into the mails.")] = None,
     reason_en: Annotated[str | None, typer.Option(help="Why, in English.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Withdraw a programme: its sessions are cancelled and everybody enrolled is told."""
     if (reason_nl is None) != (reason_en is None):
         raise Failure("A reason needs both languages.", "Give --reason-nl and --reason-en, or neither.", code=2)
-    desk.confirm(f"Withdraw {programme} and mail everybody who is enrolled?", yes)
+    desk.confirm(f"Withdraw {programme} and mail everybody who is enrolled?", yes or dry_run)
     reason = Text(nl=reason_nl, en=reason_en) if reason_nl and reason_en else None
     with desk.connect() as connection:
-        result = _told(desk, connection, "withdraw", WithdrawProgramme(programme=programme, reason=reason), yes)
+        asked = WithdrawProgramme(programme=programme, reason=reason, dry_run=dry_run)
+        result = told(desk, connection, "withdraw", asked, yes)
     if desk.output.as_json:
         desk.output.json(result)
-    desk.output.say(f"✓ {result.id}: {', '.join(result.facts) or 'was withdrawn already'}")
-
-
-def _told(desk: Desk, connection: Connection, verb: str, command: TellingCommand, yes: bool) -> Published:
-    """Send what may mail many people; ask whether it should where the service wants to know."""
-    try:
-        asked = command.model_copy(update={"confirmed": yes})
-        return connection.do("registration", "programme", verb, asked, Published)
-    except ProblemError as error:
-        if error.problem.type != problem_type("needs-confirmation"):
-            raise
-        for fault in error.problem.errors:
-            desk.output.note(f"  {desk.output.fault(fault)}")
-        desk.confirm(f"{(error.problem.detail or error.problem.title).partition('. ')[0]}. Go on?", yes)
-    return connection.do("registration", "programme", verb, command.model_copy(update={"confirmed": True}), Published)
+    say(desk, result, "was withdrawn already")
 
 
 def _when(session: Occasion, desk: Desk) -> str:

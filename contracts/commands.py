@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from contracts.access import Role
 from contracts.base import EmailAddress, Identity, Language, Line, Message, Name, Slug, Text
-from contracts.enrolment import EnrolmentRequest, EnrolmentStatus, MissingSeat, ParticipantRequest, Person
+from contracts.enrolment import EnrolmentRequest, EnrolmentStatus, MissingSeat, ParticipantRequest, Person, Reason
 from contracts.organisation import Organisation
 from contracts.programme import Programme
 from contracts.queries import ReceivedKind
@@ -31,14 +31,15 @@ class Command(Message):
 
 class TellingCommand(Command):
     """
-    A command that may mail many people at once.
+    A command that may mail many people at once, or tell somebody by a slip that a session is off.
 
-    Above a number that registration is set to, it is refused with the problem ``needs-confirmation``, which says how
-    many people would be mailed and by what. Sent once more with ``confirmed``, under the same id if it has one, it is
-    done.
+    Above a number of people that registration is set to, and however few they are where a session that they have is
+    cancelled or put into the past, it is refused with the problem ``needs-confirmation``, which says why, how many
+    people would be mailed and by what. Sent once more with ``confirmed``, under the same id if it has one, it is done.
     """
 
-    confirmed: bool = Field(default=False, description="Mail everybody whom this concerns, however many they are.")
+    confirmed: bool = Field(default=False, description="Mail everybody whom this concerns; ask nothing.")
+    dry_run: bool = Field(default=False, description="Change nothing and mail nobody: only say what would happen.")
 
 
 class PublishProgramme(TellingCommand):
@@ -213,12 +214,37 @@ class RebuildReport(Command):
 # Results -------------------------------------------------------------------------------------------------------------
 
 
+MOST_TOLD = 100
+"""Changes, notes and questions that one answer tells: a definition may have thousands of sessions."""
+
+
+class Change(Message):
+    """What one fact, or several of a kind, bring about, and how many people are mailed of it."""
+
+    fact: str = Field(description="The type.")
+    times: int = 1
+    nl: str
+    en: str
+    people: int = 0
+
+
 class Published(Message):
-    """What publishing brought about: the types of the facts, in order; none where nothing changed."""
+    """
+    What publishing brought about: the types of the facts, in order; none where nothing changed.
+
+    ``changes`` says it in words and ``notes`` what else to know, such as who keeps a place although new rules would not
+    let them in; at most 100 of each. ``people`` are all who are mailed. With ``dry_run`` nothing has changed: it is
+    what would happen, and ``questions`` is what would be asked first.
+    """
 
     id: Slug
     facts: tuple[str, ...]
     version: int | None = None
+    changes: tuple[Change, ...] = ()
+    notes: tuple[Reason, ...] = ()
+    people: int = 0
+    dry_run: bool = False
+    questions: tuple[Reason, ...] = ()
 
 
 class OrganisationsRegistered(Message):

@@ -112,11 +112,40 @@ def test_a_change_that_mails_many_asks_first(deelname: Deelname, programme: str,
     file.write_text(definition(programme, capacity=40, start="2023-06-21T10:00"))
     asked = deelname("programme", "publish", file)
     assert asked.code == 2
-    assert "session.moved (gesprek): 26 people" in asked.said
+    assert "26 people are mailed the new time." in asked.said
     assert "This would mail 26 people in 1 enrolment. Go on?" in asked.said
     assert "--yes" in asked.said
     told = deelname("programme", "publish", file, "--yes", "--json")
     assert told.json[0]["facts"] == ["session.moved.v1"]
+
+
+def test_a_slip_is_asked_about_and_a_dry_run_says_it_beforehand(deelname: Deelname, tmp_path: Path) -> None:
+    file = tmp_path / "programme.yaml"
+    file.write_text(definition("vergissing"))
+    assert deelname("programme", "publish", file).code == 0
+    assert deelname("enrolment", "request", "vergissing", "-o", "bibliotheek-zeist", "-p", "A <a@v.example>").code == 0
+    file.write_text(definition("vergissing").replace("id: gesprek", "id: gespreek"))
+    foreseen = deelname("programme", "publish", file, "--dry-run")
+    assert foreseen.code == 0
+    for said in (
+        "vergissing: this would happen",
+        "‘Talk’ (gesprek, 20 June 2023 at 10:00) is cancelled: 1 person is mailed that it is off.",
+        "‘Talk’ (gespreek, 20 June 2023 at 10:00) is added: 1 person is mailed the invitation.",
+        "asks first: Session ‘Talk’ (gesprek) is missing, and gespreek has the same title and time.",
+        "Nothing was changed. In all, 1 person would be mailed.",
+    ):
+        assert said in " ".join(foreseen.said.split())
+    dutch = deelname("programme", "publish", file, "--dry-run", "--language", "nl").said
+    assert "1 persoon krijgt mail dat die niet doorgaat." in " ".join(dutch.split())
+    asked = deelname("programme", "publish", file)
+    assert asked.code == 2
+    assert "Did you mean the same session?" in " ".join(asked.said.split())
+    assert deelname("programme", "show", "vergissing", "--json").json["definition"]["sessions"][0]["id"] == "gesprek"
+    assert deelname("programme", "publish", file, "--yes").code == 0
+    withdrawal = deelname("programme", "withdraw", "vergissing", "--dry-run")
+    assert withdrawal.code == 0
+    assert "The programme is cancelled: 1 person is mailed of that." in withdrawal.said
+    assert deelname("programme", "show", "vergissing", "--json").json["withdrawn"] is False
 
 
 def test_themes_are_published_and_listed(deelname: Deelname) -> None:

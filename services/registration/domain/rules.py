@@ -23,7 +23,7 @@ def broken_by_request(state: ProgrammeState, definition: Programme, command: Req
     return [
         *_broken_by_crowd(definition, command),
         *broken_by_time(state, rules, command.now),
-        *_broken_by_organisation(rules.eligible, command),
+        *broken_by_organisation(rules.eligible, command.organisation_id, command.organisation),
         *broken_by_roles(rules.eligible, people),
         # Of a stranger's request, whoever takes part already is told so, and nobody else.
         *(_broken_by_repetition(people) if command.stranger else _broken_by_persons(state, people)),
@@ -85,12 +85,12 @@ def broken_by_time(state: ProgrammeState, rules: EnrolmentRules, now: datetime) 
     return broken
 
 
-def _broken_by_organisation(eligible: Eligibility, command: RequestEnrolment) -> list[Reason]:
-    organisation = command.organisation
-    if command.organisation_id is None:
+def broken_by_organisation(eligible: Eligibility, id_: str | None, organisation: Organisation | None) -> list[Reason]:
+    """Whether an organisation may not come; ``organisation`` is the registry's entry, None where it has none."""
+    if id_ is None:
         return [] if eligible.without_organisation else [reasons.organisation_required()]
     if organisation is None:
-        return [reasons.organisation_unknown(command.organisation_id)]
+        return [reasons.organisation_unknown(id_)]
     broken = []
     if eligible.kinds and organisation.kind not in eligible.kinds:
         broken.append(reasons.kind_not_eligible(eligible.kinds))

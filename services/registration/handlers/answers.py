@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
 from contracts.base import Message
-from contracts.commands import EnrolmentReceipt, EnrolmentResult
+from contracts.commands import MOST_TOLD, Change, EnrolmentReceipt, EnrolmentResult, Published
 from contracts.enrolment import Reason
 from contracts.facts import NAMES, RegistrationFact
 from contracts.problem import MOST_FAULTS, Fault, Problem, enrolment_instance, problem_type
-from services.registration.domain import ProgrammeState, Rejected
+from services.registration.domain import ProgrammeState, Rejected, summaries
+from services.registration.domain.reasons.words import counted
 from services.registration.domain.telling import Told
 from services.registration.store import Answer
 from services.registration.work import problem_answer
@@ -59,41 +60,67 @@ def refused(enrolment: str, reasons: Sequence[Reason]) -> Answer:
     )
 
 
-def needs_confirmation(told: Sequence[Told]) -> Answer:
-    """The command had no effect yet: it would mail more people than may happen by a slip."""
-    people = frozenset[str]().union(*(one.people for one in told))
-    enrolments = frozenset[str]().union(*(one.enrolments for one in told))
-    by: dict[str, tuple[int, set[str]]] = {}
-    for one in told:
-        session = getattr(one.fact, "session", None)
-        id_ = session if isinstance(session, str) or session is None else session.id
-        what = f"{NAMES[type(one.fact)].rpartition('.')[0]}{f' ({id_})' if id_ else ''}"
-        number, whom = by.get(what, (0, set()))
-        by[what] = number + 1, whom | one.people
+class Foreseen(NamedTuple):
+    """What publishing brings about, what to know beside it, what to ask first, and whom it is mailed to."""
+
+    changes: Sequence[summaries.Change]
+    notes: tuple[Reason, ...]
+    questions: tuple[Reason, ...]
+    told: Sequence[Told]
+
+    @property
+    def people(self) -> frozenset[str]:
+        """Everybody who is mailed."""
+        return frozenset[str]().union(*(one.people for one in self.told))
+
+    @property
+    def enrolments(self) -> frozenset[str]:
+        """The enrolments that they are in."""
+        return frozenset[str]().union(*(one.enrolments for one in self.told))
+
+
+def published(after: ProgrammeState, facts: Sequence[RegistrationFact], foreseen: Foreseen) -> Answer:
+    """What publishing, withdrawing or closing a programme brought about."""
+    return result(_published(after, facts, foreseen))
+
+
+def would_publish(state: ProgrammeState, facts: Sequence[RegistrationFact], foreseen: Foreseen) -> Answer:
+    """What it would bring about; nothing has changed, and the same command may still be sent."""
+    would = _published(state, facts, foreseen)
+    return result(would.model_copy(update={"dry_run": True, "questions": foreseen.questions[:MOST_TOLD]}))._replace(
+        final=False
+    )
+
+
+def _published(state: ProgrammeState, facts: Sequence[RegistrationFact], foreseen: Foreseen) -> Published:
+    changes = (
+        Change(fact=one.type, times=one.times, nl=one.nl, en=one.en, people=len(one.people)) for one in foreseen.changes
+    )
+    return Published(
+        id=state.id,
+        facts=names(facts),
+        version=state.version,
+        changes=tuple(changes)[:MOST_TOLD],
+        notes=foreseen.notes[:MOST_TOLD],
+        people=len(foreseen.people),
+    )
+
+
+def needs_confirmation(foreseen: Foreseen) -> Answer:
+    """The command had no effect yet: it would mail more people than may happen by a slip, or tell them of one."""
+    counts = [Fault(rule="mails", detail=one.en, detail_nl=one.nl) for one in foreseen.changes if one.people]
     answer = problem_answer(
         Problem(
             type=problem_type("needs-confirmation"),
             title="Needs confirmation",
             status=409,
-            detail=f"This would mail {_counted(len(people), 'person', 'people')} in "
-            f"{_counted(len(enrolments), 'enrolment', 'enrolments')}. Nothing has changed yet; send it again with "
-            "'confirmed' to go on.",
-            errors=tuple(
-                Fault(
-                    detail=f"{what}{f', {number} times' if number > 1 else ''}: "
-                    f"{_counted(len(whom), 'person', 'people')}",
-                    detail_nl=f"{what}{f', {number} keer' if number > 1 else ''}: "
-                    f"{_counted(len(whom), 'persoon', 'personen')}",
-                )
-                for what, (number, whom) in by.items()
-            )[:MOST_FAULTS],
+            detail=f"This would mail {counted(len(foreseen.people), 'person', 'people')} in "
+            f"{counted(len(foreseen.enrolments), 'enrolment', 'enrolments')}. "
+            "Nothing has changed yet; send it again with 'confirmed' to go on.",
+            errors=(*_faults(foreseen.questions), *counts)[:MOST_FAULTS],
         )
     )
     return answer._replace(final=False)
-
-
-def _counted(number: int, one: str, more: str) -> str:
-    return f"{number} {one if number == 1 else more}"
 
 
 def enrolment_result(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from contracts.base import Message
@@ -15,11 +14,22 @@ from contracts.commands import (
     TellingCommand,
     WithdrawProgramme,
 )
-from contracts.facts import OrganisationRegistered, RegistrationFact
+from contracts.facts import OrganisationRegistered
 from contracts.problem import Problem, ProblemError, problem_type
 from services.registration import store
 from services.registration.batch import Batch
-from services.registration.domain import ProgrammeState, Rejected, decide, decide_registry, telling
+from services.registration.domain import (
+    Decision,
+    ProgrammeState,
+    Rejected,
+    affected,
+    decide,
+    decide_registry,
+    evolve,
+    questions,
+    summaries,
+    telling,
+)
 from services.registration.domain import commands as domain
 from services.registration.handlers import answers
 from services.registration.handlers.addresses import refuse_unsendable
@@ -46,22 +56,40 @@ def _fits_into_a_fact(definition: Message) -> None:
 MOST_UNCONFIRMED = 25
 
 
-def _unconfirmed(
-    body: TellingCommand, state: ProgrammeState, facts: Sequence[RegistrationFact], now: datetime, most: int
-) -> Answer | None:
-    """What to answer to a command that would mail many people and does not say that it may."""
-    if body.confirmed:
-        return None
-    told = telling.told(state, facts, now)
-    people = frozenset[str]().union(*(one.people for one in told))
-    return answers.needs_confirmation(told) if len(people) > most else None
+def _done(
+    batch: Batch, body: TellingCommand, before: ProgrammeState, decision: Decision, *, now: datetime, most: int
+) -> Answer:
+    """
+    Let the facts come true and say what that brings about; or only say it, or ask first.
+
+    Asked is what would mail more than ``most`` people, and what tells anybody that a session is off.
+    """
+    if isinstance(decision, Rejected):
+        return answers.rejected(decision)
+    told = telling.told(before, decision, now)
+    asked = questions.questions(before.definition, decision, told, now)
+    after = before
+    for fact in decision:
+        after = evolve(after, fact)
+    foreseen = answers.Foreseen(
+        summaries.changes(before, decision, told, now),
+        affected.notes(before, after, decision, batch.registry, now),
+        asked,
+        told,
+    )
+    if body.dry_run:
+        return answers.would_publish(before, decision, foreseen)
+    if not body.confirmed and (asked or len(foreseen.people) > most):
+        return answers.needs_confirmation(foreseen)
+    return answers.published(batch.record(before, decision, now, body.id), decision, foreseen)
 
 
 def publish(
     body: PublishProgramme, now: datetime, most_unconfirmed: int = MOST_UNCONFIRMED, *, smtputf8: bool = False
 ) -> Work:
     """
-    Publish a programme, or publish it again; at most so many people are mailed by it unless that was confirmed.
+    Publish a programme, or publish it again; at most so many people are mailed by it unless that was confirmed, and
+    nobody is told by a slip that a session is off.
 
     Raises:
         ProblemError: the definition is too large for a fact, or mail can't be sent to one of its contacts.
@@ -78,12 +106,7 @@ def publish(
     def work(batch: Batch) -> Answer:
         state = batch.programme(body.programme.id)
         decision = decide(state, domain.PublishProgramme(body.programme, batch.registry, now))
-        if isinstance(decision, Rejected):
-            return answers.rejected(decision)
-        if question := _unconfirmed(body, state, decision, now, most_unconfirmed):
-            return question
-        state = batch.record(state, decision, now, body.id)
-        return answers.result(Published(id=state.id, facts=answers.names(decision), version=state.version))
+        return _done(batch, body, state, decision, now=now, most=most_unconfirmed)
 
     return work
 
@@ -94,12 +117,7 @@ def withdraw(body: WithdrawProgramme, now: datetime, most_unconfirmed: int = MOS
     def work(batch: Batch) -> Answer:
         state = batch.programme(body.programme)
         decision = decide(state, domain.WithdrawProgramme(body.reason, now))
-        if isinstance(decision, Rejected):
-            return answers.rejected(decision)
-        if question := _unconfirmed(body, state, decision, now, most_unconfirmed):
-            return question
-        state = batch.record(state, decision, now, body.id)
-        return answers.result(Published(id=state.id, facts=answers.names(decision), version=state.version))
+        return _done(batch, body, state, decision, now=now, most=most_unconfirmed)
 
     return work
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+import pytest
+
+from contracts.base import Title
 from contracts.commands import PublishProgramme, WithdrawProgramme
 from contracts.programme import Programme
 from services.registration.handlers import digest, programmes
 from services.registration.work import Key
 from tests.registration.conftest import Desk
-from tests.registration.domain.given import SESSION, programme
+from tests.registration.domain.given import NOW, SESSION, programme
 from tests.registration.domain.test_telling import moved
 
+SECOND = moved(SESSION, 7).model_copy(update={"id": "tweede", "title": Title(nl="Tweede", en="Second")})
 MOVED = programme(sessions=(moved(SESSION, 1),))
 
 
@@ -30,7 +35,13 @@ async def test_a_change_that_would_mail_many_is_done_once_it_is_confirmed(desk: 
     status, problem = await publish(desk, MOVED)
     assert (status, problem["type"]) == (409, "urn:deelname:problem:needs-confirmation")
     assert problem["detail"].startswith("This would mail 3 people in 2 enrolments.")
-    assert [fault["detail"] for fault in problem["errors"]] == ["session.moved (bijeenkomst): 3 people"]
+    (fault,) = problem["errors"]
+    assert fault["rule"] == "mails"
+    assert fault["detail"] == (
+        "‘Meeting’ (bijeenkomst, 13 April 2023 at 14:00) becomes ‘Meeting’ (bijeenkomst, 14 April 2023 at 14:00): "
+        "3 people are mailed the new time."
+    )
+    assert fault["detail_nl"].endswith(": 3 personen krijgen mail over de nieuwe tijd.")
     assert await desk.log() == before
 
     status, answer = await publish(desk, MOVED, confirmed=True)
@@ -68,9 +79,125 @@ async def test_withdrawing_what_many_are_in_needs_one(desk: Desk) -> None:
     await desk.request("noor@x.example", "sam@x.example", "eva@x.example")
     body = WithdrawProgramme(programme="ontmoeting")
     status, problem = await desk.ask(programmes.withdraw(body, desk.now, 2))
-    assert (status, problem["errors"][0]["detail"]) == (409, "programme.withdrawn: 3 people")
+    assert (status, problem["errors"][0]["detail"]) == (409, "The programme is cancelled: 3 people are mailed of that.")
     assert not (await desk.state()).withdrawn
     confirmed = body.model_copy(update={"confirmed": True})
     assert (await desk.ask(programmes.withdraw(confirmed, desk.now, 2)))[0] == 200
     # Withdrawn already: nobody hears of it again.
     assert (await desk.ask(programmes.withdraw(body, desk.now, 2)))[0] == 200
+
+
+async def slip(desk: Desk, definition: Programme, rule: str) -> dict[str, Any]:
+    """A question although one person is concerned; nothing has changed, and a yes does it."""
+    before = await desk.log()
+    status, problem = await publish(desk, definition)
+    assert (status, problem["type"]) == (409, "urn:deelname:problem:needs-confirmation")
+    assert problem["errors"][0]["rule"] == rule
+    assert "told that it is off" in problem["errors"][0]["detail"]
+    assert "niet doorgaat" in problem["errors"][0]["detail_nl"]
+    assert "'confirmed'" in problem["detail"]
+    assert await desk.log() == before
+    assert (await publish(desk, definition, confirmed=True))[0] == 200
+    first: dict[str, Any] = problem["errors"][0]
+    return first
+
+
+async def test_who_cancels_a_session_that_somebody_has_is_asked_however_few_they_are(desk: Desk) -> None:
+    await desk.open(sessions=(SESSION, SECOND))
+    # Nobody has it yet: there is nothing to ask.
+    assert (await publish(desk, programme(sessions=(SESSION,))))[0] == 200
+    assert (await publish(desk, programme(sessions=(SESSION, SECOND))))[0] == 200
+    await desk.request("noor@x.example")
+    fault = await slip(desk, programme(sessions=(SESSION,)), "session-off")
+    assert fault["detail"].startswith("‘Second’ (tweede, 20 April 2023 at 14:00) is no longer in the definition")
+
+
+async def test_who_puts_a_session_into_the_past_is_asked(desk: Desk) -> None:
+    await desk.open()
+    await desk.request("noor@x.example")
+    fault = await slip(desk, programme(sessions=(moved(SESSION, -365),)), "session-in-the-past")
+    assert "13 April 2022" in fault["detail"]
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({"id": "bijeenkmst"}, "title and time"),
+        ({"id": "bijeenkmst", "title": Title(nl="Anders", en="Other")}, "time"),
+        ({"id": "bijeenkmst", "start": datetime(2023, 4, 20, 9), "end": datetime(2023, 4, 20, 10)}, "title"),  # noqa: DTZ001
+    ],
+)
+async def test_who_mistypes_the_id_of_a_session_is_asked_whether_it_is_the_same(
+    desk: Desk, other: dict[str, Any], same: str
+) -> None:
+    await desk.open()
+    await desk.request("noor@x.example")
+    fault = await slip(desk, programme(sessions=(SESSION.model_copy(update=other),)), "session-renamed")
+    assert f"is missing, and bijeenkmst has the same {same}. Did you mean the same session?" in fault["detail"]
+    assert "invited anew" in fault["detail"]
+
+
+async def test_what_is_over_can_go_without_a_question(desk: Desk) -> None:
+    await desk.open(sessions=(SESSION, SECOND))
+    await desk.request("noor@x.example")
+    desk.now = NOW.replace(month=4, day=14)
+    assert (await publish(desk, programme(sessions=(SECOND,))))[0] == 200
+
+
+async def test_a_dry_run_says_what_would_happen_and_changes_nothing(desk: Desk) -> None:
+    await desk.open(sessions=(SESSION, SECOND))
+    await desk.request("noor@x.example", "sam@x.example", "eva@x.example")
+    before = await desk.log()
+    new = programme(sessions=(moved(SESSION, 1),), capacity=5)
+    status, answer = await publish(desk, new, dry_run=True, id="try")
+    assert status == 200
+    assert answer["dry_run"] is True
+    assert answer["facts"] == ["session.cancelled.v1", "session.moved.v1", "programme.capacity-lowered.v1"]
+    assert [one["people"] for one in answer["changes"]] == [3, 3, 0]
+    assert answer["people"] == 3
+    assert answer["changes"][0]["en"] == (
+        "‘Second’ (tweede, 20 April 2023 at 14:00) is cancelled: 3 people are mailed that it is off."
+    )
+    assert answer["changes"][2]["nl"] == "De capaciteit gaat van geen grens naar 5."
+    assert [one["rule"] for one in answer["questions"]] == ["session-off"]
+    assert await desk.log() == before
+    # The same id still does it.
+    done = await publish(desk, new, confirmed=True, id="try")
+    assert done[1]["facts"] == answer["facts"]
+    assert done[1]["dry_run"] is False
+    assert (await publish(desk, new, dry_run=True))[1]["changes"] == []
+
+
+async def test_a_dry_run_of_a_withdrawal_withdraws_nothing(desk: Desk) -> None:
+    await desk.open()
+    await desk.request("noor@x.example")
+    body = WithdrawProgramme(programme="ontmoeting", dry_run=True)
+    status, answer = await desk.ask(programmes.withdraw(body, desk.now, 2))
+    assert (status, answer["people"], answer["facts"]) == (200, 1, ["programme.withdrawn.v1"])
+    assert not (await desk.state()).withdrawn
+
+
+async def test_what_can_not_be_published_is_refused_by_a_dry_run_too(desk: Desk) -> None:
+    status, problem = await publish(desk, programme().model_copy(update={"organisers": ("vreemd",)}), dry_run=True)
+    assert (status, problem["errors"][0]["rule"]) == (409, "organisation-unknown")
+
+
+async def test_a_session_that_is_over_when_it_is_published_is_noted(desk: Desk) -> None:
+    await desk.register()
+    _, answer = await publish(desk, programme(sessions=(SESSION, moved(SECOND, -365))))
+    (note,) = answer["notes"]
+    assert note["rule"] == "session-in-the-past"
+    assert (
+        note["en"]
+        == "This session lies in the past: ‘Second’ (tweede, 20 April 2022 at 14:00). Nobody is invited to it."
+    )
+    assert note["nl"].startswith("Deze bijeenkomst ligt in het verleden: ‘Tweede’")
+
+
+async def test_publishing_says_whom_new_rules_would_not_let_in_and_that_they_stay(desk: Desk) -> None:
+    await desk.open(capacity=5)
+    await desk.request("noor@x.example", "sam@x.example")
+    _, answer = await publish(desk, programme(capacity=5, eligible={"kinds": ("library",)}))
+    assert [one["rule"] for one in answer["notes"]] == ["no-longer-eligible"]
+    assert answer["notes"][0]["en"] == "1 enrolment would be refused by the new rules. It keeps the place."
+    assert answer["notes"][0]["nl"].endswith("Die houdt de plek.")

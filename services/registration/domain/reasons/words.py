@@ -45,3 +45,8 @@ KIND_NAMES = {
 def province_name(province: str) -> str:
     """A province as people write it, which is the same in both languages."""
     return "Fryslân" if province == "fryslan" else str(province).title()
+
+
+def counted(count: int, one: str, more: str) -> str:
+    """A number with its word: "1 person", "3 people"."""
+    return f"{count} {one if count == 1 else more}"

@@ -29,6 +29,7 @@ Section = Literal[
     "personal-links",
     "addresses-to-which-nothing-is-sent",
     "poisoned-intake",
+    "a-persons-data-to-be-erased",
 ]
 """The headings of the runbook, as links name them."""
 

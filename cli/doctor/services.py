@@ -48,6 +48,17 @@ _REASONS: dict[str, tuple[str, str, Section]] = {
         "Mend the mail server or DEELNAME_TRANSPORT. Mails wait and go by themselves; nothing is sent twice.",
         "mail-relay-down",
     ),
+    "mail_server": (
+        "mail-server-unreachable",
+        "See whether it runs, and whether the address in DEELNAME_TRANSPORT and the firewall lead to it. Mails wait and"
+        " go by themselves when it answers again.",
+        "mail-relay-down",
+    ),
+    "contacts": (
+        "contacts-not-erased",
+        "deelname broker configure DIR, then reload and declare. Nothing else waits for it.",
+        "a-persons-data-to-be-erased",
+    ),
     "caps": (
         "mails-over-the-cap",
         "'deelname mail list --status planned' says what is being sent. If that is right, raise the cap.",

@@ -264,6 +264,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             checks={
                 "broker": stores.trouble,
                 "transport": transport_trouble,
+                "mail_server": sender.reach.trouble,
                 "caps": lasting_caps,
                 "pages": no_pages,
                 "inbox": inbox_trouble,

@@ -28,6 +28,7 @@ def measure(
         queue, unread = await database.run(lambda raw: (store.queue(raw, now), store.unread(raw)))
         await under_way.look()
         longest = under_way.longest
+        reached = await sender.reach.trouble() == ""
         capped = Counter(key.partition(":")[0] for key in sender.capped)
         return (
             *(
@@ -45,7 +46,16 @@ def measure(
                 "Mails that wait, due or not, and that anybody may have caused by requests on the public pages.",
                 queue.by_strangers,
             ),
-            Gauge("deelname_mail_overdue_seconds", "How long the oldest due mail has been due.", queue.overdue),
+            Gauge(
+                "deelname_mail_overdue_seconds",
+                "How long ago the oldest mail that waits should have gone, however often it was tried since.",
+                queue.overdue,
+            ),
+            Gauge(
+                "deelname_mail_server_unreachable",
+                "Whether mails wait because the mail server cannot be reached, or takes none: 1 or 0.",
+                int(not reached),
+            ),
             Gauge("deelname_transport_fault", "Whether the mail server refuses us: 1 or 0.", int(bool(sender.fault))),
             *(
                 Gauge(

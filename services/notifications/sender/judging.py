@@ -114,7 +114,7 @@ def judge(due: Due, answer: transport_outcomes.Outcome, now: datetime) -> tuple[
             at = next_try(answer, now=now, first=due.first_at or now, not_after=_not_after(due))
             if at is None:
                 return Outcome(due.ordinal, "failed", f"given up: {reply}"), failed(due, "given-up")
-            return Outcome(due.ordinal, "planned", str(reply), due_at=at), None
+            return Outcome(due.ordinal, "planned", str(reply), due_at=at, reached=not answer.unreached), None
         case transport_outcomes.Failed(reply, _, suppress):
             suppressed = due.mail.person if suppress else None
             return Outcome(due.ordinal, "failed", str(reply), suppress=suppressed), failed(due, "refused")

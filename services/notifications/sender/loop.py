@@ -41,6 +41,7 @@ from services.notifications.sender.judging import (
     look_again,
 )
 from services.notifications.sender.limits import HOUR, Limits
+from services.notifications.sender.reach import Reach
 from services.notifications.store import Due, Outcome, Written
 from services.notifications.transport import Maildir, Transport
 from services.notifications.transport import outcomes as transport_outcomes
@@ -119,6 +120,7 @@ class Sender:
         self._links = links
         self._appended = appended
         self._fault_pause = fault_pause
+        self.reach = Reach(database, clock)
         self._gates = Gates(limits, paced=not self._repeatable)
         self._remembers = False
         self._fault = ""
@@ -159,6 +161,7 @@ class Sender:
                 try:
                     if not resolved:
                         await self.resolve_crash()
+                        await self.reach.load()
                         resolved = True
                     self._woken.clear()
                     self._prodded.clear()
@@ -350,6 +353,7 @@ class Sender:
             if isinstance(answer, transport_outcomes.Fault):
                 fault = str(answer.reply)
         await self._settle_at_last(verdicts)
+        await self.reach.note(answers)
         if fault and not self._fault:
             _log.error("the mail server refuses us, the queue stands still", reason=fault)
         if self._fault and not fault:

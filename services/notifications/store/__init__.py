@@ -28,7 +28,7 @@ from services.notifications.store.inbox import (
 )
 from services.notifications.store.items import histories
 from services.notifications.store.key import fingerprint, key
-from services.notifications.store.measuring import Queue, queue
+from services.notifications.store.measuring import Queue, queue, unreached
 from services.notifications.store.news import LOG, SOURCE, News, append
 from services.notifications.store.planning import FACTS, STATE, erase, forget_bytes, load, record
 from services.notifications.store.rows import ALL, Due, Outcome, Written, text
@@ -38,6 +38,7 @@ from services.notifications.store.sending import (
     begin,
     due,
     forget_old_bytes,
+    release,
     retry,
     sending,
     settle,
@@ -103,6 +104,7 @@ __all__ = [
     "received_about",
     "received_piece",
     "record",
+    "release",
     "retry",
     "sending",
     "settle",
@@ -113,5 +115,6 @@ __all__ = [
     "text",
     "tried_since",
     "under_way",
+    "unreached",
     "unread",
 ]

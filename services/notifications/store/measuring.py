@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from services.notifications.store.rows import text
+from services.notifications.store.sending import TRIED, under_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class Queue:
     Attributes:
         due: mails whose time has come.
         later: planned mails that wait for their time: held, to be tried again, or over a cap.
-        overdue: seconds since the oldest due mail should have gone, 0 when none is due; without those of strangers.
+        overdue: seconds since the oldest mail should have gone that should have by now, however often it was tried
+            since; without those of strangers, and those that the mail server wants later for their recipient's sake.
         sending: mails under way.
         failed: mails that did not arrive, and that nobody has tried again.
         uncertain: mails of which nobody knows whether they arrived.
@@ -46,6 +49,10 @@ def queue(connection: sqlite3.Connection, now: datetime) -> Queue:
         ).fetchone()
         for by_stranger in (False, True)
     )
+    (tried,) = connection.execute(
+        f"SELECT min(first_at) FROM mails WHERE {TRIED} AND by_stranger = 0"  # noqa: S608  (our own words)
+    ).fetchone()
+    oldest = min(filter(None, (oldest, tried)), default=None)
     later, strangers_later = (
         connection.execute(
             "SELECT count(*) FROM mails WHERE status = 'planned' AND by_stranger = ? AND due_at > ?",
@@ -69,3 +76,19 @@ def queue(connection: sqlite3.Connection, now: datetime) -> Queue:
         suppressed=suppressed,
         by_strangers=strangers_due + strangers_later,
     )
+
+
+class Unreached(NamedTuple):
+    """How many mails wait for a mail server that took no mail, since when, and how many are on their way to it."""
+
+    waiting: int
+    since: datetime | None
+    under_way: int
+
+
+def unreached(connection: sqlite3.Connection) -> Unreached:
+    """Whom a mail server that takes no mail holds up."""
+    waiting, since = connection.execute(
+        f"SELECT count(*), min(first_at) FROM mails WHERE {TRIED} AND reached = 0"  # noqa: S608  (our own words)
+    ).fetchone()
+    return Unreached(waiting, datetime.fromisoformat(since) if since else None, len(under_way(connection)))

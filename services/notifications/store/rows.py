@@ -88,7 +88,8 @@ class Outcome(NamedTuple):
     What became of a mail: its new status, and when it is due again if that is ``planned``.
 
     ``suppress`` is a person to whom nothing more should be sent. ``uncounted`` takes the attempt back: it was not made.
-    ``perhaps`` says of a mail that is planned again that an attempt may have arrived nevertheless.
+    ``perhaps`` says of a mail that is planned again that an attempt may have arrived nevertheless, ``reached`` whether
+    the mail server answered for it, or takes no mail at all; None where it was not asked.
     """
 
     ordinal: int
@@ -98,6 +99,7 @@ class Outcome(NamedTuple):
     suppress: str | None = None
     uncounted: bool = False
     perhaps: bool = False
+    reached: bool | None = None
 
 
 @lru_cache(maxsize=1024)

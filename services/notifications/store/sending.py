@@ -17,6 +17,9 @@ from services.notifications.store.news import News, append
 from services.notifications.store.rows import PLANNED, Due, Outcome, Written, planned, text
 from services.notifications.store.suppression import hold_back, refused
 
+TRIED = "status = 'planned' AND first_at IS NOT NULL AND reached IS NOT 1"
+"""What was tried and is no matter between the mail server and one recipient: in the words of its index."""
+
 REPEATABLE = "maildir"
 """What the column ``via`` says of mails that go into a maildir."""
 
@@ -185,7 +188,8 @@ def settle(connection: sqlite3.Connection, outcomes: Sequence[Outcome], news: Se
         # Whoever was erased while the mail was under way left no archive, and the server's answer may hold the address.
         "UPDATE mails SET status = o.column2, answer = CASE WHEN status = 'sending' AND NOT EXISTS"
         "  (SELECT 1 FROM archive a WHERE a.ordinal = mails.ordinal) THEN NULL ELSE o.column3 END,"
-        " attempts = attempts - o.column4, due_at = coalesce(o.column5, due_at), perhaps = perhaps OR o.column6"
+        " attempts = attempts - o.column4, due_at = coalesce(o.column5, due_at), perhaps = perhaps OR o.column6,"
+        " reached = coalesce(o.column7, reached)"
         " FROM (VALUES {rows}) o WHERE ordinal = o.column1 RETURNING status, purpose",
         [_settled(each) for each in outcomes],
     )
@@ -197,7 +201,7 @@ def settle(connection: sqlite3.Connection, outcomes: Sequence[Outcome], news: Se
 
 def _settled(each: Outcome) -> tuple[object, ...]:
     due_at = text(each.due_at) if each.due_at else None
-    return each.ordinal, each.status, each.answer, each.uncounted, due_at, each.perhaps
+    return each.ordinal, each.status, each.answer, each.uncounted, due_at, each.perhaps, each.reached
 
 
 def sending(connection: sqlite3.Connection) -> list[tuple[Due, bool]]:
@@ -218,6 +222,14 @@ def under_way(connection: sqlite3.Connection) -> list[tuple[int, int]]:
         "SELECT ordinal, attempts FROM mails WHERE status = 'sending' AND status IN ('sending', 'failed', 'uncertain')"
     )
     return [(ordinal, attempts) for ordinal, attempts in rows]
+
+
+def release(connection: sqlite3.Connection, now: datetime) -> int:
+    """Let all that wait for a mail server that took no mail go at once; how many they are."""
+    return connection.execute(
+        f"UPDATE mails SET reached = NULL, due_at = min(due_at, ?) WHERE {TRIED} AND reached = 0",  # noqa: S608
+        (text(now),),
+    ).rowcount
 
 
 def retry(connection: sqlite3.Connection, mail: str, now: datetime, actor: str | None = None) -> MailStatus | None:
@@ -241,7 +253,7 @@ def retry(connection: sqlite3.Connection, mail: str, now: datetime, actor: str |
     _, ordinal, person, recipient = row
     connection.execute(
         "UPDATE mails SET perhaps = perhaps OR status = 'uncertain', status = 'planned', attempts = 0,"
-        " first_at = NULL, due_at = ?, actor = ?"
+        " first_at = NULL, reached = NULL, due_at = ?, actor = ?"
         " WHERE id = ? AND status IN ('failed', 'uncertain')",
         (text(now), actor, mail),
     )

@@ -1,7 +1,7 @@
 """What became of one attempt to deliver one mail, and when to try again (RFC 5321 §4.2, RFC 3463)."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -23,6 +23,8 @@ GIVE_UP_AFTER = timedelta(hours=48)
 LONGEST_KEPT = 1000
 """Characters of a reply that are kept with the mail, at every attempt; a server may say 30 times that."""
 
+SERVICE_NOT_AVAILABLE = 421
+
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?!\d)")
 
 
@@ -30,12 +32,14 @@ _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?!\d)")
 class Reply:
     """A server's answer. `code` is None where no server spoke; `status` is its enhanced code, such as "5.1.1".
 
-    `text` may name the recipient: only `code` and `status` may go to a log or a fact.
+    `text` may name the recipient: only `code` and `status` may go to a log or a fact. `general`: it was given before
+    the server was told whom the mail is for.
     """
 
     text: str
     code: int | None = None
     status: str | None = None
+    general: bool = field(default=False, compare=False)
 
     @classmethod
     def of(cls, code: int, text: str) -> "Reply":
@@ -46,6 +50,18 @@ class Reply:
     def __str__(self) -> str:
         parts = (str(self.code) if self.code is not None else "", self.text)
         return " ".join(part for part in parts if part)
+
+    @property
+    def of_the_server(self) -> bool:
+        """Whether it is about the server or us, whoever the mail is for: nobody spoke, or whoever did takes no mail."""
+        return self.general or self.code is None or self.code == SERVICE_NOT_AVAILABLE
+
+    @property
+    def unquoting(self) -> str:
+        """The reply without what could name the recipient."""
+        if self.code is None or self.general:
+            return str(self)
+        return " ".join(part for part in (str(self.code), self.status or "") if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +77,11 @@ class Retry:
 
     reply: Reply
     after: timedelta
+
+    @property
+    def unreached(self) -> str:
+        """Why the server takes no mail at all, "" where it answered for this one. Never names a person."""
+        return self.reply.unquoting if self.reply.of_the_server else ""
 
 
 @dataclass(frozen=True, slots=True)

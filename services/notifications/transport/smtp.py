@@ -7,14 +7,25 @@ server takes commands in groups (RFC 2920).
 import asyncio
 import socket
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import Literal
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
 from services.notifications.hygiene import mailbox
 from services.notifications.transport.dialogue import Dialogue
-from services.notifications.transport.outcomes import Failed, Fault, Outcome, Reply, Retry, Sent, Uncertain, wait
+from services.notifications.transport.outcomes import (
+    SERVICE_NOT_AVAILABLE,
+    Failed,
+    Fault,
+    Outcome,
+    Reply,
+    Retry,
+    Sent,
+    Uncertain,
+    wait,
+)
 
 Encryption = Literal["tls", "required", "offered", "never"]
 """TLS from the first octet; STARTTLS demanded; STARTTLS where the server offers it; none."""
@@ -26,7 +37,6 @@ DATA_TIMEOUT = 600.0
 MAILS_A_CONNECTION = 100
 LONGEST_IDLE = 60.0
 
-_SERVICE_NOT_AVAILABLE = 421
 _MESSAGE_TOO_BIG = 552
 _START_INPUT = 354
 _SENDER_STATUSES = ("5.1.7", "5.1.8")
@@ -58,6 +68,7 @@ class Smtp:
     _places: asyncio.Semaphore | None = None
     _context: ssl.SSLContext | None = None
     _reaper: asyncio.TimerHandle | None = None
+    _unreached: tuple[float, Reply] | None = None
 
     async def open(self) -> None:
         """Loads the certificates; connections are made when mails come. Raises OSError (ssl.SSLError too)."""
@@ -91,7 +102,11 @@ class Smtp:
         if self._places is None:
             raise RuntimeError("the transport is not open")
         sender, to = mailbox(envelope_from) if envelope_from else "", mailbox(recipient)
+        asked = monotonic()
         async with self._places:
+            if self._unreached is not None and self._unreached[0] >= asked:
+                # Somebody found out while this one waited. One after the other they would take an hour to do so.
+                return _or_retry(self._unreached[1], attempt, jitter)
             connection = await self._reusable()
             if connection is not None:
                 outcome = await self._converse(connection, sender, to, raw)
@@ -101,7 +116,10 @@ class Smtp:
             try:
                 connection = await self._connect()
             except (SMTPException, OSError) as error:
-                return _or_retry(_refused(error), attempt, jitter)
+                answer = _refused(error)
+                if isinstance(answer, Reply):
+                    self._unreached = monotonic(), answer
+                return _or_retry(answer, attempt, jitter)
             outcome = await self._converse(connection, sender, to, raw)
             return _or_retry(outcome or Reply("the server ended the connection"), attempt, jitter)
 
@@ -111,11 +129,11 @@ class Smtp:
         try:
             outcome = await self._transaction(connection, sender, to, raw)
             connection.carried += 1
-            if isinstance(outcome, Reply) and outcome.code == _SERVICE_NOT_AVAILABLE and not fresh:
+            if isinstance(outcome, Reply) and outcome.code == SERVICE_NOT_AVAILABLE and not fresh:
                 connection.close()
                 return None
             if not isinstance(outcome, Sent):
-                if outcome is not None and _code_of(outcome) == _SERVICE_NOT_AVAILABLE:
+                if outcome is not None and _code_of(outcome) == SERVICE_NOT_AVAILABLE:
                     connection.close()
                 await connection.ask(b"RSET\r\n", seconds=self.relay.command_timeout)
         except BaseException:
@@ -232,7 +250,8 @@ def _refusal(said: list[Reply]) -> Outcome | Reply | None:
     """What the first reply means that is not the hoped-for one; later ones follow from it."""
     for place, reply in enumerate(said):
         if place == 0 and not _positive(reply):
-            return _judged(reply, Failed(reply) if reply.code == _MESSAGE_TOO_BIG else Fault(reply))
+            general = replace(reply, general=True)
+            return _judged(general, Failed(general) if reply.code == _MESSAGE_TOO_BIG else Fault(general))
         if (place == 1 and not _positive(reply)) or (place == 2 and reply.code != _START_INPUT):
             return _judged(reply, _refused_recipient(reply))
     return None
@@ -266,7 +285,7 @@ def _refused_recipient(reply: Reply) -> Outcome:
 def _refused(error: Exception) -> Outcome | Reply:
     """Why there is no connection: a fault in our settings, or something that passes."""
     if isinstance(error, SMTPResponseException):
-        reply = Reply.of(error.code, error.message)
+        reply = replace(Reply.of(error.code, error.message), general=True)
         return _judged(reply, Fault(reply))
     reason = error if isinstance(error, ssl.SSLError) else error.__cause__
     if isinstance(reason, ssl.SSLError) and not isinstance(reason, ssl.SSLEOFError | ssl.SSLZeroReturnError):

@@ -65,10 +65,11 @@ def programmes(desk: Desk, as_csv: AsCsv = False) -> None:
             row.mails_failed,
             row.mails_bounced,
             *to_confirm(row.counts),
+            row.mails_uncertain,
         )
         for row in answer.programmes
     ]
-    columns = ("Programme", "Title", *COUNTS, "Mails", "Failed", "Came back", *TO_CONFIRM)
+    columns = ("Programme", "Title", *COUNTS, "Mails", "Failed", "Came back", *TO_CONFIRM, "Uncertain")
     _show(
         desk,
         "Programmes, in units (a place, or a team) and people with a place",
@@ -76,7 +77,7 @@ def programmes(desk: Desk, as_csv: AsCsv = False) -> None:
         rows,
         as_csv=as_csv,
         empty="Nothing to report yet.",
-        spare=("Title", "Came back", "Failed", "Mails", *TO_CONFIRM),
+        spare=("Title", "Uncertain", "Came back", "Failed", "Mails", *TO_CONFIRM),
     )
 
 
@@ -165,9 +166,10 @@ def programme(
             ],
         )
     output.table(
-        f"Mails: {found.mails_sent} sent, {found.mails_failed} failed, {found.mails_bounced} came back",
-        ["Purpose", "Sent", "Failed", "Came back"],
-        [(row.purpose, row.sent, row.failed, row.bounced) for row in found.mails],
+        f"Mails: {found.mails_sent} sent, {found.mails_failed} failed, {found.mails_bounced} came back,"
+        f" of {found.mails_uncertain} nobody knows",
+        ["Purpose", "Sent", "Failed", "Came back", "Uncertain"],
+        [(row.purpose, row.sent, row.failed, row.bounced, row.uncertain) for row in found.mails],
         empty="No mails yet.",
     )
 

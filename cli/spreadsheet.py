@@ -15,6 +15,7 @@ COLUMNS = (
     *("Heading", "Key", "Name", *COUNTS),
     *("Refusals", "Requested", "Promoted", "Planned hours", "Mails", "Failed", "Came back"),
     *TO_CONFIRM,
+    "Uncertain",
 )
 """What ``rows`` has; a new column is added at the end."""
 
@@ -55,7 +56,7 @@ def _all(report: ProgrammeReport, language: Language) -> Iterator[dict[str, obje
     whole = getattr(report.title, language)
     yield {
         **_row("total", report.programme, whole, report.counts),
-        **_mails(report.mails_sent, report.mails_failed, report.mails_bounced),
+        **_mails(report.mails_sent, report.mails_failed, report.mails_bounced, report.mails_uncertain),
     }
     for heading, counted in (("organisation", report.organisations), ("province", report.provinces)):
         for row in counted:
@@ -81,7 +82,7 @@ def _all(report: ProgrammeReport, language: Language) -> Iterator[dict[str, obje
             **dict(zip(TO_CONFIRM, (day.pending, day.lapsed), strict=True)),
         }
     for mails in report.mails:
-        yield {**_row("mail", mails.purpose, ""), **_mails(mails.sent, mails.failed, mails.bounced)}
+        yield {**_row("mail", mails.purpose, ""), **_mails(mails.sent, mails.failed, mails.bounced, mails.uncertain)}
 
 
 def _row(heading: str, key: str, name: str, counts: Counts | None = None) -> dict[str, object]:
@@ -90,5 +91,5 @@ def _row(heading: str, key: str, name: str, counts: Counts | None = None) -> dic
     return {"Heading": heading, "Key": key, "Name": name, **counted}
 
 
-def _mails(sent: int, failed: int, bounced: int) -> dict[str, object]:
-    return {"Mails": sent, "Failed": failed, "Came back": bounced}
+def _mails(sent: int, failed: int, bounced: int, uncertain: int) -> dict[str, object]:
+    return {"Mails": sent, "Failed": failed, "Came back": bounced, "Uncertain": uncertain}

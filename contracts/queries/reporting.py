@@ -95,6 +95,7 @@ class MailRow(Message):
     sent: int
     failed: int
     bounced: int = 0
+    uncertain: int = Field(default=0, description="Of which nobody knows whether they arrived.")
 
 
 class AnswerRow(Message):
@@ -133,6 +134,7 @@ class ProgrammeReport(Message):
     mails_sent: int
     mails_failed: int
     mails_bounced: int = 0
+    mails_uncertain: int = Field(default=0, description="Of which nobody knows whether they arrived.")
     answers: tuple[AnswerRow, ...] = ()
 
 
@@ -148,6 +150,7 @@ class ProgrammeReportRow(Message):
     mails_sent: int
     mails_failed: int
     mails_bounced: int = 0
+    mails_uncertain: int = Field(default=0, description="Of which nobody knows whether they arrived.")
 
 
 class ProgrammeReportList(Message):

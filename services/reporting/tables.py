@@ -59,7 +59,7 @@ def programme_list_csv(report: ProgrammeReportList) -> bytes:
     """One row a programme."""
     columns = ("programme", "title_nl", "title_en", "kind", "withdrawn", "capacity", *_COUNTS)
     return csv_document(
-        (*columns, "mails_sent", "mails_failed", "mails_bounced", *_ADDED_COUNTS),
+        (*columns, "mails_sent", "mails_failed", "mails_bounced", *_ADDED_COUNTS, "mails_uncertain"),
         (
             {
                 "programme": row.programme,
@@ -72,6 +72,7 @@ def programme_list_csv(report: ProgrammeReportList) -> bytes:
                 "mails_sent": row.mails_sent,
                 "mails_failed": row.mails_failed,
                 "mails_bounced": row.mails_bounced,
+                "mails_uncertain": row.mails_uncertain,
             }
             for row in report.programmes
         ),
@@ -83,7 +84,9 @@ def programme_csv(report: ProgrammeReport) -> bytes:
     columns = ("section", "key", "name_nl", "name_en", *_COUNTS, "refusals", "units", "people", "hours")
     days, added_days = (tuple(f"enrolments_{each}" for each in names) for names in (_DAY_COLUMNS, _ADDED_DAY_COLUMNS))
     mails = ("mails_sent", "mails_failed", "mails_bounced")
-    return csv_document((*columns, *days, *mails, *_ANSWERS, *_ADDED_COUNTS, *added_days), _programme_rows(report))
+    return csv_document(
+        (*columns, *days, *mails, *_ANSWERS, *_ADDED_COUNTS, *added_days, "mails_uncertain"), _programme_rows(report)
+    )
 
 
 _ANSWERS: Final = ("invited", "accepted", "tentative", "declined", "unanswered")
@@ -100,6 +103,7 @@ def _programme_rows(report: ProgrammeReport) -> Iterable[Row]:
         "mails_sent": report.mails_sent,
         "mails_failed": report.mails_failed,
         "mails_bounced": report.mails_bounced,
+        "mails_uncertain": report.mails_uncertain,
     }
     for section, rows in (
         ("organisation", report.organisations),
@@ -131,6 +135,7 @@ def _programme_rows(report: ProgrammeReport) -> Iterable[Row]:
             "mails_sent": mails.sent,
             "mails_failed": mails.failed,
             "mails_bounced": mails.bounced,
+            "mails_uncertain": mails.uncertain,
         }
     for answers in report.answers:
         yield {

@@ -16,4 +16,4 @@ def test_what_a_spreadsheet_would_calculate_is_text(name: str, capsys: pytest.Ca
 
 
 def test_what_is_counted_since_later_has_its_columns_at_the_end() -> None:
-    assert COLUMNS[-3:] == ("Came back", "To be confirmed", "Not confirmed")
+    assert COLUMNS[-4:] == ("Came back", "To be confirmed", "Not confirmed", "Uncertain")

@@ -366,40 +366,44 @@ def _token_revoked(state: State, _: str, data: facts.TokenRevoked, __: datetime)
 
 @_on(facts.MailSent)
 def _mail_sent(state: State, programme: str, data: facts.MailSent, _: datetime) -> State:
-    mails = state.get(programme, MAILS + data.purpose) or MailsEntry()
-    failed = state.get(programme, FAILED + data.mail) is not None
+    state, mails, _failed = _without_failure(state, programme, data.purpose, data.mail)
     bounced = state.get(programme, BOUNCED + data.mail) is not None
-    if failed:
-        state = state.remove(programme, FAILED + data.mail)
     if bounced:
         state = state.remove(programme, BOUNCED + data.mail)
-    after = MailsEntry(mails.sent + (not bounced), mails.failed - failed, mails.bounced - bounced)
+    after = replace(mails, sent=mails.sent + (not bounced), bounced=mails.bounced - bounced)
     return state.put(programme, MAILS + data.purpose, after)
 
 
 @_on(facts.MailFailed)
 def _mail_failed(state: State, programme: str, data: facts.MailFailed, _: datetime) -> State:
-    if state.get(programme, FAILED + data.mail) is not None:
-        return state
-    mails = state.get(programme, MAILS + data.purpose) or MailsEntry()
-    state = state.put(programme, FAILED + data.mail, FailedMailEntry(data.purpose))
-    return state.put(programme, MAILS + data.purpose, replace(mails, failed=mails.failed + 1))
+    state, mails, _before = _without_failure(state, programme, data.purpose, data.mail)
+    uncertain = data.cause == "uncertain"
+    after = replace(mails, failed=mails.failed + (not uncertain), uncertain=mails.uncertain + uncertain)
+    state = state.put(programme, FAILED + data.mail, FailedMailEntry(data.purpose, uncertain))
+    return state.put(programme, MAILS + data.purpose, after)
 
 
 @_on(facts.MailBounced)
 def _mail_bounced(state: State, programme: str, data: facts.MailBounced, _: datetime) -> State:
-    mails = state.get(programme, MAILS + data.purpose) or MailsEntry()
     # What comes back was sent, also where nobody could know that until now; and it may come back more than once.
-    failed = state.get(programme, FAILED + data.mail) is not None
     again = state.get(programme, BOUNCED + data.mail) is not None
+    state, mails, failed = _without_failure(state, programme, data.purpose, data.mail)
     if again and not failed:
         return state
-    if failed:
-        state = state.remove(programme, FAILED + data.mail)
     if not again:
         state = state.put(programme, BOUNCED + data.mail, BouncedMailEntry(data.purpose))
-    after = MailsEntry(mails.sent + (failed and not again), mails.failed - failed, mails.bounced + (not again))
+    after = replace(mails, sent=mails.sent + (failed and not again), bounced=mails.bounced + (not again))
     return state.put(programme, MAILS + data.purpose, after)
+
+
+def _without_failure(state: State, programme: str, purpose: str, mail: str) -> tuple[State, MailsEntry, bool]:
+    """As if the mail had not failed, with the mails of its purpose, and whether it had."""
+    mails = state.get(programme, MAILS + purpose) or MailsEntry()
+    entry = state.get(programme, FAILED + mail)
+    if not isinstance(entry, FailedMailEntry):
+        return state, mails, False
+    without = replace(mails, failed=mails.failed - (not entry.uncertain), uncertain=mails.uncertain - entry.uncertain)
+    return state.remove(programme, FAILED + mail), without, True
 
 
 @_on(facts.InvitationAnswered)

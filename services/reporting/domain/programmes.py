@@ -65,6 +65,7 @@ def _in_short(counted: ProgrammeCount) -> ProgrammeReportRow:
         mails_sent=sum(mails.sent for mails in counted.mails.values()),
         mails_failed=sum(mails.failed for mails in counted.mails.values()),
         mails_bounced=sum(mails.bounced for mails in counted.mails.values()),
+        mails_uncertain=sum(mails.uncertain for mails in counted.mails.values()),
     )
 
 
@@ -102,12 +103,19 @@ def programme_reported(counted: ProgrammeCount, registry: dict[str, Organisation
             for date, day in sorted(counted.days.items())
         ),
         mails=tuple(
-            MailRow(purpose=purpose, sent=mails.sent, failed=mails.failed, bounced=mails.bounced)
+            MailRow(
+                purpose=purpose,
+                sent=mails.sent,
+                failed=mails.failed,
+                bounced=mails.bounced,
+                uncertain=mails.uncertain,
+            )
             for purpose, mails in sorted(counted.mails.items())
         ),
         mails_sent=short.mails_sent,
         mails_failed=short.mails_failed,
         mails_bounced=short.mails_bounced,
+        mails_uncertain=short.mails_uncertain,
         answers=_answers(counted),
     )
 

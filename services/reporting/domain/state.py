@@ -96,11 +96,15 @@ class RefusalsEntry:
 
 @dataclass(frozen=True, slots=True)
 class MailsEntry:
-    """How many mails of one purpose were sent, how many failed or came back and were not sent since."""
+    """
+    How many mails of one purpose were sent, how many failed or came back and were not sent since, and of how many
+    nobody knows whether they arrived.
+    """
 
     sent: int = 0
     failed: int = 0
     bounced: int = 0
+    uncertain: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,13 @@ class TokenEntry:
 
 @dataclass(frozen=True, slots=True)
 class FailedMailEntry:
-    """A mail that failed. It is forgotten when the mail is sent after all: staff may retry it."""
+    """
+    A mail that failed, or that may have (``uncertain``). It is forgotten when the mail is sent after all: staff may
+    retry it.
+    """
 
     purpose: str
+    uncertain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,9 +72,11 @@ def test_every_mail_is_counted_once_by_what_became_of_it(grown: PlausibleLogs) -
     state = folded(grown.registration + grown.notifications)
 
     fates: dict[str, list[type[object]]] = {}
+    causes: dict[str, str | None] = {}
     for each in grown.notifications:
         if (id_ := getattr(each.data, "mail", None)) is not None:
             fates.setdefault(id_, []).append(type(each.data))
+            causes[id_] = getattr(each.data, "cause", None)
     counted = [
         entry
         for programme in state.partitions()
@@ -82,7 +84,12 @@ def test_every_mail_is_counted_once_by_what_became_of_it(grown: PlausibleLogs) -
         if isinstance(entry, MailsEntry)
     ]
     assert sum(entry.sent for entry in counted) == sum(set(each) != {facts.MailFailed} for each in fates.values())
-    assert sum(entry.failed for entry in counted) == sum(each[-1] is facts.MailFailed for each in fates.values())
+    # Of unknown fate is not failed.
+    uncertain = sum(cause == "uncertain" for cause in causes.values())
+    assert sum(entry.uncertain for entry in counted) == uncertain
+    assert sum(entry.failed for entry in counted) == (
+        sum(each[-1] is facts.MailFailed for each in fates.values()) - uncertain
+    )
     assert sum(entry.bounced for entry in counted) == sum(
         facts.MailBounced in takewhile(lambda kind: kind is not facts.MailSent, reversed(each))
         for each in fates.values()

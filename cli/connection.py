@@ -105,7 +105,7 @@ class Connection:
         client = await self.client()
         service = subject.split(".")[1]
         try:
-            reply = await client.request(subject, body.model_dump_json(exclude_none=True).encode(), timeout=patience)
+            reply = await client.request(subject, body.model_dump_json(exclude_unset=True).encode(), timeout=patience)
         except nats.errors.NoRespondersError:
             raise Failure(
                 f"The broker runs, but the service '{service}' is not there.",

@@ -158,8 +158,9 @@ def _mistyped(error: ValidationError) -> Failure:
     lines = []
     for item in without_echoes(error.errors(include_url=False)):
         field = ".".join(str(part) for part in item["loc"])
-        given = f", not '{item['input']}'" if isinstance(item["input"], str) else ""
-        lines.append(f"{field + ': ' if field else ''}{complaint(item)}{given}.")
+        given = f"'{item['input']}'" if isinstance(item["input"], str) else ""
+        about = " ".join(filter(None, (field, given)))
+        lines.append(f"{about}{': ' if about else ''}{complaint(item)}.")
     return Failure("\n  ".join(lines), code=USAGE, problem=invalid(error, "command"))
 
 

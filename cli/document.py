@@ -20,7 +20,7 @@ from cli.failure import REFUSED, Failure
 from cli.reading import text as text_of
 from contracts.characters import named
 from contracts.fields import fields_at, meant
-from contracts.problem import Fault, Problem, complaint, problem_type, without_echoes
+from contracts.problem import Fault, Problem, complaint, problem_type, unfit_of, without_echoes
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -232,6 +232,8 @@ def _mistake(model: type[BaseModel], place: Place, item: ErrorDetails) -> Mistak
             hint = f"did you mean '{close}'?" if close else f"known here: {', '.join(fields_at(model, location[:-1]))}."
             return Mistake(place, field, f"unknown key; {hint}")
         case "missing":
+            return Mistake(place, field, complaint(item))
+        case _ if unfit_of(item):
             return Mistake(place, field, complaint(item))
         case _:
             return Mistake(place, field, complaint(item) + _shown(item.get("input")))

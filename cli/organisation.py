@@ -6,7 +6,7 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -173,7 +173,9 @@ def _organisation(names: Sequence[str], row: Sequence[str], line: int, mistakes:
     if any(value and not name for name, value in zip(names, values, strict=False)):
         mistakes.append(Mistake(at, "", "a value in a column without a name"))
         return None
-    said = {name: value for name, value in zip(names, values, strict=False) if value}
+    # A cell that is empty clears what the registry has; a column that is not there changes nothing.
+    said = {name: value or None for name, value in zip(names, values, strict=False) if name}
+    said = {name: value for name, value in said.items() if value or name not in _REQUIRED}
     try:
         return Organisation.model_validate(said)
     except ValidationError as error:
@@ -197,7 +199,7 @@ def _wrong_columns(line: int, names: Sequence[str]) -> Iterator[Mistake]:
             yield Mistake(Place(line, 1), name, "this column is missing in the first line")
 
 
-def _nearest(field: int | str, values: dict[str, str]) -> str:
+def _nearest(field: int | str, values: Mapping[str, str | None]) -> str:
     choices = _CHOICES.get(str(field), [])
-    close = difflib.get_close_matches(values.get(str(field), "").lower(), choices, n=1)
+    close = difflib.get_close_matches((values.get(str(field)) or "").lower(), choices, n=1)
     return f"; did you mean '{close[0]}'?" if close else ""

@@ -72,6 +72,8 @@ def text(path: Path, most: int) -> str:
         Failure: it cannot be read, is too large, or no text in UTF-8.
     """
     raw = octets(path, most)
+    if raw.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise Failure(f"{path} is a workbook, a document or an archive, not text.", _saved(path), code=USAGE)
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise Failure(f"{path} is UTF-16, not UTF-8.", _saved(path), code=USAGE)
     if (at := raw.find(0)) >= 0:

@@ -62,7 +62,11 @@ class PublishTheme(Command):
 
 
 class RegisterOrganisations(Command):
-    """Put organisations into the registry, or change them."""
+    """
+    Put organisations into the registry, or change them.
+
+    A field that is left out stays as it is in the registry; one that is null is cleared.
+    """
 
     organisations: Annotated[tuple[Organisation, ...], Field(min_length=1, max_length=2000)]
 

@@ -183,8 +183,18 @@ def test_what_spreadsheets_write_is_read(tmp_path: Path, raw: bytes) -> None:
     assert (one.id, one.name, one.kind, one.municipality) == ("bieb", "Bibliotheek Één", "library", "Zeist")
 
 
+def test_a_column_that_is_missing_is_not_an_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("id;name;kind;municipality\nbieb;Bibliotheek;library;\n")
+    (one,) = organisation.read_csv(path)
+    assert one.model_fields_set == {"id", "name", "kind", "municipality"}
+    assert one.municipality is None
+
+
 @pytest.mark.parametrize(("raw", "said"), [((REGISTRY + GOOD_ROW).encode("cp1252"), "line 2"),
-                                           ((REGISTRY + GOOD_ROW).encode("utf-16"), "is UTF-16")])  # fmt: skip
+                                           ((REGISTRY + GOOD_ROW).encode("utf-16"), "is UTF-16"),
+                                           (b"PK\x03\x04\x14\x00", "is a workbook"),
+                                           (b"\xd0\xcf\x11\xe0\xa1\xb1", "is a workbook")])  # fmt: skip
 def test_what_is_not_utf_8_says_what_to_choose_in_excel(tmp_path: Path, raw: bytes, said: str) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(raw)

@@ -23,7 +23,11 @@ class Registry:
 
 
 def decide_registry(registry: Registry, entries: Iterable[Organisation | Theme]) -> tuple[RegistrationFact, ...]:
-    """What comes true when these entries are put into the registry: nothing for those that stand there already."""
+    """
+    What comes true when these entries are put into the registry: nothing for those that stand there already.
+
+    What is not said of an organisation stays as it is: who leaves a column out does not mean to clear it.
+    """
     facts: list[RegistrationFact] = []
     for entry in entries:
         fact: RegistrationFact
@@ -33,10 +37,12 @@ def decide_registry(registry: Registry, entries: Iterable[Organisation | Theme])
             fact = ThemePublished(theme=entry)
         elif (known := registry.organisations.get(entry.id)) is None:
             fact = OrganisationRegistered(organisation=entry)
-        elif known != entry:
-            fact = OrganisationChanged(organisation=entry)
         else:
-            continue
+            said = {field: getattr(entry, field) for field in entry.model_fields_set}
+            changed = known.model_copy(update=said)
+            if changed == known:
+                continue
+            fact = OrganisationChanged(organisation=changed)
         facts.append(fact)
         registry = evolve_registry(registry, fact)
     return tuple(facts)

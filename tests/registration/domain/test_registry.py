@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contracts.base import Title
 from contracts.facts import OrganisationChanged, OrganisationRegistered, PersonErased, ThemePublished
+from contracts.organisation import Organisation
 from contracts.theme import Theme
 from services.registration.domain import Registry, decide_registry, evolve_registry
 from tests.registration.domain.given import LIBRARY, MUNICIPALITY
@@ -27,6 +28,15 @@ def test_an_organisation_is_registered_then_changed_and_never_twice_the_same() -
     registry = _after(empty, LIBRARY)
     assert decide_registry(registry, [LIBRARY]) == ()
     assert decide_registry(registry, [RENAMED]) == (OrganisationChanged(organisation=RENAMED),)
+
+
+def test_what_is_not_said_of_an_organisation_stays_and_what_is_null_is_cleared() -> None:
+    registry = _after(Registry(), LIBRARY)
+    least = {"id": LIBRARY.id, "name": LIBRARY.name, "kind": LIBRARY.kind}
+    assert decide_registry(registry, [Organisation.model_validate(least)]) == ()
+    cleared = Organisation.model_validate(least | {"province": None})
+    (fact,) = decide_registry(registry, [cleared])
+    assert fact == OrganisationChanged(organisation=LIBRARY.model_copy(update={"province": None}))
 
 
 def test_the_same_organisation_twice_in_one_list_counts_in_order() -> None:

@@ -24,6 +24,9 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
+# An option for what was given with the command or in the environment; the demo has places of its own.
+given = $(if $(filter command environment,$(firstword $(origin $(1)))),$(2) $($(1)))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 IMAGES := registration notifications reporting tools catcher
@@ -33,8 +36,8 @@ help: ## list these targets
 	@echo "make TARGET, where TARGET is one of"
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  %-22s%s\n' "$$name" "$$text"; done
 
-demo: $(RUN_STAMP) ## the whole system with the sample programmes, until Ctrl-C; ONCE=1 stops by itself and fails if something is amiss
-	$(BIN)/deelname demo $(if $(ONCE),--once)
+demo: $(RUN_STAMP) ## the whole system with the sample programmes, until Ctrl-C; ONCE=1 stops by itself and fails if something is amiss, DATA and PORT_BASE say where
+	$(BIN)/deelname demo $(if $(ONCE),--once) $(call given,DATA,--data) $(call given,PORT_BASE,--port-base)
 
 run: $(RUN_STAMP) ## the whole system, empty; DATA=data PORT_BASE=4600 say where
 	$(BIN)/deelname up --data $(DATA) --port-base $(PORT_BASE)

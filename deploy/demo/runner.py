@@ -140,6 +140,7 @@ async def _demo(
             endpoints=system.endpoints,
             file=system.layout.endpoints,
             seconds=time.monotonic() - begun,
+            now=clock.moment,
         )
         # From here on a signal asks the system to stop and cuts nothing short.
         told.set()

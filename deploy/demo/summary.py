@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cli.endpoints import USUAL_PLACES
 from cli.output import Output
+from contracts.programme import AMSTERDAM
 from deploy.demo.checking import Result
 
 
@@ -21,8 +23,9 @@ def show(
     endpoints: Mapping[str, Any],
     file: Path,
     seconds: float,
+    now: datetime,
 ) -> None:
-    """Per programme what came of it; then where things are and what to try."""
+    """Per programme what came of it; then which day it is there, where things are and what to try."""
     if output.as_json:
         output.json(
             {
@@ -32,6 +35,7 @@ def show(
                 "mail": endpoints["mail"],
                 "http": endpoints["http"],
                 "seconds": round(seconds, 1),
+                "now": now.isoformat(),
             }
         )
         return
@@ -77,6 +81,10 @@ def show(
             ("endpoints for clients", file),
             ("logs", endpoints["logs"]),
         ],
+    )
+    day = now.astimezone(AMSTERDAM)
+    output.say(
+        f"In the demo it is {day:%A} {day.day} {day:%B %Y}, {day:%H:%M}, and stays so: its pages and mails go by that day."
     )
     for line in failures:
         output.note(f"✗ {line}", "red")

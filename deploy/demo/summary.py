@@ -84,7 +84,7 @@ def show(
     )
     day = now.astimezone(AMSTERDAM)
     output.say(
-        f"In the demo it is {day:%A} {day.day} {day:%B %Y}, {day:%H:%M}, and stays so: its pages and mails go by that day."
+        f"In the demo it is {day:%A} {day.day} {day:%B %Y}, {day:%H:%M}, and stays so; pages and mails go by that day."
     )
     for line in failures:
         output.note(f"✗ {line}", "red")

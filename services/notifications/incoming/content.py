@@ -34,21 +34,33 @@ class OddReport:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One attendee's answer about one calendar item, its words in upper case (RFC 5545 §3.2.12)."""
+    """
+    One attendee's answer about one calendar item, its ``partstat`` in upper case (RFC 5545 §3.2.12).
+
+    ``stamp`` is when the answer was made, or, from calendars that repeat it, when the invitation was; ``replied`` when
+    somebody answered, as some calendars say besides. ``words`` are the person's own, as they were typed.
+    """
 
     uid: str
     attendee: str
     partstat: str
     sequence: int
-    stamp: datetime
+    stamp: datetime | None
+    replied: datetime | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Answers to invitations (RFC 5546 §3.2.3); ``sender`` is the one address of the header From, if it has one."""
+    """
+    Answers to invitations (RFC 5546 §3.2.3), as they stand in the mail.
+
+    ``sender`` is the one address of the header From, if it has one, and ``date`` the mail's own.
+    """
 
     sender: str | None
     answers: tuple[Answered, ...]
+    date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

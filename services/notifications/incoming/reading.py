@@ -74,10 +74,7 @@ def _content(message: Message, raw: bytes) -> Content:
         return Automatic("a receipt")
     if any(part.get_content_type() == "message/feedback-report" for part in parts):
         return Unclear("somebody reported a mail as unwanted")
-    calendars = [part for part in parts if part.get_content_type() in ("text/calendar", "application/ics")]
-    if calendars:
-        return calendar_content(_sender(message), calendars)
-    return _without_form(message, parts, raw)
+    return calendar_content(message, _sender(message), parts) or _without_form(message, parts, raw)
 
 
 def _parts(message: Message) -> Iterator[Message]:

@@ -66,6 +66,7 @@ def test_a_reply_of_thunderbird_is_read_with_its_folded_uid() -> None:
     (answer,) = found.answers
     assert (answer.uid, answer.attendee, answer.partstat, answer.sequence) == (UID, NOOR, "TENTATIVE", 2)
     assert found.sender == NOOR
+    assert answer.stamp is not None
     assert answer.stamp.isoformat() == "2023-03-02T12:00:00+00:00"
 
 

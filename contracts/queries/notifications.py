@@ -141,6 +141,7 @@ class AnswerView(Message):
     session: Slug
     answer: Literal["accepted", "tentative", "declined"]
     at: datetime
+    words: str | None = Field(default=None, description="What came with it, in the person's own words.")
 
 
 class MailsExport(Message):

@@ -219,6 +219,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             organiser=renderer.sender.mailbox,
             clock=clock,
             appended=taken,
+            hold=settings.hold,
         )
         postbox = Postbox(database, inbox=inbox, contacts=contacts, clock=clock, appended=relay.wake)
         desk = Desk(

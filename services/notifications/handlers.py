@@ -29,7 +29,7 @@ from services.chassis.state import State
 from services.notifications import message, store
 from services.notifications.contacts import ReadsContacts, for_staff
 from services.notifications.domain import NOTHING, Planned, foretold, programme_of, step, with_told
-from services.notifications.preview import DoesNotFit, imagined
+from services.notifications.preview import DoesNotFit, imagined, imagined_answers
 from services.notifications.rendering import Renderer
 from services.notifications.writing import NothingToSay, Writer
 
@@ -185,9 +185,10 @@ class Desk:
             raise ProblemError(not_found("enrolment", question.enrolment))
         try:
             mail = await self._foretold(imagined(state, programme, question, now), now)
+            answers = imagined_answers(state, mail, question.session, now)
             person = await self._person(mail.person)
             answered = bool(await self._database.run(lambda raw: store.answers(raw, mail.person)))
-            said = Writer(state, now).letter(mail, person, question.language, answered=answered)
+            said = Writer(state, now).letter(mail, person, question.language, answered=answered, answers=answers)
             rendered = self._renderer.render(said)
         except (DoesNotFit, NothingToSay) as error:
             raise ProblemError(_does_not_fit(str(error))) from None

@@ -26,6 +26,7 @@ Purpose = Literal[
     "withdrawn-invite",
     "team-incomplete",
     "undeliverable",
+    "declined",
 ]
 
 WithdrawnBecause = Literal["asked", "lapsed", "replaced", "other"]
@@ -329,6 +330,28 @@ class Undeliverable:
     address: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """
+    To the programme's contact, of a participant: what the calendar answered to invitations. The place stays.
+
+    `sessions` are declined, `coming` were before and are not any more. `words` are the participant's own, as they were
+    typed. `enrolment` and `person` are the ids by which staff take the participant out.
+    """
+
+    purpose: ClassVar[Purpose] = "declined"
+    name: str
+    enrolment: str
+    person: str
+    sessions: tuple[Session, ...]
+    coming: tuple[Session, ...] = ()
+    words: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.sessions and not self.coming:
+            raise ValueError("a mail about answers is about a session")
+
+
 Occasion = (
     ConfirmationRequest
     | AlreadyEnrolled
@@ -344,7 +367,10 @@ Occasion = (
     | WithdrawnInvite
     | TeamIncomplete
     | Undeliverable
+    | Declined
 )
+ToContact = Undeliverable | Declined
+"""What is told to the programme's contact, about somebody."""
 CalendarOccasion = Invite | SessionMoved | SessionCancelled | WithdrawnInvite
 
 

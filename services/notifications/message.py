@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 from services.notifications.hygiene import UnusableAddress, ascii_domain, line, mailbox, shortened
-from services.notifications.letters import Address, Contact, Language, Letter, Undeliverable
+from services.notifications.letters import Address, Contact, Language, Letter, ToContact
 from services.notifications.quoted import LONGEST_BODY_LINE
 from services.notifications.rendering import Rendered
 
@@ -78,7 +78,7 @@ def compose(
     threading = "" if in_reply_to is None else f"In-Reply-To: {_checked_id(in_reply_to)}\r\n"
     if thread := references if in_reply_to is None or in_reply_to in references else (*references, in_reply_to):
         threading += "References: " + "\r\n ".join(map(_checked_id, thread)) + "\r\n"
-    subject = _subject if isinstance(letter.occasion, Undeliverable) else _often_told
+    subject = _subject if isinstance(letter.occasion, ToContact) else _often_told
     headers = (
         f"Date: {_date(date, date.utcoffset())}\r\n"
         f"{_often_used('From', sender)}\r\n"

@@ -9,7 +9,7 @@ from contracts.enrolment import Reason
 from contracts.programme import Session
 from contracts.queries import MailPreviewQuestion
 from services.chassis.state import State
-from services.notifications.domain import entities
+from services.notifications.domain import Intention, entities, to_tell
 from services.notifications.domain.entities import Course, Enrolment
 from services.notifications.domain.mails import CANCELS, REQUESTS, Appointment, Detail, Planned, Taken, item_uid
 from services.notifications.letters import Purpose
@@ -78,6 +78,25 @@ def imagined(state: State, programme: str, question: MailPreviewQuestion, now: d
         session=session,
         detail=detail,
     )
+
+
+def imagined_answers(state: State, mail: Planned, wanted: str | None, now: datetime) -> tuple[Intention, ...]:
+    """
+    What the person would have answered for a mail about answers: that a session which is to come does not suit.
+
+    Args:
+        wanted: which session; the first without it.
+
+    Raises:
+        DoesNotFit: the person was invited to nothing that is still to come.
+    """
+    if mail.purpose != "declined":
+        return ()
+    for item in entities.agenda_of(state, mail.programme, mail.person).invitations:
+        answer = Intention(item.uid, item.session, "declined")
+        if wanted in (None, item.session) and to_tell(state, mail.programme, mail.person, (answer,), now):
+            return (answer,)
+    raise DoesNotFit("the person was invited to no such session that is still to come")
 
 
 def _awaited(enrolment: Enrolment, wanted: str | None) -> str:

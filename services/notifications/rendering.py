@@ -28,6 +28,7 @@ from services.notifications.letters import (
     CalendarOccasion,
     Confirmation,
     ConfirmationRequest,
+    Declined,
     Invite,
     Lacking,
     Language,
@@ -41,6 +42,7 @@ from services.notifications.letters import (
     SessionCancelled,
     SessionMoved,
     TeamIncomplete,
+    ToContact,
     Undeliverable,
     Waiting,
     Withdrawn,
@@ -64,7 +66,7 @@ _SOMEBODY = "somebody"
 _NOTHING = Piece("", b"")
 _IN_NO_CAPACITY = (_NOTHING, _NOTHING)
 _WITH_CAPACITY = Confirmation | Promotion | Waiting | Invite
-_ONES_OWN = Refusal | TeamIncomplete | Undeliverable | ConfirmationRequest
+_ONES_OWN = Refusal | TeamIncomplete | ToContact | ConfirmationRequest
 _BLOCKS = ("subject", "preheader", "heading", "opening", "closing")
 
 
@@ -332,9 +334,8 @@ class Renderer:
                 view["points"] = [reason for text in reasons if (reason := line(text))]
             case TeamIncomplete(lacking):
                 _say_what_lacks(view, lacking, language)
-            case Undeliverable(name, address):
-                view["person"] = views.title_of(name)
-                view["address"] = line(address)
+            case Undeliverable() | Declined():
+                view |= views.of_notice(occasion, of_session)
             case ProgrammeCancelled(sessions, reason):
                 view["reason"] = "\n\n".join(paragraphs(reason or ""))
                 view["sessions"] = [of_session(session, struck=True) for session in sessions]
@@ -352,7 +353,7 @@ class Renderer:
         labels, occasion = self._labels[letter.recipient.language], letter.occasion
         why = labels.get(f"footer_{letter.purpose.replace('-', '_')}", labels["footer"])
         reader = next((contact["name"] for contact in reversed(contacts) if contact["mailbox"]), "")
-        if isinstance(occasion, Undeliverable) or not reader:
+        if isinstance(occasion, ToContact) or not reader:
             return str(why.replace("{programme}", title))
         return f"{why} {labels['replies']}".replace("{programme}", title).replace("{contact}", reader)
 

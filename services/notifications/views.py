@@ -1,7 +1,7 @@
 """What a template sees of a letter: strings, numbers, lists and dicts, already cleaned and in one language."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -10,11 +10,25 @@ from babel.numbers import format_currency, format_decimal
 
 from services.chassis.dates import LOCALES, at_clock, day, hours, weekday, when
 from services.notifications.hygiene import UnusableAddress, line, link, mailbox, paragraphs, shortened
-from services.notifications.letters import Contact, Language, Online, Place, Price, Session, Slot, Venue
+from services.notifications.letters import (
+    Contact,
+    Declined,
+    Language,
+    Online,
+    Place,
+    Price,
+    Session,
+    Slot,
+    Undeliverable,
+    Venue,
+)
 
 View = Mapping[str, Any]
 
 LONGEST_TITLE = 200
+
+LONGEST_WORDS = 500
+"""Characters of what somebody wrote with an answer."""
 
 _ONLINE_ROOMS = {
     "teams.microsoft.com": "Teams",
@@ -219,3 +233,21 @@ def _contact(contact: Contact, about: str) -> View:
 def enumeration(names: list[str], conjunction: str) -> str:
     """Names as a sentence has them: "a, b en c"."""
     return f" {conjunction} ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+
+
+def of_notice(occasion: Undeliverable | Declined, of_session: Callable[..., View]) -> View:
+    """What the programme's contact is told about somebody; words that person wrote stand between quotation marks."""
+    person = title_of(occasion.name)
+    if isinstance(occasion, Undeliverable):
+        return {"person": person, "address": line(occasion.address)}
+    declined, coming = (
+        [of_session(session, brief=True) for session in sessions] for sessions in (occasion.sessions, occasion.coming)
+    )
+    return {
+        "person": person,
+        "ids": [line(occasion.enrolment), line(occasion.person)],
+        "points": [f"“{said}”" for words in occasion.words if (said := shortened(line(words), LONGEST_WORDS))],
+        "declined": declined,
+        "coming": coming,
+        "sessions": declined or coming,
+    }

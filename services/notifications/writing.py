@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -15,8 +15,9 @@ from services.chassis.links import Link
 from services.chassis.state import State
 from services.notifications import letters
 from services.notifications.domain import entities
+from services.notifications.domain.answering import Intention
 from services.notifications.domain.entities import Course, Enrolment
-from services.notifications.domain.mails import Planned
+from services.notifications.domain.mails import TO_CONTACT, Planned
 from services.notifications.hygiene import UnusableAddress, mailbox
 from services.notifications.letters import Language, Letter
 
@@ -49,7 +50,13 @@ class Writer:
         self._coming: dict[tuple[str, str | None, Language], tuple[letters.Session, ...]] = {}
 
     def letter(
-        self, mail: Planned, person: KnownPerson, language: Language | None = None, *, answered: bool = False
+        self,
+        mail: Planned,
+        person: KnownPerson,
+        language: Language | None = None,
+        *,
+        answered: bool = False,
+        answers: Sequence[Intention] = (),
     ) -> Letter:
         """
         What the mail says to its recipient, in the language of the enrolment if none is given.
@@ -58,6 +65,7 @@ class Writer:
 
         Args:
             answered: whether the person has ever answered an invitation, and so is no stranger's invention.
+            answers: those that the programme's contact is told of, where the mail is about them.
 
         Raises:
             NothingToSay: the programme, the enrolment or the session is not known.
@@ -69,9 +77,13 @@ class Writer:
         enrolment = entities.enrolment_of(state, mail.programme, mail.enrolment) if mail.enrolment else None
         if enrolment is None:
             raise NothingToSay("the enrolment is not known")
-        if mail.purpose == "undeliverable":
+        if mail.purpose in TO_CONTACT:
             # Nobody says which language a team reads; the programmes are Dutch.
-            return self._notice(course, person, language or "nl")
+            language = language or "nl"
+            name = person.spelling(mail.programme)
+            if mail.purpose == "undeliverable":
+                return self._notice(course, letters.Undeliverable(name, person.email), language)
+            return self._notice(course, self._declined(course, mail, name, answers, language), language)
         participant, awaited = enrolment.participant(mail.person), enrolment.waits_for(mail.person)
         said = participant or (awaited.participant if awaited else None)
         language = language or (said.language if said else None) or person.language
@@ -100,8 +112,8 @@ class Writer:
             year=self._year,
         )
 
-    def _notice(self, course: Course, person: KnownPerson, language: Language) -> Letter:
-        """To whom can pick up the telephone, and not to the person: nothing arrives there."""
+    def _notice(self, course: Course, occasion: letters.ToContact, language: Language) -> Letter:
+        """To whom can pick up the telephone."""
         definition = course.definition
         contact = next(
             (each for each in (definition.enrolment_contact, definition.content_contact) if _usable(each.email)), None
@@ -112,8 +124,30 @@ class Writer:
             recipient=letters.Recipient(contact.name, contact.email, language),
             # Whom to ask would be the reader.
             programme=replace(self._programme(course, language), content=None, enrolment=None),
-            occasion=letters.Undeliverable(person.spelling(definition.id), person.email),
+            occasion=occasion,
+            year=self._year,
         )
+
+    def _declined(
+        self,
+        course: Course,
+        mail: Planned,
+        name: str,
+        answers: Sequence[Intention],
+        language: Language,
+    ) -> letters.Declined:
+        if not answers:
+            raise NothingToSay("the person declined nothing that the contact was not told of")
+        declined, coming = (
+            tuple(
+                self._session(course, session, session.occasion, language)
+                for each in answers
+                if (each.answer == "declined") is off and (session := course.session(each.session)) is not None
+            )
+            for off in (True, False)
+        )
+        words = tuple(dict.fromkeys(each.words for each in answers if each.words))
+        return letters.Declined(name, mail.enrolment or "", mail.person, declined, coming, words)
 
     def _programme(self, course: Course, language: Language) -> letters.Programme:
         definition = course.definition
@@ -164,8 +198,8 @@ class Writer:
                 if lacking is None:
                     raise NothingToSay("the team is complete, or has no deadline")
                 return letters.TeamIncomplete(lacking)
-            case "undeliverable":
-                raise NothingToSay("it is about a person, not about an enrolment")
+            case "undeliverable" | "declined":
+                raise NothingToSay("it is about a person, and not to that person")
 
     def _request(self, course: Course, enrolment: Enrolment, person: str) -> letters.ConfirmationRequest:
         awaited = enrolment.waits_for(person)

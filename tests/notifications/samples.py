@@ -14,6 +14,7 @@ from services.notifications.letters import (
     Confirmation,
     ConfirmationRequest,
     Contact,
+    Declined,
     Invite,
     Lacking,
     Language,
@@ -33,6 +34,7 @@ from services.notifications.letters import (
     SessionMoved,
     Slot,
     TeamIncomplete,
+    ToContact,
     Undeliverable,
     Venue,
     Waiting,
@@ -142,6 +144,11 @@ def occasions(language: Language) -> Iterator[tuple[Occasion, datetime]]:
     yield SessionMoved(replace(WORK_1, slot=slot(6, 20, 8, 11, UTRECHT)), WORK_1.slot, MOVED), MOVED.stamp
     yield SessionMoved(KICK_OFF, replace(KICK_OFF.slot, place=Online("https://example.org/old")), MOVED), MOVED.stamp
     yield SessionCancelled(WORK_1, CANCELLED, postponed=True), CANCELLED.stamp
+    ids = ("018f3d5e-0000-7000-8000-000000000001", "018f3d5e-0000-7000-8000-000000000002")
+    words = ("Ik ben dan op vakantie.\nMag een collega?",) if language == "nl" else ()
+    yield Declined("Noor de Wit", *ids, (WORK_1,), words=words), first + timedelta(days=4)
+    yield Declined("Noor de Wit", *ids, (WORK_1, WORK_2), (KICK_OFF,)), first + timedelta(days=4)
+    yield Declined("Noor de Wit", *ids, (), (KICK_OFF,)), first + timedelta(days=4)
 
 
 @cache
@@ -150,7 +157,7 @@ def renderer() -> Renderer:
 
 
 def letter(occasion: Occasion, language: Language = "nl", programme: Programme = PROGRAMME) -> Letter:
-    if isinstance(occasion, Undeliverable):
+    if isinstance(occasion, ToContact):
         # It goes to the contact, who need not be told whom to ask.
         programme = replace(programme, content=None, enrolment=None)
     if isinstance(occasion, ConfirmationRequest):

@@ -20,15 +20,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.notifications import message
+from services.notifications.domain.mails import TO_CONTACT
 from services.notifications.hygiene import UnusableAddress, line, shortened
 from services.notifications.letters import (
     Address,
     Confirmation,
     Contact,
+    Declined,
     Invite,
     Letter,
     Occasion,
     Recipient,
+    ToContact,
     Undeliverable,
 )
 from services.notifications.quoted import Piece, quoted_printable
@@ -116,7 +119,7 @@ def test_pythons_strict_parser_finds_every_part_as_it_was_put_in(name: str) -> N
     assert mail["From"].addresses[0].display_name == SENDER.name
     assert [to.addr_spec for to in mail["To"].addresses] == [sample.recipient.mailbox]
     assert mail["To"].addresses[0].display_name == sample.recipient.name
-    if sample.purpose == "undeliverable":
+    if sample.purpose in TO_CONTACT:
         assert mail["Reply-To"] is None, "the reader is the contact"
     else:
         assert mail["Reply-To"].addresses[0].addr_spec == "aanmelden@bisc.example"
@@ -390,13 +393,19 @@ def test_both_languages_have_their_own_mail() -> None:
 
 
 @pytest.mark.parametrize(
-    "occasion", [Undeliverable("Ada van Elders"), Invite(WORK_1, CALENDAR)], ids=lambda each: each.purpose
+    "occasion",
+    [
+        Undeliverable("Ada van Elders"),
+        Declined("Ada van Elders", "e1", "p1", (WORK_1,), words=("Ziek.",)),
+        Invite(WORK_1, CALENDAR),
+    ],
+    ids=lambda each: each.purpose,
 )
 def test_who_a_mail_was_about_is_not_kept_in_memory(occasion: Occasion) -> None:
     sample = letter(occasion)._replace(recipient=Recipient("Zoë van Dam", "zoe@elsewhere.example"))
     rendered = render(occasion)
     personal = [sample.recipient.name, sample.recipient.mailbox]
-    if isinstance(occasion, Undeliverable):
+    if isinstance(occasion, ToContact):
         personal.append(rendered.subject)
         assert occasion.name in rendered.subject
     before = [sys.getrefcount(each) for each in personal]

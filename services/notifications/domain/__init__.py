@@ -1,5 +1,6 @@
 """Who must be told what: pure functions over frozen data; no clock, no input or output, no randomness."""
 
+from services.notifications.domain.answering import Given, Intention, given, overtakes, to_tell
 from services.notifications.domain.entities import (
     Agenda,
     Course,
@@ -26,8 +27,10 @@ __all__ = [
     "Course",
     "Detail",
     "Enrolment",
+    "Given",
     "History",
     "Institution",
+    "Intention",
     "Invitation",
     "Planned",
     "Pointless",
@@ -41,12 +44,15 @@ __all__ = [
     "enrolment_of",
     "evolve",
     "foretold",
+    "given",
     "invitation_of",
     "is_over",
     "obstacle",
+    "overtakes",
     "plan",
     "programme_of",
     "settle",
     "step",
+    "to_tell",
     "with_told",
 ]

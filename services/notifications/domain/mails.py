@@ -23,6 +23,9 @@ PERSONAL: frozenset[Purpose] = frozenset({"confirmation-request"})
 ABOUT_REQUESTS: frozenset[Purpose] = frozenset({"confirmation-request", "already-enrolled", "refusal"})
 """Purposes that say what became of a request, and that whoever may send requests may cause."""
 
+TO_CONTACT: frozenset[Purpose] = frozenset({"undeliverable", "declined"})
+"""Purposes of mails about a person that go to the programme's contact, and not to the person."""
+
 
 @dataclass(frozen=True, slots=True)
 class Appointment:

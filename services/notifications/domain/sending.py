@@ -52,6 +52,8 @@ def obstacle(state: State, mail: Planned, now: datetime) -> str | None:
                 # The programme's contact would read what a stranger typed.
                 return "nobody has confirmed anything from this address"
             return "the programme is over" if entities.all_over(course, now) else None
+        case "declined":
+            return _not_coming(course, enrolment, mail.person, now) or _not_held(course, now)
         case "session-cancelled" if appointment is None:
             return _not_coming(course, enrolment, mail.person, now)
         case "refusal" | "session-cancelled" | "programme-cancelled" | "withdrawn" | "withdrawn-invite":

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from sqlite3 import Connection
 
@@ -20,7 +20,9 @@ from services.chassis import metrics
 from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.notifications import store
+from services.notifications.domain import given, overtakes
 from services.notifications.domain.bouncing import FAILURES, WINDOW, weigh, worn_out
+from services.notifications.domain.mails import TO_CONTACT
 from services.notifications.inbox.reader import ReaderUnavailable
 from services.notifications.incoming.content import (
     Answered,
@@ -71,6 +73,7 @@ class Inbox:
         organiser: the address of the organiser of every invitation, whose mail may be copied here.
         appended: called after a mail was taken: there may be facts in our log, and mails to send.
         most_unread: octets of all mails together that are kept for a person.
+        hold: how long an answer waits for others of the same person before the programme's contact is told.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Inbox:
         clock: Clock,
         appended: Callable[[], None] = lambda: None,
         most_unread: int = MOST_UNREAD,
+        hold: timedelta = timedelta(),
     ) -> None:
         self._database = database
         self._reads = reads
@@ -91,6 +95,7 @@ class Inbox:
         self._clock = clock
         self._appended = appended
         self._most_unread = most_unread
+        self._hold = hold
 
     def takes(self, address: str) -> bool:
         """Whether mail to an address belongs here."""
@@ -136,15 +141,16 @@ class Inbox:
         found = opened.found
 
         def take(connection: Connection) -> tuple[int, _Verdict]:
-            work = _Work(connection, self._return_paths, found, recipient, now=now, actor=actor)
+            work = _Work(connection, self._return_paths, found, recipient, now=now, actor=actor, hold=self._hold)
+            digest = hmac.new(work.key, (recipient or "").encode() + b"\n" + opened.digest, sha256).hexdigest()
+            work.known = store.number_of(connection, digest) is not None
             verdict = work.verdict()
             # What is about a mail of ours is kept with that mail's person, and nobody can make up addresses of those.
             if verdict.kept and known is not None and verdict.mail is None:
                 return known, verdict
             raw = blanked(opened.raw) if verdict.kept else None
-            digest = hmac.new(work.key, (recipient or "").encode() + b"\n" + opened.digest, sha256).hexdigest()
             fits = raw is None or store.unread(connection).octets + len(raw) <= self._most_unread
-            if not fits and store.number_of(connection, digest) is None:
+            if not fits and not work.known:
                 raise TryLater("there is no more room for mails that a person has to look at")
             number = store.keep(
                 connection,
@@ -203,6 +209,7 @@ class _Work:
         *,
         now: datetime,
         actor: str | None,
+        hold: timedelta,
     ) -> None:
         self.connection = connection
         self.return_paths = return_paths
@@ -210,7 +217,9 @@ class _Work:
         self.recipient = recipient
         self.now = now
         self.actor = actor
+        self.hold = hold
         self.key = store.key(connection)
+        self.known = False
 
     def verdict(self) -> _Verdict:
         content = self.found.content
@@ -291,7 +300,7 @@ class _Work:
                 store.suppress(
                     self.connection,
                     address=address,
-                    person=None if mail.purpose == "undeliverable" else mail.person,
+                    person=None if mail.purpose in TO_CONTACT else mail.person,
                     source="bounce",
                     reason=reason,
                     status=status,
@@ -313,10 +322,10 @@ class _Work:
     # Answers to invitations -------------------------------------------------------------------------------------------
 
     def replied(self, reply: Reply) -> _Verdict:
-        verdicts = [self.answered(reply.sender, each) for each in reply.answers]
+        verdicts = [self.answered(reply.sender, each, reply.date) for each in reply.answers]
         return next((each for each in verdicts if each.kept), verdicts[-1])
 
-    def answered(self, sender: str | None, said: Answered) -> _Verdict:
+    def answered(self, sender: str | None, said: Answered, date: datetime | None) -> _Verdict:
         """One answer, by the rules of RFC 5546 §2.1.5 and §3.2.3 and those that keep others from answering."""
         mail = store.mail_of_item(self.connection, said.uid)
         if mail is None or mail.enrolment is None or mail.session is None:
@@ -328,18 +337,30 @@ class _Work:
             return _Verdict("unknown", "an answer that somebody else sent", mail, kept=True)
         answer = _ANSWERS.get(said.partstat)
         if answer is None:
-            return _Verdict("unknown", "an answer that is neither yes, nor no, nor perhaps", mail, kept=True)
+            other = said.partstat == "DELEGATED"
+            why = (
+                "somebody wants to send somebody else"
+                if other
+                else "an answer that is neither yes, nor no, nor perhaps"
+            )
+            return _Verdict("unknown", why, mail, kept=True)
         told = store.last_told(self.connection, said.uid)
-        if said.sequence < (told or 0):
+        sequence = told.sequence if told else 0
+        if said.sequence < sequence:
             return _Verdict("reply", "an answer to what the invitation said before", mail)
+        # Nobody can have seen a higher one: it must not make later answers look old.
+        when = given(sequence, said.stamp, said.replied or date, invited=told.stamp if told else None, arrived=self.now)
         before = store.answer_of(self.connection, said.uid)
-        if before is not None and (said.sequence, said.stamp) <= (before.sequence, before.stamp):
+        if before is not None and (self.known or not overtakes(when, before.given)):
             return _Verdict("reply", "an answer that a later one replaced, or that is known", mail)
-        after = store.Answer(answer, said.sequence, said.stamp)
-        store.put_answer(self.connection, said.uid, mail, after, self.now)
-        if before is None or before.answer != answer:
+        changed = before is None or before.answer != answer
+        # The same answer once more, from another device or by another way, takes no words back.
+        words = said.words or ("" if before is None or changed else before.words)
+        store.put_answer(self.connection, said.uid, mail.ordinal, store.Answer(answer, when, words))
+        if changed:
             fact = InvitationAnswered(enrolment=mail.enrolment, session=mail.session, person=mail.person, answer=answer)
             store.append(self.connection, [News(mail.programme, fact, actor=self.actor)], self.now)
+            store.tell_answer(self.connection, said.uid, mail.ordinal, self.now, self.hold)
         return _Verdict("reply", answer, mail)
 
 

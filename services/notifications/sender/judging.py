@@ -18,6 +18,7 @@ from services.notifications.domain import (
     invitation_of,
     obstacle,
     settle,
+    to_tell,
 )
 from services.notifications.domain.mails import ABOUT_REQUESTS
 from services.notifications.store import Due, News, Outcome
@@ -47,7 +48,7 @@ class Verdicts:
 def look_again(state: State, batch: Sequence[Due], now: datetime, verdicts: Verdicts) -> list[Due]:
     """What should still go out; what should not goes to the verdicts."""
     sound = []
-    for due in batch:
+    for due in (_with_news(state, each, now) for each in batch):
         reason = obstacle(state, due.mail, now) or _superfluous(due)
         said = Pointless(reason) if reason is not None else _settled(state, due, now)
         if isinstance(said, Pointless):
@@ -59,7 +60,14 @@ def look_again(state: State, batch: Sequence[Due], now: datetime, verdicts: Verd
     return sound
 
 
+def _with_news(state: State, due: Due, now: datetime) -> Due:
+    """Of what the person answered, what the contact should still hear."""
+    return due._replace(answers=to_tell(state, due.mail.programme, due.mail.person, due.answers, now))
+
+
 def _superfluous(due: Due) -> str | None:
+    if due.mail.purpose == "declined" and due.raw is None and not due.answers:
+        return "nothing differs from what the contact was told"
     return "a later mail about this session went out already" if due.overtaken else None
 
 

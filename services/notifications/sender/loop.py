@@ -299,7 +299,7 @@ class Sender:
             return Written(
                 due.ordinal, due.message_id, due.recipient, due.raw, due.mail.purpose, due.mail.detail.appointment
             )
-        said = writer.letter(due.mail, person, answered=due.answered)
+        said = writer.letter(due.mail, person, answered=due.answered, answers=due.answers)
         own_id = message.message_id(due.mail.id, person.email, self._domain)
         confirmation = None
         if due.confirmation is not None and due.mail.purpose in _ABOUT_ITEMS:
@@ -325,6 +325,7 @@ class Sender:
             due.mail.purpose,
             due.mail.detail.appointment,
             kept=composed(for_others(said)) if personal else None,
+            answers=due.answers,
         )
 
     # The server's answers ---------------------------------------------------------------------------------------------

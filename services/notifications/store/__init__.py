@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+from services.notifications.store.answers import (
+    Answer,
+    answer_of,
+    answers,
+    intentions,
+    mark_told,
+    put_answer,
+    tell_answer,
+)
 from services.notifications.store.asking import addresses, mails, messages, people_with_address
 from services.notifications.store.doubting import doubt, doubt_until, doubtful_until, take_back
 from services.notifications.store.inbox import (
-    Answer,
     Kept,
     Mailed,
     Unread,
-    answer_of,
-    answers,
     bounced,
     bounces_since,
     forget_old_received,
@@ -20,7 +26,6 @@ from services.notifications.store.inbox import (
     mail_of_item,
     mail_of_message,
     number_of,
-    put_answer,
     received,
     received_about,
     received_piece,
@@ -85,6 +90,7 @@ __all__ = [
     "forget_old_bytes",
     "forget_old_received",
     "histories",
+    "intentions",
     "keep",
     "key",
     "known",
@@ -95,6 +101,7 @@ __all__ = [
     "mail_of_item",
     "mail_of_message",
     "mails",
+    "mark_told",
     "messages",
     "number_of",
     "people_with_address",
@@ -112,6 +119,7 @@ __all__ = [
     "suppressions",
     "take_back",
     "tell",
+    "tell_answer",
     "text",
     "tried_since",
     "under_way",

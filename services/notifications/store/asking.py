@@ -7,6 +7,7 @@ from typing import Any
 
 from contracts.queries import MailView
 from services.notifications.store.key import fingerprint, key
+from services.notifications.store.rows import TO_CONTACT_LIST
 
 
 def mails(connection: sqlite3.Connection, limit: int, **conditions: str | None) -> list[MailView]:
@@ -39,8 +40,8 @@ def messages(connection: sqlite3.Connection, person: str) -> list[str]:
 def people_with_address(connection: sqlite3.Connection, same_address: Any) -> list[str]:
     """The people to whom a mail went out under an address; ``same_address`` is given each stored address."""
     rows = connection.execute(
-        "SELECT DISTINCT m.person, a.recipient FROM archive a JOIN mails m ON m.ordinal = a.ordinal"
-        " WHERE m.purpose <> 'undeliverable'"
+        "SELECT DISTINCT m.person, a.recipient FROM archive a JOIN mails m ON m.ordinal = a.ordinal"  # noqa: S608
+        f" WHERE m.purpose NOT IN ({TO_CONTACT_LIST})"
     )
     return sorted({person for person, recipient in rows if same_address(recipient)})
 
@@ -49,8 +50,8 @@ def addresses(connection: sqlite3.Connection, person: str) -> list[str]:
     """Fingerprints of the addresses that a person is known to have, or have had."""
     secret = key(connection)
     mailed = connection.execute(
-        "SELECT DISTINCT a.recipient FROM archive a JOIN mails m ON m.ordinal = a.ordinal"
-        " WHERE m.person = ? AND m.purpose <> 'undeliverable'",
+        "SELECT DISTINCT a.recipient FROM archive a JOIN mails m ON m.ordinal = a.ordinal"  # noqa: S608
+        f" WHERE m.person = ? AND m.purpose NOT IN ({TO_CONTACT_LIST})",
         (person,),
     )
     suppressed = connection.execute(

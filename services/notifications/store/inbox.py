@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from contracts.facts import InvitationAnswer
-from contracts.queries import AnswerView, ReceivedKind, ReceivedView
+from contracts.queries import ReceivedKind, ReceivedView
+from services.notifications.domain import Appointment
 from services.notifications.store import items
+from services.notifications.store.answers import forget_words
 from services.notifications.store.asking import addresses as addresses_of
 from services.notifications.store.rows import text
-from services.notifications.store.strangers import known
 
 _MAILED = (
     "SELECT m.ordinal, m.id, m.purpose, m.person, m.programme, m.enrolment, m.session, m.status, a.recipient"
@@ -34,15 +34,6 @@ class Mailed:
     session: str | None
     status: str
     recipient: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a calendar answered: at which SEQUENCE and with which DTSTAMP (RFC 5546 §2.1.5)."""
-
-    answer: InvitationAnswer
-    sequence: int
-    stamp: datetime
 
 
 def mail_of_id(connection: sqlite3.Connection, id_: str) -> Mailed | None:
@@ -67,10 +58,10 @@ def _mailed(rows: sqlite3.Cursor) -> Mailed | None:
     return Mailed(*row) if row else None
 
 
-def last_told(connection: sqlite3.Connection, uid: str) -> int | None:
-    """The highest SEQUENCE of a calendar item that anybody may have seen; None before the first."""
+def last_told(connection: sqlite3.Connection, uid: str) -> Appointment | None:
+    """What was last said about a calendar item, as far as anybody may have seen it; None before the first."""
     told = items.history(items.lines(connection, {uid}).get(uid, ())).told
-    return told.appointment.sequence if told else None
+    return told.appointment if told else None
 
 
 def bounced(
@@ -89,42 +80,6 @@ def bounces_since(connection: sqlite3.Connection, address: str, since: datetime)
     """How many mails to an address came back since a moment; the address is given as its fingerprint."""
     row = connection.execute("SELECT count(*) FROM bounces WHERE address = ? AND at >= ?", (address, text(since)))
     return int(row.fetchone()[0])
-
-
-def answer_of(connection: sqlite3.Connection, uid: str) -> Answer | None:
-    """What was last answered about a calendar item."""
-    row = connection.execute("SELECT answer, sequence, stamp FROM answers WHERE uid = ?", (uid,)).fetchone()
-    return Answer(row[0], row[1], datetime.fromisoformat(row[2])) if row else None
-
-
-def put_answer(connection: sqlite3.Connection, uid: str, mail: Mailed, answer: Answer, now: datetime) -> None:
-    """Remember what was answered, in place of what was before."""
-    connection.execute(
-        "INSERT INTO answers (uid, person, programme, enrolment, session, answer, sequence, stamp, at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE SET answer = excluded.answer,"
-        " sequence = excluded.sequence, stamp = excluded.stamp, at = excluded.at",
-        (
-            uid,
-            mail.person,
-            mail.programme,
-            mail.enrolment,
-            mail.session,
-            answer.answer,
-            answer.sequence,
-            text(answer.stamp),
-            text(now),
-        ),
-    )
-    known(connection, mail.person, now)
-
-
-def answers(connection: sqlite3.Connection, person: str) -> list[AnswerView]:
-    """What a person's calendar answered."""
-    rows = connection.execute(
-        "SELECT programme, session, answer, at FROM answers WHERE person = ? ORDER BY at, uid", (person,)
-    )
-    names = ("programme", "session", "answer", "at")
-    return [AnswerView.model_validate(dict(zip(names, row, strict=True))) for row in rows]
 
 
 def keep(
@@ -252,6 +207,7 @@ def forget_received(connection: sqlite3.Connection, person: str, addresses: Iter
 
 
 def forget_old_received(connection: sqlite3.Connection, before: datetime) -> int:
-    """Forget what came in before a moment, and how often an address bounced by then."""
+    """Forget what came in before a moment, what people wrote with answers, and how often an address bounced by then."""
     connection.execute("UPDATE bounces SET address = NULL WHERE at < ?", (text(before),))
+    forget_words(connection, before)
     return connection.execute("DELETE FROM received WHERE at < ?", (text(before),)).rowcount

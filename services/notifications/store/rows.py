@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 
 from contracts.queries import MailStatus
-from services.notifications.domain import NOTHING, Detail, History, Planned
-from services.notifications.domain.mails import NO_DETAIL, Appointment
+from services.notifications.domain import NOTHING, Detail, History, Intention, Planned
+from services.notifications.domain.mails import NO_DETAIL, TO_CONTACT, Appointment
 from services.notifications.letters import Purpose
 
 DETAIL: TypeAdapter[Detail] = TypeAdapter(Detail)
@@ -19,6 +19,9 @@ _DETAILS_REMEMBERED = 4096
 _NO_DETAIL = "{}"
 PLANNED = "m.id, m.purpose, m.person, m.programme, m.planned_at, m.enrolment, m.session, m.detail"
 """The columns that :func:`planned` reads."""
+
+TO_CONTACT_LIST = ", ".join(f"'{purpose}'" for purpose in sorted(TO_CONTACT))
+"""Purposes of mails whose recipient is not the person that they are about, as SQL lists them."""
 
 HELD = "waits a little, so that further changes of the session are told with it"
 """What is said of a mail that is held."""
@@ -45,6 +48,7 @@ class Due(NamedTuple):
         actor: the account of whoever of the staff had it tried again.
         by_stranger: whether anybody may have caused it.
         answered: whether the person has ever answered an invitation.
+        answers: what the person answered, where the mail is about that.
     """
 
     ordinal: int
@@ -64,6 +68,7 @@ class Due(NamedTuple):
     actor: str | None = None
     by_stranger: bool = False
     answered: bool = False
+    answers: tuple[Intention, ...] = ()
 
 
 class Written(NamedTuple):
@@ -71,7 +76,7 @@ class Written(NamedTuple):
     A mail about to be sent: its bytes, and whom they are for.
 
     ``purpose`` and ``said`` are what it came to say about a calendar item, when that was settled. ``kept`` is stored in
-    place of ``raw`` where that holds what nobody but the recipient may see.
+    place of ``raw`` where that holds what nobody but the recipient may see. ``answers`` are those that it tells of.
     """
 
     ordinal: int
@@ -81,6 +86,7 @@ class Written(NamedTuple):
     purpose: Purpose | None = None
     said: Appointment | None = None
     kept: bytes | None = None
+    answers: tuple[Intention, ...] = ()
 
 
 class Outcome(NamedTuple):

@@ -12,9 +12,10 @@ from services.chassis.database import insert_rows, with_rows
 from services.chassis.log import Entry
 from services.notifications.domain import with_told
 from services.notifications.store import items
+from services.notifications.store.answers import intentions, mark_told
 from services.notifications.store.key import fingerprint, key
 from services.notifications.store.news import News, append
-from services.notifications.store.rows import PLANNED, Due, Outcome, Written, planned, text
+from services.notifications.store.rows import PLANNED, TO_CONTACT_LIST, Due, Outcome, Written, planned, text
 from services.notifications.store.suppression import hold_back, refused
 
 TRIED = "status = 'planned' AND first_at IS NOT NULL AND reached IS NOT 1"
@@ -76,7 +77,14 @@ def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
                 answered=bool(row[20]),
             )
         )
-    return _with_histories(connection, found, now)
+    return [_with_answers(connection, each) for each in _with_histories(connection, found, now)]
+
+
+def _with_answers(connection: sqlite3.Connection, due: Due) -> Due:
+    mail = due.mail
+    if mail.purpose != "declined":
+        return due
+    return due._replace(answers=intentions(connection, mail.programme, mail.person, due.ordinal))
 
 
 def _with_histories(connection: sqlite3.Connection, found: list[Due], now: datetime) -> list[Due]:
@@ -167,6 +175,9 @@ def begin(
             if mail.ordinal in claimed
         ],
     )
+    for mail in written:
+        if mail.answers and mail.ordinal in claimed:
+            mark_told(connection, mail.ordinal, mail.answers)
     return Begun(claimed, told)
 
 
@@ -241,7 +252,8 @@ def retry(connection: sqlite3.Connection, mail: str, now: datetime, actor: str |
     Only ``failed`` and ``uncertain`` mails change.
     """
     row = connection.execute(
-        "SELECT m.status, m.ordinal, CASE m.purpose WHEN 'undeliverable' THEN NULL ELSE m.person END, a.recipient"
+        "SELECT m.status, m.ordinal,"  # noqa: S608  (a list of purposes)
+        f" CASE WHEN m.purpose IN ({TO_CONTACT_LIST}) THEN NULL ELSE m.person END, a.recipient"
         " FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal WHERE m.id = ?",
         (mail,),
     ).fetchone()

@@ -12,11 +12,11 @@ from typing import Literal
 from contracts.facts import NO_PROGRAMME, MailFailed, SuppressionAdded, SuppressionLifted
 from contracts.queries import SuppressionView
 from services.chassis.log import Entry
-from services.notifications.domain.mails import mail_id
+from services.notifications.domain.mails import TO_CONTACT, mail_id
 from services.notifications.store.asking import addresses
 from services.notifications.store.key import fingerprint, key
 from services.notifications.store.news import News, append
-from services.notifications.store.rows import Outcome, Written, text
+from services.notifications.store.rows import TO_CONTACT_LIST, Outcome, Written, text
 
 Source = Literal["smtp", "bounce", "staff"]
 
@@ -76,17 +76,17 @@ def hand_on(connection: sqlite3.Connection, person: str) -> None:
         for recipient in _recipients(connection, person) if address else ():
             if fingerprint(secret, recipient) == address:
                 connection.execute(
-                    "UPDATE suppressed SET person = coalesce((SELECT m.person FROM archive a JOIN mails m"
+                    "UPDATE suppressed SET person = coalesce((SELECT m.person FROM archive a JOIN mails m"  # noqa: S608
                     " ON m.ordinal = a.ordinal WHERE a.recipient = ? COLLATE NOCASE AND m.person <> suppressed.person"
-                    " AND m.purpose <> 'undeliverable' LIMIT 1), person) WHERE ordinal = ?",
+                    f" AND m.purpose NOT IN ({TO_CONTACT_LIST}) LIMIT 1), person) WHERE ordinal = ?",
                     (recipient, ordinal),
                 )
 
 
 def _recipients(connection: sqlite3.Connection, person: str) -> list[str]:
     rows = connection.execute(
-        "SELECT DISTINCT a.recipient FROM archive a JOIN mails m ON m.ordinal = a.ordinal"
-        " WHERE m.person = ? AND m.purpose <> 'undeliverable'",
+        "SELECT DISTINCT a.recipient FROM archive a JOIN mails m ON m.ordinal = a.ordinal"  # noqa: S608
+        f" WHERE m.person = ? AND m.purpose NOT IN ({TO_CONTACT_LIST})",
         (person,),
     )
     return [recipient for (recipient,) in rows]
@@ -117,9 +117,10 @@ def hold_back(connection: sqlite3.Connection, written: Sequence[Written], now: d
     for each in written:
         address = fingerprint(secret, each.recipient)
         row = connection.execute(
-            "SELECT s.ordinal, s.reason, coalesce(m.actor, s.actor), m.id, m.purpose, m.person, m.programme,"
+            "SELECT s.ordinal, s.reason, coalesce(m.actor, s.actor), m.id, m.purpose, m.person, m.programme,"  # noqa: S608
             " m.enrolment, m.session FROM mails m, suppressed s WHERE m.ordinal = ? AND m.status = 'planned'"
-            " AND (s.address = ? OR (s.address IS NULL AND s.person = m.person AND m.purpose <> 'undeliverable'))"
+            " AND (s.address = ? OR (s.address IS NULL AND s.person = m.person"
+            f" AND m.purpose NOT IN ({TO_CONTACT_LIST})))"
             " LIMIT 1",
             (each.ordinal, address),
         ).fetchone()
@@ -130,7 +131,7 @@ def hold_back(connection: sqlite3.Connection, written: Sequence[Written], now: d
             "UPDATE mails SET status = 'failed', answer = ? WHERE ordinal = ?",
             (f"not sent, nothing goes to this address: {reason}", each.ordinal),
         )
-        if purpose != "undeliverable":
+        if purpose not in TO_CONTACT:
             # Who has an address that was suppressed by hand is known from now on: erasing the person finds it.
             connection.execute(
                 "UPDATE suppressed SET person = coalesce(person, ?) WHERE ordinal = ?",
@@ -160,7 +161,7 @@ def refused(connection: sqlite3.Connection, outcome: Outcome, now: datetime) -> 
     suppress(
         connection,
         address=address,
-        person=None if purpose == "undeliverable" else person,
+        person=None if purpose in TO_CONTACT else person,
         source="smtp",
         reason="the mail server refused the address for good",
         status=status[0] if status else None,
@@ -180,7 +181,7 @@ def tell(connection: sqlite3.Connection, mail: int, address: str, now: datetime)
         "SELECT purpose, person, programme, enrolment, by_stranger FROM mails WHERE ordinal = ?", (mail,)
     )
     purpose, person, programme, enrolment, by_stranger = row.fetchone()
-    if purpose == "undeliverable" or enrolment is None or by_stranger:
+    if purpose in TO_CONTACT or enrolment is None or by_stranger:
         return
     connection.execute(
         "INSERT INTO mails (id, fact, purpose, person, programme, enrolment, detail, planned_at, due_at)"

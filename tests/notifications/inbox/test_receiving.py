@@ -410,6 +410,7 @@ async def test_the_newest_answer_wins_and_a_repetition_says_nothing_new(notifica
         assert (await receive(notifications, raw)).kind == "reply"
     assert await answered(notifications) == [
         ("noor", "kick-off", "accepted"),
+        ("noor", "kick-off", "declined"),
         ("noor", "kick-off", "tentative"),
         ("noor", "kick-off", "declined"),
     ]
@@ -423,7 +424,9 @@ async def test_an_answer_to_what_was_moved_since_does_not_count(notifications: S
     life.moves("kick-off", LATER, JUNE)
     await told(notifications, life, tmp_path)
     uid = uid_of(life, "noor")
-    assert await notifications.database.run(lambda raw: store.last_told(raw, uid)) == 1
+    last = await notifications.database.run(lambda raw: store.last_told(raw, uid))
+    assert last is not None
+    assert last.sequence == 1
     await receive(notifications, returned.reply(uid, NOOR, "ACCEPTED", sequence=0))
     assert await answered(notifications) == []
     await receive(notifications, returned.reply(uid, NOOR, "DECLINED", sequence=1, stamp="20230302T110000Z"))

@@ -373,6 +373,8 @@ _REGISTRATION_INTAKE = Identity(
         # Each intake has a consumer of this name, and nothing else may have one: no partner can be called so.
         f"$JS.API.CONSUMER.INFO.*.{subjects.INTAKE_READER}",
         f"$JS.API.CONSUMER.MSG.NEXT.*.{subjects.INTAKE_READER}",
+        # What was handed to a registration that was killed is handed out again at once, before anything newer.
+        f"$JS.API.CONSUMER.RESET.*.{subjects.INTAKE_READER}",
         f"$JS.ACK.*.{subjects.INTAKE_READER}.>",
     ),
     subscribe=(_own_inbox("registration"),),

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from faststream.middlewares import AckPolicy
@@ -20,7 +20,6 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
-from nats.js import JetStreamContext
 
 from services.chassis.cancelling import cancel
 from services.chassis.encryption import NotEncrypted, abandon, distrust, trusting
@@ -233,15 +232,16 @@ class _Broker(NatsBroker):
         await super().start()
         if self._connection is not None:
             await _is_there(self._connection)
-        for subscriber in self.subscribers:
-            guard(subscriber)
 
 
-def guard(subscriber: Any) -> None:
-    """Have a subscriber of FastStream that was started wait when it cannot fetch, if it is one that fetches."""
-    subscription = getattr(subscriber, "subscription", None)
-    if isinstance(subscription, JetStreamContext.PullSubscription):
-        subscriber.subscription = GuardedPull(subscription)
+class Fetching(Protocol):
+    """What a loop that fetches needs of a subscription."""
+
+    async def fetch(self, batch: int = 1, timeout: float | None = 5, heartbeat: float | None = None) -> list[Msg]:  # noqa: ASYNC109
+        """See ``PullSubscription.fetch``."""
+
+    async def unsubscribe(self) -> None:
+        """See ``PullSubscription.unsubscribe``."""
 
 
 class GuardedPull:
@@ -252,7 +252,7 @@ class GuardedPull:
     errors that it does not know. It looks the subscription up on each turn, which is where this one steps in.
     """
 
-    def __init__(self, subscription: JetStreamContext.PullSubscription) -> None:
+    def __init__(self, subscription: Fetching) -> None:
         self._subscription = subscription
         self._failures = 0
 

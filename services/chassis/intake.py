@@ -19,13 +19,15 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
-from services.chassis.broker import Connection, guard, while_connected
+from services.chassis.broker import Connection, GuardedPull, while_connected
+from services.chassis.turns import MayComeAgain, Turn, Turns
 
 _log = structlog.get_logger("chassis.intake")
 
 _FETCH_TIMEOUT = 2.0
 _TELL_AGAIN = 0.25
 _SHORTEST_DELAY, _LONGEST_DELAY = 0.2, 60.0
+_LONGEST_WAIT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Delivery:
         stream: the stream that holds it; with ``sequence`` its name for ever.
         sequence: its number in the stream.
         stored: when the broker stored it, aware and in UTC.
-        attempt: 1 at first; a crash in the middle counts too.
+        attempt: 1 at first, and again when the service was started or the connection made anew.
     """
 
     subject: str
@@ -64,13 +66,18 @@ def take_in(
     ack_wait: float = 30.0,
     patience: float = 120.0,
     passing: bool = False,
+    turns: Turns | None = None,
+    may_come_again: MayComeAgain | None = None,
 ) -> Any:
     """
     Hand every message of a work queue to ``handler``, ``batch_size`` at a time; starts with ``broker``.
 
-    A message is acknowledged after the handler returned. A handler that raises could not do its work (database locked,
-    disk full): the message comes again, later and later, without limit. What cannot be understood is the handler's to
+    A message is acknowledged after the handler returned. A handler that raises ``NothingStored`` (database locked, disk
+    full) is called again, later and later, and what was stored behind the message waits. One that raises anything else
+    is called again too, without limit, and nothing waits for that. What cannot be understood is the handler's to
     answer; it must not raise for it. The same message may come again after it was handled.
+
+    Messages are handed over in the order in which they were stored; see ``turns``.
 
     Args:
         broker: made by ``broker.faststream_broker``.
@@ -84,6 +91,8 @@ def take_in(
         ack_wait: the consumer's, in seconds; the broker is told three times in it that work goes on.
         patience: seconds after which a handler that hangs no longer holds its message.
         passing: the subscriber lives no longer than whoever holds what is returned (``Queues`` does).
+        turns: other queues with which this one takes turns.
+        may_come_again: see ``Turns.of``.
     """
     subscriber = broker.subscriber(
         subject,
@@ -99,10 +108,22 @@ def take_in(
         persistent=not passing,
     )
 
+    turn = (turns or Turns()).of(stream, durable, ack_wait / 3, may_come_again)
+
     async def receive(raw: Msg) -> None:
-        await _handle(raw, handler, ack_wait, patience)
+        await _handle(raw, handler, turn, ack_wait, patience)
 
     subscriber(receive)
+    create = subscriber._create_subscription
+
+    async def create_guarded() -> None:
+        await create()
+        if isinstance(subscriber.subscription, JetStreamContext.PullSubscription):
+            # Nothing was awaited since the loop that fetches was made: it has not begun.
+            in_turn = turn.fetching_by(subscriber.subscription, cast("Connection", broker._connection))
+            subscriber.subscription = cast("JetStreamContext.PullSubscription", GuardedPull(in_turn))
+
+    subscriber._create_subscription = create_guarded  # type: ignore[method-assign]  # FastStream has no other way
     return subscriber
 
 
@@ -119,6 +140,8 @@ class Queues:
     def __init__(
         self, broker: NatsBroker, present: Callable[[], Awaitable[Iterable[str]]], take: Callable[[str], Any]
     ) -> None:
+        self.looked = False
+        """Whether it is known what queues there are."""
         self._broker = broker
         self._present = present
         self._take = take
@@ -141,7 +164,6 @@ class Queues:
             subscriber = self._take(name)
             if self._broker.running:
                 await subscriber.start()
-                guard(subscriber)
             self._taken[name] = subscriber
             _log.info("intake begins", queue=name)
         for name in sorted(set(self._taken) - present):
@@ -150,6 +172,7 @@ class Queues:
             with contextlib.suppress(NatsError):
                 await subscriber.stop()
             _log.info("intake ends", queue=name)
+        self.looked = True
 
 
 async def finish_taking_in(broker: NatsBroker, patience: float = 10.0) -> None:
@@ -203,7 +226,13 @@ async def _raw(message: NatsMessage) -> Msg:
     return message.raw_message
 
 
-async def _handle(raw: Msg, handler: Callable[[Delivery], Awaitable[None]], ack_wait: float, patience: float) -> None:
+class NothingStored(RuntimeError):  # noqa: N818
+    """A handler could not store anything: what was stored behind its message would fare no better, and waits."""
+
+
+async def _handle(
+    raw: Msg, handler: Callable[[Delivery], Awaitable[None]], turn: Turn, ack_wait: float, patience: float
+) -> None:
     metadata = raw.metadata
     delivery = Delivery(
         subject=raw.subject,
@@ -216,18 +245,46 @@ async def _handle(raw: Msg, handler: Callable[[Delivery], Awaitable[None]], ack_
     )
     heartbeat = asyncio.create_task(_say_that_work_goes_on(raw, ack_wait / 3, patience))
     try:
-        await handler(delivery)
-    except Exception:
-        # Without the body: it may hold people's data.
-        _log.exception("message was not handled", stream=delivery.stream, sequence=delivery.sequence)
+        await _until_stored(raw, handler, delivery, patience / 2)
+    except Exception as error:
+        if not isinstance(error, NothingStored):
+            # Without the body: it may hold people's data.
+            _log.exception("message was not handled", stream=delivery.stream, sequence=delivery.sequence)
+        turn.given_back(raw)
         delay = min(_SHORTEST_DELAY * 2 ** min(delivery.attempt, 10), _LONGEST_DELAY)
         delay *= random.uniform(0.8, 1.2)  # noqa: S311
         await _tell(raw, lambda: raw.nak(delay=delay), ack_wait / 2)
     else:
+        turn.handled(raw)
         # Awaits the broker's answer: a plain acknowledgement may be lost without anybody knowing.
         await _tell(raw, lambda: while_connected(raw._client, raw.ack_sync(timeout=2), 2), ack_wait / 2)
     finally:
         heartbeat.cancel()
+
+
+async def _until_stored(
+    raw: Msg, handler: Callable[[Delivery], Awaitable[None]], delivery: Delivery, patience: float
+) -> None:
+    """
+    Have a message handled, again and again while nothing can be stored.
+
+    Given back to the broker it would come again behind others. All messages of a batch wait equally long, so that they
+    keep their order.
+    """
+    begun, times = monotonic(), 0
+    while True:
+        try:
+            await handler(delivery)
+        except NothingStored as error:
+            if cast("Connection", raw._client).leaving or monotonic() - begun >= patience:
+                _log.warning(
+                    "message could not be stored", stream=delivery.stream, sequence=delivery.sequence, error=str(error)
+                )
+                raise
+            times += 1
+            await asyncio.sleep(min(_SHORTEST_DELAY * 2**times, _LONGEST_WAIT))
+        else:
+            return
 
 
 async def _tell(raw: Msg, word: Callable[[], Awaitable[object]], patience: float) -> None:

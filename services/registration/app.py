@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -12,8 +11,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from faststream.nats import NatsBroker
-from nats.aio.client import Client
-from nats.errors import Error as NatsError
 
 from contracts import commands, queries, subjects
 from contracts.envelope import Envelope
@@ -21,17 +18,14 @@ from contracts.facts import FACTS, SERVICES, prepare, variant
 from contracts.intake import INTAKE, OUTCOMES
 from services.chassis import copies
 from services.chassis.access import Verifier
-from services.chassis.broker import connect, faststream_broker, inbox_prefix
+from services.chassis.broker import connect, faststream_broker
 from services.chassis.clock import Clock, clock_from
 from services.chassis.commands import Route, serve
-from services.chassis.database import Database
 from services.chassis.guard import Guard
 from services.chassis.health import Health
-from services.chassis.intake import Queues, take_in
 from services.chassis.metrics import Measure, nothing_more
 from services.chassis.relay import Relay
 from services.chassis.service import periodic, run
-from services.chassis.settings import Login
 from services.chassis.specification import Channel, specification
 from services.chassis.staff import staff_router
 from services.chassis.stores import SECONDS_BETWEEN_LOOKS, Stores
@@ -39,12 +33,13 @@ from services.chassis.web import application
 from services.registration import pages, recovery, store
 from services.registration.batch import Batch
 from services.registration.contacts import Contacts
+from services.registration.deadlines import Deadlines
 from services.registration.domain.retention import Terms
-from services.registration.handlers import Handlers, programmes
-from services.registration.handlers.intake import Intake
+from services.registration.handlers import Handlers
 from services.registration.handlers.retention import Retention
 from services.registration.handlers.strangers import Bounds
-from services.registration.partners import Partners
+from services.registration.known_clock import KnownClock
+from services.registration.listening import Listening
 from services.registration.settings import Settings
 from services.registration.store import strangers
 from services.registration.tokens import Tokens
@@ -56,6 +51,7 @@ TITLE = "Deelname registration"
 DESCRIPTION = "Decides which enrolments come true, and says so."
 _LOGS = {subjects.log_stream(NAME): store.LOG, subjects.OUTCOMES_STREAM: store.OUTCOMES}
 SECONDS_BETWEEN_DEADLINE_CHECKS = 2.0
+SECONDS_BETWEEN_LOOKS_AT_THE_CLOCK = 0.1
 SECONDS_BETWEEN_FORGETTING = 5.0
 SECONDS_BETWEEN_FORGETTING_STRANGERS = 60.0
 SECONDS_BETWEEN_LOOKS_AT_TERMS = 5.0
@@ -213,15 +209,18 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
 
     writer = Writer(database, committed)
     broker = faststream_broker(**settings.login)
-    terms = Terms(timedelta(days=settings.keep_people_days), timedelta(days=settings.keep_others_days))
-    retention = Retention(writer, clock, terms)
+    retention = Retention(
+        writer,
+        clock,
+        Terms(timedelta(days=settings.keep_people_days), timedelta(days=settings.keep_others_days)),
+    )
     table = routes(Handlers(writer, clock, retention, settings.confirm_above, relay.told, smtputf8=settings.smtputf8))
     # What copies hold is for the broker's staff alone: the table is served over HTTP as well.
     serve(broker, [*table, *copies.routes(NAME, kept)], NAME)
     guard = settings.guard(Verifier(tokens.find, clock, tokens.used))
 
-    async def let_deadlines_pass() -> None:
-        await writer.perform(programmes.let_deadlines_pass(clock()))
+    deadlines = Deadlines(writer, database, clock)
+    known_clock = await KnownClock.begun(database, clock)
 
     async def forget_strangers() -> None:
         await database.transact(lambda raw: strangers.forget(raw, clock()))
@@ -237,7 +236,8 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         "tokens": periodic(SECONDS_BETWEEN_NOTES_OF_USE, tokens.note),
         "copies": periodic(copies.SECONDS_BETWEEN_TIDYING, kept.tidy),
         "strangers": periodic(SECONDS_BETWEEN_FORGETTING_STRANGERS, forget_strangers),
-        "deadlines": periodic(SECONDS_BETWEEN_DEADLINE_CHECKS, let_deadlines_pass),
+        "clock": periodic(SECONDS_BETWEEN_LOOKS_AT_THE_CLOCK, known_clock.note),
+        "deadlines": periodic(SECONDS_BETWEEN_DEADLINE_CHECKS, deadlines.look),
     }
     relays = {subjects.log_stream(NAME): relay}
     brokers: list[NatsBroker] = [broker]
@@ -245,13 +245,15 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         partners_connection = await connect(**settings.partners_login)
         parts.push_async_callback(partners_connection.close)
         await recovery.take_back_outcomes(partners_connection, database, restored=restored is not None)
-        intake_broker, queues, outcomes = await _partners(
+        listening = Listening(
             settings.partners_login, partners_connection, database, writer, clock, smtputf8=settings.smtputf8
         )
-        tasks["outcomes"] = outcomes.run
-        tasks["partners"] = periodic(SECONDS_BETWEEN_LOOKS_AT_PARTNERS, queues.look)
-        relays[subjects.OUTCOMES_STREAM] = outcomes
-        brokers.append(intake_broker)
+        deadlines.listening = listening
+        await listening.begin()
+        tasks["outcomes"] = listening.outcomes.run
+        tasks["partners"] = periodic(SECONDS_BETWEEN_LOOKS_AT_PARTNERS, listening.look)
+        relays[subjects.OUTCOMES_STREAM] = listening.outcomes
+        brokers.append(listening.broker)
     if restored is not None:
         # From here on the relays fill the streams, and with them the bucket, from what is here.
         restored.finish()
@@ -273,29 +275,3 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         before_stop=[writer.finish],
         stop=stop,
     )
-
-
-async def _partners(
-    login: Login, connection: Client, database: Database, writer: Writer, clock: Clock, *, smtputf8: bool
-) -> tuple[NatsBroker, Queues, Relay]:
-    """Registration's second foot: in the partners' account it takes in requests and gives outcomes."""
-    outcomes = Relay(connection, database, store.OUTCOMES, subjects.OUTCOMES_STREAM, forgets=True)
-    intake = Intake(writer, clock, outcomes.wake, smtputf8=smtputf8)
-    broker = faststream_broker(**login)
-
-    def take(source: str) -> Any:
-        return take_in(
-            broker,
-            stream=subjects.intake_stream(source),
-            durable=subjects.INTAKE_READER,
-            subject=subjects.intake_of(source),
-            handler=intake.handle,
-            inbox=inbox_prefix(login["name"]),
-            passing=True,
-        )
-
-    queues = Queues(broker, Partners(connection).present, take)
-    # Whoever is there already is taken in from the start; one who is not is found by the periodic look.
-    with contextlib.suppress(NatsError):
-        await queues.look()
-    return broker, queues, outcomes

@@ -50,6 +50,8 @@ class System:
     directory: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    now: str = NOW
+    """What the service's clock is set by."""
 
     @property
     def journal(self) -> Path:
@@ -75,7 +77,7 @@ class System:
             "PARTNERS_NATS_USER": REGISTRATION_INTAKE,
             "PARTNERS_NATS_PASSWORD": self.broker.passwords[REGISTRATION_INTAKE],
             "LINK_KEYS": str(keep_link_keys(self.directory / "links.keys")),
-            "NOW": NOW,
+            "NOW": self.now,
             "PUBLIC_A_MINUTE": "0",
             "PUBLIC_MAILS_A_SOURCE_AND_HOUR": "0",
         }
@@ -265,10 +267,10 @@ def wish(programme: str, *emails: str, name: str = "Noor de Wit", **more: Any) -
 
 
 @contextlib.contextmanager
-def running_system(directory: Path) -> Iterator[System]:
+def running_system(directory: Path, **settings: Any) -> Iterator[System]:
     """A system that runs; left, everything of it has ended."""
     with start_broker(directory / "broker", PARTNERS) as broker:
-        system = System(broker, directory)
+        system = System(broker, directory, **settings)
         try:
             system.start()
             yield system

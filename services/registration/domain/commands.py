@@ -142,11 +142,34 @@ class WithdrawParticipant:
     erased: bool = False
 
 
+class Moment(NamedTuple):
+    """
+    When something was asked, and when it is decided: what a partner sends may wait in between, however long.
+
+    Who asks in time is in: whether it was too early or too late is judged by ``asked``. What people have yet to hear
+    of begins when it is ``decided``: the time in which a team may become complete, a place in what is not over yet.
+    """
+
+    asked: datetime
+    decided: datetime
+
+    @classmethod
+    def at(cls, now: datetime) -> Moment:
+        """Decided as soon as it was asked."""
+        return cls(now, now)
+
+
 @dataclass(frozen=True, slots=True)
 class LetDeadlinesPass:
-    """Time has gone on: give back the places of teams that stayed incomplete."""
+    """
+    Time has gone on: give back the places of teams that stayed incomplete.
+
+    ``heard`` is, for each partner, the moment up to which everything that it has sent was decided: a deadline passes
+    for its enrolments only up to there. Without it everything was; of a partner that is not named, nothing.
+    """
 
     now: datetime
+    heard: Mapping[str, datetime] | None = None
 
 
 AboutEnrolment: TypeAlias = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import assert_never
 
 from contracts.enrolment import MissingSeat, Participant, Reason
@@ -33,6 +33,7 @@ from services.registration.domain.commands import (
     ConfirmEnrolment,
     Decision,
     LetDeadlinesPass,
+    Moment,
     PromoteEnrolment,
     PublishProgramme,
     Rejected,
@@ -47,8 +48,13 @@ from services.registration.domain.publishing import broken_by_definition, change
 from services.registration.domain.state import Enrolment, ProgrammeState
 
 
-def decide(state: ProgrammeState, command: Command) -> Decision:
-    """The facts that a command makes true, none if nothing changes; or why it has no effect."""
+def decide(state: ProgrammeState, command: Command, decided: datetime | None = None) -> Decision:
+    """
+    The facts that a command makes true, none if nothing changes; or why it has no effect.
+
+    It was asked at the command's ``now`` and is decided at the same moment, or later.
+    """
+    moment = Moment(command.now, decided or command.now)
     if isinstance(command, PublishProgramme):
         return _publish(state, command)
     definition = state.definition
@@ -58,11 +64,11 @@ def decide(state: ProgrammeState, command: Command) -> Decision:
         case WithdrawProgramme():
             return () if state.withdrawn else (*_given_up(state), ProgrammeWithdrawn(reason=command.reason))
         case RequestEnrolment():
-            return _request(state, definition, command)
+            return _request(state, definition, command, moment)
         case LetDeadlinesPass():
-            return _let_deadlines_pass(state, command.now)
+            return _let_deadlines_pass(state, command, moment)
         case _:
-            return _about_enrolment(state, definition, command)
+            return _about_enrolment(state, definition, command, moment)
 
 
 def _given_up(state: ProgrammeState) -> tuple[RegistrationFact, ...]:
@@ -70,7 +76,7 @@ def _given_up(state: ProgrammeState) -> tuple[RegistrationFact, ...]:
     return tuple(confirming.lapsed(one, "withdrawn") for one in state.awaiting())
 
 
-def _about_enrolment(state: ProgrammeState, definition: Programme, command: AboutEnrolment) -> Decision:
+def _about_enrolment(state: ProgrammeState, definition: Programme, command: AboutEnrolment, moment: Moment) -> Decision:
     enrolment = state.enrolments.get(command.enrolment)
     if enrolment is None:
         return Rejected("not-found", (reasons.no_such_enrolment(),))
@@ -80,7 +86,7 @@ def _about_enrolment(state: ProgrammeState, definition: Programme, command: Abou
         if enrolment.status in ("withdrawn", "lapsed"):
             return ()
         if enrolment.status == "pending":
-            return _with_promotions(state, [confirming.lapsed(enrolment, "withdrawn")], command.now, reasons.unit_free)
+            return _with_promotions(state, [confirming.lapsed(enrolment, "withdrawn")], moment, reasons.unit_free)
     if not enrolment.active:
         return Rejected("rejected", (reasons.not_active(),))
     if state.withdrawn and not isinstance(command, WithdrawEnrolment | WithdrawParticipant):
@@ -88,17 +94,17 @@ def _about_enrolment(state: ProgrammeState, definition: Programme, command: Abou
         return Rejected("rejected", (reasons.programme_withdrawn(),))
     match command:
         case WithdrawEnrolment():
-            return _withdraw(state, enrolment, reasons.withdrawn_on_request(), command.now)
+            return _withdraw(state, enrolment, reasons.withdrawn_on_request(), moment)
         case PromoteEnrolment():
             return _promote(state, enrolment)
         case AddParticipant():
-            return _add(state, definition, enrolment, command)
+            return _add(state, definition, enrolment, command, moment)
         case ChangeParticipant():
-            return _change(definition, enrolment, command)
+            return _change(definition, enrolment, command, moment)
         case ReplaceParticipant():
             return _replace(state, definition, enrolment, command)
         case WithdrawParticipant():
-            return _withdraw_participant(state, definition, enrolment, command)
+            return _withdraw_participant(state, definition, enrolment, command, moment)
         case _:
             assert_never(command)
 
@@ -110,9 +116,9 @@ def _after(state: ProgrammeState, facts: Sequence[RegistrationFact]) -> Programm
 
 
 def _with_promotions(
-    state: ProgrammeState, facts: Sequence[RegistrationFact], now: datetime, why: Callable[[int], Reason]
+    state: ProgrammeState, facts: Sequence[RegistrationFact], moment: Moment, why: Callable[[int], Reason]
 ) -> tuple[RegistrationFact, ...]:
-    return (*facts, *waiting.promotions(_after(state, facts), now, why))
+    return (*facts, *waiting.promotions(_after(state, facts), moment, why))
 
 
 def _publish(state: ProgrammeState, command: PublishProgramme) -> Decision:
@@ -128,7 +134,7 @@ def _publish(state: ProgrammeState, command: PublishProgramme) -> Decision:
     measured = _measured_anew(state, new.team) if new.team is not None and state.definition.team != new.team else ()
     raised = any(isinstance(fact, ProgrammeCapacityRaised) for fact in facts)
     why = reasons.capacity_raised if raised else reasons.rules_changed
-    return _with_promotions(state, (*facts, *measured), command.now, why)
+    return _with_promotions(state, (*facts, *measured), Moment.at(command.now), why)
 
 
 def _measured_anew(state: ProgrammeState, rule: TeamRule) -> tuple[RegistrationFact, ...]:
@@ -162,15 +168,15 @@ def _lacking(
     return (EnrolmentIncomplete(enrolment=before.id, missing=missing, complete_by=deadline),)
 
 
-def _request(state: ProgrammeState, definition: Programme, command: RequestEnrolment) -> Decision:
+def _request(state: ProgrammeState, definition: Programme, command: RequestEnrolment, moment: Moment) -> Decision:
     if command.stranger is not None:
         return strangers.requested(state, definition, command, command.stranger)
     asked = asked_for(command.enrolment, command.organisation_id, command.participants, command.channel, command.source)
-    broken = rules.broken_by_request(state, definition, command)
+    broken = rules.broken_by_request(state, definition, command, moment)
     if broken:
         units = rules.units_of(definition, command.participants)
         return (EnrolmentRefused(**asked | {"units": units}, reasons=tuple(broken)),)
-    return come_in(state, definition, asked, command.organisation, command.now)
+    return come_in(state, definition, asked, command.organisation, moment.decided)
 
 
 def _confirm(state: ProgrammeState, definition: Programme, enrolment: Enrolment, command: ConfirmEnrolment) -> Decision:
@@ -179,13 +185,13 @@ def _confirm(state: ProgrammeState, definition: Programme, enrolment: Enrolment,
         return decision
     after = _after(state, decision).enrolments[enrolment.id]
     measured = _measured(definition, enrolment, after.participants, command.now) if enrolment.active else ()
-    return _with_promotions(state, (*decision, *measured), command.now, reasons.unit_free)
+    return _with_promotions(state, (*decision, *measured), Moment.at(command.now), reasons.unit_free)
 
 
-def _withdraw(state: ProgrammeState, enrolment: Enrolment, reason: Reason, now: datetime) -> Decision:
+def _withdraw(state: ProgrammeState, enrolment: Enrolment, reason: Reason, moment: Moment) -> Decision:
     before = "confirmed" if enrolment.status == "confirmed" else "waiting"
     withdrawn = EnrolmentWithdrawn(enrolment=enrolment.id, before=before, reason=reason)
-    return _with_promotions(state, (withdrawn,), now, reasons.unit_free)
+    return _with_promotions(state, (withdrawn,), moment, reasons.unit_free)
 
 
 def _promote(state: ProgrammeState, enrolment: Enrolment) -> Decision:
@@ -198,7 +204,9 @@ def _promote(state: ProgrammeState, enrolment: Enrolment) -> Decision:
     return (*waiting.jumped_by(state, enrolment), promoted)
 
 
-def _add(state: ProgrammeState, definition: Programme, enrolment: Enrolment, command: AddParticipant) -> Decision:
+def _add(
+    state: ProgrammeState, definition: Programme, enrolment: Enrolment, command: AddParticipant, moment: Moment
+) -> Decision:
     people = (*enrolment.participants, command.participant)
     units = rules.units_of(definition, people)
     more = units - enrolment.units
@@ -208,7 +216,7 @@ def _add(state: ProgrammeState, definition: Programme, enrolment: Enrolment, com
     ]
     if more > 0:
         # Who completes a team keeps to the team's deadline; a further unit keeps to the programme's.
-        broken += rules.broken_by_time(state, definition.enrolment, command.now)
+        broken += rules.broken_by_time(state, definition.enrolment, moment)
         broken += rules.broken_by_maximum(
             state, definition.enrolment, enrolment.organisation, more, before=enrolment.units
         )
@@ -227,10 +235,10 @@ def _add(state: ProgrammeState, definition: Programme, enrolment: Enrolment, com
         units=units,
         price=rules.price_after(enrolment, units),
     )
-    return (added, *_measured(definition, enrolment, people, command.now))
+    return (added, *_measured(definition, enrolment, people, moment.decided))
 
 
-def _change(definition: Programme, enrolment: Enrolment, command: ChangeParticipant) -> Decision:
+def _change(definition: Programme, enrolment: Enrolment, command: ChangeParticipant, moment: Moment) -> Decision:
     new = command.participant
     old = enrolment.participant(new.person)
     if old is None:
@@ -250,7 +258,7 @@ def _change(definition: Programme, enrolment: Enrolment, command: ChangeParticip
     if broken:
         return Rejected("rejected", tuple(broken))
     changed = ParticipantChanged(enrolment=enrolment.id, participant=new)
-    return (changed, *_measured(definition, enrolment, people, command.now))
+    return (changed, *_measured(definition, enrolment, people, moment.decided))
 
 
 def _replace(
@@ -271,35 +279,49 @@ def _replace(
 
 
 def _withdraw_participant(
-    state: ProgrammeState, definition: Programme, enrolment: Enrolment, command: WithdrawParticipant
+    state: ProgrammeState, definition: Programme, enrolment: Enrolment, command: WithdrawParticipant, moment: Moment
 ) -> Decision:
     if enrolment.participant(command.person) is None:
         return Rejected("not-found", (reasons.no_such_participant(),))
     people = tuple(one for one in enrolment.participants if one.person != command.person)
     if not people:
         reason = reasons.person_erased() if command.erased else reasons.withdrawn_on_request()
-        return _withdraw(state, enrolment, reason, command.now)
+        return _withdraw(state, enrolment, reason, moment)
     units = rules.units_of(definition, people)
     withdrawn = ParticipantWithdrawn(
         enrolment=enrolment.id, person=command.person, units=units, price=rules.price_after(enrolment, units)
     )
-    measured = _measured(definition, enrolment, people, command.now)
-    return _with_promotions(state, (withdrawn, *measured), command.now, reasons.unit_free)
+    measured = _measured(definition, enrolment, people, moment.decided)
+    return _with_promotions(state, (withdrawn, *measured), moment, reasons.unit_free)
 
 
-def _let_deadlines_pass(state: ProgrammeState, now: datetime) -> Decision:
+def _let_deadlines_pass(state: ProgrammeState, command: LetDeadlinesPass, moment: Moment) -> Decision:
     late = sorted(
-        (deadline, state.enrolments[id_].number, id_) for id_, deadline in state.deadlines.items() if deadline <= now
+        (deadline, state.enrolments[id_].number, id_)
+        for id_, deadline in state.deadlines.items()
+        if deadline <= _heard(command, state.enrolments[id_])
     )
     facts: list[RegistrationFact] = []
     for _deadline, _number, id_ in late:
         enrolment = state.enrolments[id_]
-        if enrolment.confirm_by is not None and enrolment.confirm_by <= now:
+        until = _heard(command, enrolment)
+        if enrolment.confirm_by is not None and enrolment.confirm_by <= until:
             facts.append(confirming.lapsed(enrolment, "expired"))
-        if enrolment.active and enrolment.complete_by is not None and enrolment.complete_by <= now:
+        if enrolment.active and enrolment.complete_by is not None and enrolment.complete_by <= until:
             before = "confirmed" if enrolment.status == "confirmed" else "waiting"
             reason = reasons.deadline_passed(enrolment.complete_by)
             facts.append(EnrolmentWithdrawn(enrolment=id_, before=before, reason=reason))
     if not facts:
         return ()
-    return _with_promotions(state, facts, now, reasons.unit_free)
+    # Places came free when the deadlines passed, however much later that is noticed.
+    return _with_promotions(state, facts, moment._replace(asked=late[-1][0]), reasons.unit_free)
+
+
+def _heard(command: LetDeadlinesPass, enrolment: Enrolment) -> datetime:
+    """Up to when everything is known that anybody has asked about an enrolment."""
+    if enrolment.channel != "intake" or command.heard is None:
+        return command.now
+    return min(command.now, command.heard.get(enrolment.source, _NEVER))
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)

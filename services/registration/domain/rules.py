@@ -11,18 +11,20 @@ from contracts.enrolment import MissingSeat, Participant, Reason
 from contracts.organisation import Organisation
 from contracts.programme import Eligibility, EnrolmentRules, Programme, Seat, TeamRule, instant
 from services.registration.domain import reasons, waiting
-from services.registration.domain.commands import RequestEnrolment
+from services.registration.domain.commands import Moment, RequestEnrolment
 from services.registration.domain.state import Enrolment, ProgrammeState
 
 
-def broken_by_request(state: ProgrammeState, definition: Programme, command: RequestEnrolment) -> list[Reason]:
+def broken_by_request(
+    state: ProgrammeState, definition: Programme, command: RequestEnrolment, moment: Moment
+) -> list[Reason]:
     """Every rule that a request breaks, in the order in which people would check them; empty if it may come in."""
     rules = definition.enrolment
     people = command.participants
     units = units_of(definition, people)
     return [
         *_broken_by_crowd(definition, command),
-        *broken_by_time(state, rules, command.now),
+        *broken_by_time(state, rules, moment),
         *broken_by_organisation(rules.eligible, command.organisation_id, command.organisation),
         *broken_by_roles(rules.eligible, people),
         # Of a stranger's request, whoever takes part already is told so, and nobody else.
@@ -71,16 +73,16 @@ def price_after(enrolment: Enrolment, units: int) -> Decimal | None:
     return (enrolment.price * units / enrolment.units).quantize(Decimal("0.01"))
 
 
-def broken_by_time(state: ProgrammeState, rules: EnrolmentRules, now: datetime) -> list[Reason]:
-    """Whether the moment is a wrong one."""
+def broken_by_time(state: ProgrammeState, rules: EnrolmentRules, moment: Moment) -> list[Reason]:
+    """Whether the moment is a wrong one: that of asking, but for what is over by now and helps nobody."""
     broken = []
     if state.withdrawn:
         broken.append(reasons.programme_withdrawn())
-    if rules.opens and now < instant(rules.opens):
+    if rules.opens and moment.asked < instant(rules.opens):
         broken.append(reasons.not_open_yet(instant(rules.opens)))
-    if rules.closes and now >= instant(rules.closes):
+    if rules.closes and moment.asked >= instant(rules.closes):
         broken.append(reasons.closed(instant(rules.closes)))
-    elif state.over_since is not None and now >= state.over_since:
+    elif state.over_since is not None and moment.decided >= state.over_since:
         broken.append(reasons.over(state.over_since))
     return broken
 

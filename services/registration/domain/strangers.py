@@ -16,7 +16,7 @@ from contracts.facts import EnrolmentPending, EnrolmentRefused, RegistrationFact
 from contracts.programme import Programme
 from services.registration.domain import reasons, rules, waiting
 from services.registration.domain.arriving import asked_for, come_in
-from services.registration.domain.commands import Decision, Rejected, RequestEnrolment, Stranger
+from services.registration.domain.commands import Decision, Moment, Rejected, RequestEnrolment, Stranger
 from services.registration.domain.evolution import evolve
 from services.registration.domain.state import ProgrammeState
 
@@ -51,7 +51,7 @@ def requested(state: ProgrammeState, definition: Programme, command: RequestEnro
     """The facts that a request by a stranger makes true; none where all whom it names are awaited already."""
     people = command.participants
     needed = definition.enrolment.confirmation.needed
-    broken = rules.broken_by_request(state, definition, command)
+    broken = rules.broken_by_request(state, definition, command, Moment.at(command.now))
     if broken:
         if not _may_cause(stranger, people):
             return Rejected("refused", tuple(broken))

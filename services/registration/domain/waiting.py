@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 from contracts.enrolment import Reason
 from contracts.facts import EnrolmentPassedOver, EnrolmentPromoted, RegistrationFact
 from contracts.programme import Programme
 from services.registration.domain import reasons
+from services.registration.domain.commands import Moment
 from services.registration.domain.state import Enrolment, ProgrammeState
 
 
-def promotions(state: ProgrammeState, now: datetime, why: Callable[[int], Reason]) -> tuple[RegistrationFact, ...]:
+def promotions(state: ProgrammeState, moment: Moment, why: Callable[[int], Reason]) -> tuple[RegistrationFact, ...]:
     """
     Walk the waiting list once and give the free units away.
 
@@ -24,7 +24,9 @@ def promotions(state: ProgrammeState, now: datetime, why: Callable[[int], Reason
         return ()
     capacity = definition.enrolment.capacity
     fill_gaps = _fills_gaps(definition)
-    frozen = state.freeze is not None and now >= state.freeze
+    # What was asked before a freeze that was chosen is done; nobody is sent to what has begun.
+    chosen = definition.enrolment.waiting_list is not None and definition.enrolment.waiting_list.freeze is not None
+    frozen = state.freeze is not None and (moment.asked if chosen else moment.decided) >= state.freeze
     free = state.free
     facts: list[RegistrationFact] = []
     for place, enrolment in enumerate(state.queue(), start=1):

@@ -22,9 +22,10 @@ from services.registration import store
 from services.registration.batch import Batch
 from services.registration.domain import ProgrammeState, Rejected, decide, rules
 from services.registration.domain import commands as domain
+from services.registration.domain.commands import LetDeadlinesPass
 from services.registration.domain.reasons import no_such_participant
 from services.registration.domain.strangers import expected
-from services.registration.handlers import answers, people, strangers
+from services.registration.handlers import answers, people, programmes, strangers
 from services.registration.handlers.addresses import refuse_unsendable
 from services.registration.handlers.strangers import Origin
 from services.registration.store import Answer, Known, PersonKey, terms
@@ -34,7 +35,7 @@ _ARRIVING = (EnrolmentPending, EnrolmentConfirmed, EnrolmentWaitlisted)
 
 
 class Arrival(NamedTuple):
-    """When a request came, from whom, and the ids that are made of it: decided at the edge, once."""
+    """When a request is decided, from whom it came, and the ids that are made of it: settled at the edge, once."""
 
     now: datetime
     channel: Channel
@@ -45,6 +46,13 @@ class Arrival(NamedTuple):
     """Where it came from, on the public channel: nobody vouches for whom such a request names."""
     smtputf8: bool = False
     """Whether mail can be sent to addresses with letters beyond ASCII before the @."""
+    stored: datetime | None = None
+    """When the broker stored it, by the service's clock; None for what is asked and answered at once."""
+
+    @property
+    def asked(self) -> datetime:
+        """The moment by which it is judged whether it came too early or too late."""
+        return self.stored or self.now
 
     def may_touch(self, source: str) -> bool:
         """Partners touch what they brought in; staff anything."""
@@ -61,11 +69,11 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
     own = [arrival.new_id() for _ in named] if arrival.origin else []
 
     def work(batch: Batch) -> Answer:
-        state = batch.programme(body.programme)
+        state = _up_to(batch, body.programme, arrival)
         participants, newcomers = _participants(batch, body.participants, named, candidates)
         organisation = batch.registry.organisations.get(body.organisation) if body.organisation else None
         asked = domain.RequestEnrolment(
-            enrolment, body.organisation, organisation, participants, arrival.channel, arrival.source, arrival.now
+            enrolment, body.organisation, organisation, participants, arrival.channel, arrival.source, arrival.asked
         )
         if arrival.origin is not None:
             asked = asked._replace(
@@ -79,7 +87,7 @@ def request(body: EnrolmentRequest, arrival: Arrival) -> Work:
                     now=arrival.now,
                 )
             )
-        decision = decide(state, asked)
+        decision = decide(state, asked, arrival.now)
         if isinstance(decision, Rejected):
             if decision.kind == "refused":
                 # Nothing of it is kept, not even the answer under the request's id.
@@ -138,12 +146,12 @@ def _told_in_public(
 
 def withdraw(body: EnrolmentReference | EnrolmentCommand, arrival: Arrival) -> Work:
     """Give a place back."""
-    return _about(body, arrival, lambda _batch, enrolment: (domain.WithdrawEnrolment(enrolment, arrival.now), {}))
+    return _about(body, arrival, lambda _batch, enrolment: (domain.WithdrawEnrolment(enrolment, arrival.asked), {}))
 
 
 def promote(body: EnrolmentCommand, arrival: Arrival) -> Work:
     """Give who waits a place by hand."""
-    return _about(body, arrival, lambda _batch, enrolment: (domain.PromoteEnrolment(enrolment, arrival.now), {}))
+    return _about(body, arrival, lambda _batch, enrolment: (domain.PromoteEnrolment(enrolment, arrival.asked), {}))
 
 
 def vouch(body: EnrolmentCommand, arrival: Arrival) -> Work:
@@ -153,7 +161,7 @@ def vouch(body: EnrolmentCommand, arrival: Arrival) -> Work:
         found = store.whereabouts(batch.settled, enrolment)
         stands = batch.programme(found.programme).enrolments.get(enrolment) if found else None
         organisation = batch.registry.organisations.get(stands.organisation or "") if stands else None
-        return domain.ConfirmEnrolment(enrolment, None, organisation, arrival.now), {}
+        return domain.ConfirmEnrolment(enrolment, None, organisation, arrival.asked), {}
 
     return _about(body, arrival, command)
 
@@ -166,7 +174,7 @@ def add_participant(body: EnrolmentReference | EnrolmentCommand, joining: Partic
 
     def command(batch: Batch, enrolment: str) -> _Made:
         (participant,), newcomers = _participants(batch, [joining], [person], [candidate])
-        return domain.AddParticipant(enrolment, participant, arrival.now), newcomers
+        return domain.AddParticipant(enrolment, participant, arrival.asked), newcomers
 
     def note(batch: Batch, state: ProgrammeState) -> None:
         batch.spell(state.id, [person])
@@ -199,12 +207,12 @@ def change_participant(
         changed.append(had.person)
         wanted = had.model_copy(update={"seat": seat or had.seat, "role": role or had.role})
         if replacement is None:
-            return domain.ChangeParticipant(enrolment, wanted, arrival.now), {}
+            return domain.ChangeParticipant(enrolment, wanted, arrival.asked), {}
         known = batch.person_by(PersonKey.of(replacement))
         somebody = wanted.model_copy(
             update={"person": known.person if known else candidate, "language": _language(replacement, known)}
         )
-        command = domain.ReplaceParticipant(enrolment, had.person, somebody, arrival.now)
+        command = domain.ReplaceParticipant(enrolment, had.person, somebody, arrival.asked)
         return command, {} if known else {candidate: replacement}
 
     def note(batch: Batch, state: ProgrammeState) -> None:
@@ -223,7 +231,7 @@ def withdraw_participant(body: EnrolmentReference | EnrolmentCommand, arrival: A
         had = _participant(batch, enrolment, who)
         if not isinstance(had, Participant):
             return had
-        return domain.WithdrawParticipant(enrolment, had.person, arrival.now), {}
+        return domain.WithdrawParticipant(enrolment, had.person, arrival.asked), {}
 
     return _about(body, arrival, command)
 
@@ -258,14 +266,14 @@ def _about(
         found = _find(batch, body, arrival)
         if isinstance(found, Problem):
             return problem_answer(found)
-        state = batch.programme(found.programme)
+        state = _up_to(batch, found.programme, arrival)
         made = command(batch, found.enrolment)
         if isinstance(made, Problem):
             return problem_answer(made)
         if isinstance(made, Rejected):
             return answers.rejected(made)
         asked, newcomers = made
-        decision = decide(state, asked)
+        decision = decide(state, asked, arrival.now)
         if isinstance(decision, Rejected):
             return answers.rejected(decision)
         batch.add_people(newcomers, arrival.now)
@@ -274,6 +282,16 @@ def _about(
         return answers.enrolment_result(state, found.enrolment, decision)
 
     return work
+
+
+def _up_to(batch: Batch, programme: str, arrival: Arrival) -> ProgrammeState:
+    """
+    A programme as it stood when something was asked: what was to have happened by then has.
+
+    Everything that this partner sent before has been decided. Of what others have sent by then nobody knows here.
+    """
+    heard = {arrival.source: arrival.asked}
+    return programmes.deadlines_passed(batch, programme, LetDeadlinesPass(arrival.asked, heard), arrival.now)
 
 
 def _find(batch: Batch, body: EnrolmentReference | EnrolmentCommand, arrival: Arrival) -> store.Whereabouts | Problem:

@@ -32,14 +32,14 @@ from contracts.problem import Problem, ProblemError, invalid, problem_type
 from contracts.subjects import parse_intake_subject
 from services.chassis import metrics, tracing
 from services.chassis.identity import new_id
-from services.chassis.intake import Delivery
+from services.chassis.intake import Delivery, NothingStored
 from services.registration import store
 from services.registration.batch import Batch
 from services.registration.handlers import enrolments
 from services.registration.handlers.enrolments import Arrival
 from services.registration.handlers.outcomes import append_outcome
 from services.registration.store import Answer
-from services.registration.work import BROKEN, Key, Work, once, problem_answer
+from services.registration.work import BROKEN, TRY_AGAIN, Key, Work, once, problem_answer
 from services.registration.writer import Writer
 
 _log = structlog.get_logger("registration.intake")
@@ -80,13 +80,16 @@ class Intake:
         self,
         writer: Writer,
         clock: Callable[[], datetime],
+        showed: Callable[[datetime], datetime],
         outcomes_changed: Callable[[], None],
         *,
         smtputf8: bool = False,
     ) -> None:
+        """``showed`` tells what the clock showed at a moment of the broker's."""
         self._smtputf8 = smtputf8
         self._writer = writer
         self._clock = clock
+        self._showed = showed
         self._outcomes_changed = outcomes_changed
 
     async def handle(self, delivery: Delivery) -> None:
@@ -94,7 +97,8 @@ class Intake:
         Answer one delivery.
 
         Raises:
-            NotStored: the answer could not be stored; the message must be delivered again.
+            NotStored: the answer could not be stored; the message must be handled again.
+            Faulty: the message met a fault of ours, and must be handled again.
         """
         with tracing.span(
             "take in a message of a partner",
@@ -107,7 +111,7 @@ class Intake:
     async def _handle(self, delivery: Delivery) -> None:
         now = self._clock()
         read = _read(delivery)
-        work = self._work(read, now)
+        work = self._work(read, now, self._showed(delivery.stored))
 
         def answered(batch: Batch) -> Answer:
             if store.delivered(batch.connection, read.source, delivery.sequence, delivery.stored):
@@ -133,13 +137,18 @@ class Intake:
             # What was not understood may hold anything; of what was, the outcome tells the partner.
             reason = read.problem.type.rsplit(":", 1)[-1]
             _log.warning("a message was refused", source=read.source, number=delivery.sequence, reason=reason)
-        if answer.status >= 500:
+        if answer == TRY_AGAIN:
             raise NotStored(delivery.sequence)
+        if answer.status >= 500:
+            raise Faulty(delivery.sequence)
         self._outcomes_changed()
 
-    def _work(self, read: _Read, now: datetime) -> Work:
+    def _work(self, read: _Read, now: datetime, stored: datetime) -> Work:
         try:
-            return _work_for(read, Arrival(now, "intake", read.source, read.id, new_id, smtputf8=self._smtputf8))
+            return _work_for(
+                read,
+                Arrival(now, "intake", read.source, read.id, new_id, smtputf8=self._smtputf8, stored=stored),
+            )
         except ProblemError as error:
             refusal = problem_answer(error.problem)
             return lambda _batch: refusal
@@ -157,8 +166,12 @@ def _verdict(answer: Answer) -> str:
     return "refused" if answer.failed else "accepted"
 
 
-class NotStored(RuntimeError):  # noqa: N818
+class NotStored(NothingStored):
     """An answer could not be stored; nothing has happened and the delivery stays in the stream."""
+
+
+class Faulty(RuntimeError):  # noqa: N818
+    """A request met a fault of ours; nothing has happened and the delivery stays in the stream."""
 
 
 def _work_for(read: _Read, arrival: Arrival) -> Work:

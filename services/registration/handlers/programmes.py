@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from contracts.base import Message
@@ -122,18 +123,29 @@ def withdraw(body: WithdrawProgramme, now: datetime, most_unconfirmed: int = MOS
     return work
 
 
-def let_deadlines_pass(now: datetime) -> Work:
-    """Give back the places of teams that stayed incomplete for too long, in all programmes."""
+def let_deadlines_pass(now: datetime, heard: Mapping[str, datetime] | None = None) -> Work:
+    """
+    Give back the places of teams that stayed incomplete for too long, in all programmes.
+
+    ``heard`` says how far each partner has been listened to: see ``domain.LetDeadlinesPass``.
+    """
+    command = domain.LetDeadlinesPass(now, heard)
 
     def work(batch: Batch) -> Answer:
         for programme in store.programmes_with_passed_deadlines(batch.connection, now):
-            state = batch.programme(programme)
-            decision = decide(state, domain.LetDeadlinesPass(now))
-            if not isinstance(decision, Rejected):
-                batch.record(state, decision, now)
+            deadlines_passed(batch, programme, command, now)
         return Answer(204, b"")
 
     return work
+
+
+def deadlines_passed(batch: Batch, programme: str, command: domain.LetDeadlinesPass, now: datetime) -> ProgrammeState:
+    """A programme after the deadlines that a command lets pass, noticed ``now``."""
+    state = batch.programme(programme)
+    if not state.deadlines or not store.deadline_passed(batch.settled, programme, command.now):
+        return state
+    decision = decide(state, command, now)
+    return state if isinstance(decision, Rejected) else batch.record(state, decision, now)
 
 
 def publish_theme(body: PublishTheme, now: datetime) -> Work:

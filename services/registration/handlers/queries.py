@@ -45,6 +45,7 @@ from contracts.queries import (
 from services.registration import store
 from services.registration.batch import Batch
 from services.registration.domain import Enrolment, ProgrammeState, reasons, rules, telling
+from services.registration.domain.commands import Moment
 from services.registration.domain.offering import Offer, offer
 from services.registration.handlers import answers, people
 from services.registration.store import Answer, accounts, terms
@@ -61,7 +62,7 @@ def _standing(state: ProgrammeState, definition: Programme, now: datetime, *, pu
         "kind": definition.kind,
         "title": definition.title,
         "withdrawn": state.withdrawn,
-        "open": not rules.broken_by_time(state, definition.enrolment, now),
+        "open": not rules.broken_by_time(state, definition.enrolment, Moment.at(now)),
         "capacity": definition.enrolment.capacity,
         "confirmed": state.confirmed + (state.held if public else 0),
         "held": 0 if public else state.held,

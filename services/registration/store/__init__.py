@@ -210,6 +210,25 @@ def programmes_with_passed_deadlines(connection: sqlite3.Connection, now: dateti
     return [programme for (programme,) in rows]
 
 
+def deadline_passed(connection: sqlite3.Connection, programme: str, now: datetime) -> bool:
+    """Whether a deadline of this programme has passed."""
+    row = connection.execute(
+        "SELECT 1 FROM deadlines WHERE programme = ? AND complete_by <= ? LIMIT 1",
+        (programme, now.astimezone(UTC).isoformat()),
+    ).fetchone()
+    return row is not None
+
+
+def sources_with_passed_deadlines(connection: sqlite3.Connection, now: datetime) -> list[str]:
+    """Whose enrolments have a deadline that has passed."""
+    rows = connection.execute(
+        "SELECT DISTINCT e.source FROM deadlines d JOIN enrolments e ON e.enrolment = d.enrolment"
+        " WHERE d.complete_by <= ?",
+        (now.astimezone(UTC).isoformat(),),
+    )
+    return [source for (source,) in rows]
+
+
 def answered(connection: sqlite3.Connection, source: str, id_: str) -> tuple[bytes, Answer] | None:
     """The digest of the request that came with this id, and its answer."""
     row = connection.execute(

@@ -16,7 +16,7 @@ import pytest
 
 from contracts.intake import parse_outcome
 from services.chassis.intake import Delivery
-from services.registration.handlers.intake import MOST_ATTEMPTS, Intake, NotStored
+from services.registration.handlers.intake import MOST_ATTEMPTS, Faulty, Intake, NotStored
 from services.registration.store import Answer
 from tests.registration.conftest import Desk
 from tests.registration.domain.given import IN_ORDER
@@ -235,7 +235,7 @@ class TestDelivery:
 
     async def test_twice_is_answered_once(self, desk: Desk) -> None:
         await desk.open()
-        intake = Intake(desk.writer, lambda: desk.now, lambda: None)
+        intake = Intake(desk.writer, lambda: desk.now, lambda _stored: desk.now, lambda: None)
         for attempt in (1, 2, 3):
             await intake.handle(_delivery(1, event("d1", wish("ontmoeting", "noor@x.example")), attempt))
         await intake.handle(_delivery(2, event("d1", wish("ontmoeting", "noor@x.example"))))
@@ -244,7 +244,7 @@ class TestDelivery:
 
     async def test_that_cannot_be_stored_stays_in_the_stream(self, desk: Desk) -> None:
         await desk.open()
-        intake = Intake(desk.writer, lambda: desk.now, lambda: None)
+        intake = Intake(desk.writer, lambda: desk.now, lambda _stored: desk.now, lambda: None)
         await desk.database.run(lambda raw: raw.execute("PRAGMA query_only = ON"))
         for attempt in (1, MOST_ATTEMPTS, 99):
             with pytest.raises(NotStored):
@@ -257,7 +257,7 @@ class TestDelivery:
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await desk.open()
-        intake = Intake(desk.writer, lambda: desk.now, lambda: None)
+        intake = Intake(desk.writer, lambda: desk.now, lambda _stored: desk.now, lambda: None)
         body = event("d1", wish("ontmoeting", "noor@x.example"))
 
         def fault(*_: object) -> Answer:
@@ -266,7 +266,7 @@ class TestDelivery:
         with monkeypatch.context() as broken:
             broken.setattr("services.registration.handlers.enrolments.decide", fault)
             for attempt in range(1, MOST_ATTEMPTS):
-                with pytest.raises(NotStored):
+                with pytest.raises(Faulty):
                     await intake.handle(_delivery(1, body, attempt))
             await intake.handle(_delivery(1, body, MOST_ATTEMPTS))
         assert await desk.count("outcomes") == 1

@@ -1,0 +1,33 @@
+"""The SQL of when things were: how the clock was set, and what was handed out again and again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime
+
+from services.chassis.clock import Setting, written
+
+
+def settings(connection: sqlite3.Connection) -> list[Setting]:
+    """How the clock was set, oldest first."""
+    rows = connection.execute("SELECT since, shows, runs FROM clock ORDER BY since")
+    return [Setting(*(datetime.fromisoformat(moment) for moment in row)) for row in rows]
+
+
+def remember_settings(connection: sqlite3.Connection, settings: Iterable[Setting]) -> None:
+    """Remember how the clock was set."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO clock (since, shows, runs) VALUES (?, ?, ?)",
+        [tuple(written(moment) for moment in each) for each in settings],
+    )
+
+
+def handed_out(connection: sqlite3.Connection, source: str, floor: int) -> int:
+    """How often what follows a number of a partner's queue was handed out again, this time included."""
+    (times,) = connection.execute(
+        "INSERT INTO handed_out (source, floor, times) VALUES (?, ?, 1) ON CONFLICT (source) DO UPDATE SET"
+        " times = CASE WHEN floor = excluded.floor THEN times + 1 ELSE 1 END, floor = excluded.floor RETURNING times",
+        (source, floor),
+    ).fetchone()
+    return int(times)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from services.notifications.incoming.bounds import check_calendar
 from services.notifications.incoming.content import Answered, Content, Reply, Unclear
 from services.notifications.incoming.contentlines import begins, calendars, text_of
-from services.notifications.incoming.words import LONGEST, own_words
+from services.notifications.incoming.own_words import LONGEST, own_words
 
 _CALENDARS = ("text/calendar", "application/ics", "text/x-vcalendar")
 _ANYTHING = ("application/octet-stream", "text/plain")

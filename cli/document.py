@@ -84,6 +84,14 @@ class _Constructor(RoundTripConstructor):
         return made
 
 
+def _as_written(_: _Constructor, node: Any) -> str:
+    """A day or a time, which the contract reads: the library would lose its offset."""
+    return str(node.value)
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", _as_written)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where something stands in a file; both count from 1."""

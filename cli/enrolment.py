@@ -15,6 +15,7 @@ from cli.document import read
 from cli.failure import USAGE, Failure
 from cli.output import moment
 from cli.people import read_participant, report
+from contracts import dates
 from contracts.commands import (
     ConfirmEnrolment,
     EnrolmentCommand,
@@ -167,7 +168,7 @@ def _why(desk: Desk, view: EnrolmentView) -> str:
         return reasons or "never confirmed"
     words = [
         reasons or (f"lacks {', '.join(m.seat for m in view.missing)}" if view.missing else ""),
-        f"{_awaited(view)} yet to confirm until {moment(view.confirm_by)}" if view.confirm_by else "",
+        f"{_awaited(view)} yet to confirm until {moment(view.confirm_by, desk.language)}" if view.confirm_by else "",
     ]
     return "; ".join(word for word in words if word)
 
@@ -203,11 +204,11 @@ def show(desk: Desk, enrolment: Id) -> None:
     )
     if view.confirm_by:
         held = f"; {view.held} unit(s) held until then" if view.held else ""
-        output.say(f"{_awaited(view)} yet to confirm until {moment(view.confirm_by)}{held}", "yellow")
+        output.say(f"{_awaited(view)} yet to confirm until {moment(view.confirm_by, desk.language)}{held}", "yellow")
     if view.price is not None:
         output.say(f"price: € {view.price:.2f}")
     for missing in view.missing if view.status != "lapsed" else ():
-        until = f", needed before {moment(view.complete_by)}" if view.complete_by else ""
+        until = f", needed by {dates.ending(view.complete_by, desk.language)}" if view.complete_by else ""
         output.say(f"lacks {missing.count} × {missing.seat}{until}", "yellow")
     output.table(
         "People",

@@ -17,7 +17,6 @@ from datetime import datetime
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, NamedTuple, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, TypeAdapter
 from rich.box import SIMPLE_HEAD
@@ -28,11 +27,11 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from contracts import dates
 from contracts.base import Language
 from contracts.characters import visible, visible_json
 from contracts.problem import Fault, Problem
 
-AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 _WIDE = 1000
 _READABLE = 24
@@ -131,7 +130,7 @@ class Output:
         Where the terminal is too narrow for it, the ``spare`` columns are left out one after another; where that does
         not help, each row becomes a few lines with all its columns.
         """
-        cells = [[cell(value) for value in row] for row in rows]
+        cells = [[cell(value, self.language) for value in row] for row in rows]
         if not cells:
             self.say(empty or "Nothing yet.", "dim")
             return
@@ -256,7 +255,7 @@ def _typed(command: str) -> str:
     return called + command.removeprefix("deelname") if found else command
 
 
-def cell(value: object) -> str:
+def cell(value: object, language: Language = "en") -> str:
     """A value as a table shows it."""
     match value:
         case None:
@@ -264,22 +263,19 @@ def cell(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case datetime():
-            return moment(value)
+            return moment(value, language)
         case float():
             return f"{value:g}"
         case tuple() | list():
-            return ", ".join(cell(part) for part in value) or "–"
+            return ", ".join(cell(part, language) for part in value) or "–"
         case _:
             # Made visible before it is measured. One cell is no two rows.
             return visible(str(value).replace("\n", " "))
 
 
-def moment(value: datetime | None) -> str:
-    """A moment as people in the Netherlands read it; local times are taken as they are."""
-    if value is None:
-        return "–"
-    local = value.astimezone(AMSTERDAM) if value.tzinfo else value
-    return f"{local:%a} {local.day} {local:%b %Y %H:%M}"
+def moment(value: datetime | None, language: Language = "en") -> str:
+    """A moment at which something happened, as a clock in the Netherlands showed it."""
+    return "–" if value is None else dates.short(value, language)
 
 
 def _coloured(text: str) -> Text:

@@ -12,7 +12,6 @@ from cli import private
 from cli.connection import Connection
 from cli.desk import Desk, Speech, command, group
 from cli.failure import USAGE, Failure
-from cli.output import moment
 from cli.people import named
 from contracts.commands import CorrectPerson, ErasePerson, PersonResult
 from contracts.queries import (
@@ -122,7 +121,13 @@ def list_(
         f"People at {address}",
         ["Person", "Name", "Language", "Known since", "Programmes"],
         [
-            (one.person, one.contact.name, one.contact.language, moment(one.since), ", ".join(one.programmes))
+            (
+                one.person,
+                one.contact.name,
+                one.contact.language,
+                one.since,
+                ", ".join(one.programmes),
+            )
             for one in found.people
         ],
     )
@@ -145,7 +150,12 @@ def expiring(
         f"Erased within {within} days: {answer.total}",
         ["From", "Person", "Name", "Programmes"],
         [
-            (moment(row.until), row.person, row.contact.name if row.contact else "", ", ".join(row.programmes))
+            (
+                row.until,
+                row.person,
+                row.contact.name if row.contact else "",
+                ", ".join(row.programmes),
+            )
             for row in answer.people
         ],
         empty=f"Nobody is erased within {within} days.",

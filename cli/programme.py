@@ -11,8 +11,8 @@ from cli.desk import Desk, command, group
 from cli.document import read
 from cli.failure import Failure
 from cli.foreseen import DryRun, say, told
-from cli.output import moment
 from cli.programme_files import located, remarks
+from contracts import dates
 from contracts.base import Text
 from contracts.commands import Published, PublishProgramme, WithdrawProgramme
 from contracts.problem import ProblemError
@@ -148,12 +148,12 @@ def show(desk: Desk, programme: Id) -> None:
         ["Rule", "Value"],
         [
             ("state", "withdrawn" if view.withdrawn else "open" if view.open else "closed"),
-            ("opens", moment(rules.opens)),
-            ("closes", moment(rules.closes)),
+            ("opens", dates.beginning(rules.opens, desk.language) if rules.opens else None),
+            ("is open", dates.until(rules.closes, desk.language) if rules.closes else None),
             ("capacity", f"{rules.capacity or 'no limit'} {rules.per}s; {taken}"),
             ("waiting list", rules.waiting_list.policy if rules.waiting_list else "none"),
             *(
-                (("nobody is promoted from", moment(rules.waiting_list.freeze)),)
+                (("nobody is promoted from", dates.beginning(rules.waiting_list.freeze, desk.language)),)
                 if rules.waiting_list and rules.waiting_list.freeze
                 else ()
             ),
@@ -250,10 +250,8 @@ def withdraw(
 
 
 def _when(session: Occasion, desk: Desk) -> str:
-    if session.start and session.end:
-        if session.end.date() != session.start.date():
-            return f"{moment(session.start)} – {moment(session.end)}"
-        return f"{moment(session.start)}–{session.end:%H:%M}"
+    if when := dates.occasion(session, desk.language):
+        return when
     return getattr(session.period, desk.language) if session.period else "not known yet"
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-
 from cli.desk import Desk
 from cli.document import Document
 from cli.failure import REFUSED, Failure
+from contracts.moments import end_of
 from contracts.problem import ProblemError
-from contracts.programme import AMSTERDAM, Programme, instant
+from contracts.programme import Programme
 
 _SUBJECT = {
     "organisation-unknown": ("organisers",),
@@ -28,15 +27,9 @@ def remarks(document: Document[Programme]) -> list[str]:
         for number, session in enumerate(programme.sessions)
         if not session.start and not session.period
     ]
-    found += [
-        f"{document.place('sessions', number, edge)}: that night the clock goes forward, and this time does not exist"
-        for number, session in enumerate(programme.sessions)
-        for edge, local in (("start", session.start), ("end", session.end))
-        if local and instant(local).astimezone(UTC).astimezone(AMSTERDAM).replace(tzinfo=None) != local
-    ]
-    starts = [instant(session.start) for session in programme.sessions if session.start]
+    starts = [start for session in programme.sessions if (start := session.begins)]
     closes = programme.enrolment.closes
-    if closes and starts and instant(closes) > min(starts):
+    if closes and starts and end_of(closes) > min(starts):
         found.append(f"{document.place('enrolment', 'closes')}: enrolment closes after the first session has begun")
     if programme.enrolment.capacity is None and programme.enrolment.waiting_list:
         found.append(f"{document.place('enrolment', 'waiting_list')}: a waiting list without a capacity stays empty")
@@ -44,7 +37,7 @@ def remarks(document: Document[Programme]) -> list[str]:
         place = document.place("enrolment", "confirmation", "needed")
         found.append(f"{place}: anybody can take places in the name of others, who are not asked ('never')")
     if closes is None:
-        dated = programme.sessions and all(session.end for session in programme.sessions)
+        dated = programme.sessions and all(session.finishes for session in programme.sessions)
         until = "is open until the last session has ended" if dated else "never closes"
         found.append(f"{document.place('enrolment')}: enrolment {until} ('closes' is not given)")
     return found

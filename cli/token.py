@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -15,8 +15,11 @@ from cli import private
 from cli.desk import Desk, command, group
 from cli.failure import USAGE, Failure
 from cli.output import moment
+from contracts import dates
 from contracts.access import ROLES, Role
+from contracts.base import Language
 from contracts.commands import CreateToken, RevokeToken, TokenMade, TokenRevocation
+from contracts.moments import start_of
 from contracts.problem import ProblemError
 from contracts.queries import Everything, TokenList, TokenUses, TokenView
 
@@ -130,8 +133,8 @@ def list_(desk: Desk) -> None:
         f"Tokens ({len(tokens)})",
         ["Name", "Role", "Organisations", "Made", "Last used", "Until", "Account"],
         [
-            (token.name, token.role, ", ".join(token.organisations), moment(token.created), token.used, _until(token),
-             token.account)
+            (token.name, token.role, ", ".join(token.organisations), token.created, token.used,
+             _until(token, desk.language), token.account)
             for token in tokens
         ],
         empty="There are no tokens.",
@@ -177,7 +180,7 @@ def _role(text: str, organisations: list[str] | None) -> Role:
 
 def _day(text: str) -> datetime:
     try:
-        return datetime.combine(date.fromisoformat(text), time(), UTC)
+        return start_of(date.fromisoformat(text))
     except ValueError:
         raise Failure(f"'{text}' is no day.", "Write it as 2027-01-31.", code=USAGE) from None
 
@@ -186,7 +189,7 @@ def _later(first: date | None, second: date | None) -> date | None:
     return max((day for day in (first, second) if day is not None), default=None)
 
 
-def _until(token: TokenView) -> str:
+def _until(token: TokenView, language: Language) -> str:
     if token.revoked:
-        return f"revoked {moment(token.revoked)}"
-    return moment(token.expires) if token.expires else "it is revoked"
+        return f"revoked {moment(token.revoked, language)}"
+    return dates.ending(token.expires, language) if token.expires else "it is revoked"

@@ -20,6 +20,7 @@ from contracts.access import Role
 from contracts.base import Identity, Message, Slug, Text, Title
 from contracts.enrolment import Enrolled, MissingSeat, Participant, Reason
 from contracts.envelope import Envelope, UnknownData
+from contracts.moments import LENIENTLY
 from contracts.organisation import Organisation
 from contracts.programme import Contact, EnrolmentRules, Occasion, Programme, ProgrammeKind, Session, TeamRule
 from contracts.theme import Theme, ThemeReference
@@ -538,7 +539,7 @@ def parse(body: bytes | str) -> Fact:
         pydantic.ValidationError: the body is not an envelope, or not what its type promises.
     """
     try:
-        return cast("Fact", _known().validate_json(body))
+        return cast("Fact", _known().validate_json(body, context={LENIENTLY: True}))
     except ValidationError as error:
         if any(problem["type"] == "union_tag_invalid" for problem in error.errors(include_input=False)):
             return cast("Fact", _UNKNOWN.validate_json(body))

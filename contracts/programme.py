@@ -4,37 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Literal, Protocol, Self, TypeVar
-from zoneinfo import ZoneInfo
 
-from pydantic import Field, NaiveDatetime, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
 from contracts.base import EmailAddress, Line, Link, Message, OrganisationKind, Province, Slug, Text, Title
+from contracts.characters import Unfit
+from contracts.moments import DayOrTime, end_of, is_day, start_of
 from contracts.theme import ThemeReference
-
-AMSTERDAM = ZoneInfo("Europe/Amsterdam")
-
-LocalTime = Annotated[
-    NaiveDatetime,
-    # Not the format "date-time": that one (RFC 3339 §5.6) demands an offset.
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?$",
-            "description": "Local time in Europe/Amsterdam, without an offset.",
-            "examples": ["2023-04-13T14:00:00"],
-        }
-    ),
-]
-
-
-def instant(local: datetime) -> datetime:
-    """The aware datetime that a local time in Amsterdam stands for (the first one, in the hour that comes twice)."""
-    return local.replace(tzinfo=AMSTERDAM)
 
 
 @lru_cache(maxsize=1024)
@@ -85,10 +66,15 @@ class Venue(Message):
 
 
 class Occasion(Message):
-    """When and where a session takes place; no ``start`` means that the date is not known yet."""
+    """
+    When and where a session takes place; no ``start`` means that the date is not known yet.
 
-    start: LocalTime | None = None
-    end: LocalTime | None = None
+    A ``start`` without a time is a whole day whose time will follow, and so are all days up to an ``end``, which is the
+    last of them.
+    """
+
+    start: DayOrTime | None = None
+    end: DayOrTime | None = None
     time_zone: Literal["Europe/Amsterdam"] = "Europe/Amsterdam"
     period: Title | None = Field(default=None, description="What is known while there is no date: 'January 2024'.")
     online: Online | None = None
@@ -96,23 +82,55 @@ class Occasion(Message):
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
-        if (self.start is None) != (self.end is None):
-            raise ValueError("start and end come together: give both, or neither while the date is not known")
-        if self.start and self.end and self.start >= self.end:
-            raise ValueError("the end must come after the start")
+        if self.end is not None and self.start is None:
+            raise _INCOMPLETE
+        if self.start is not None:
+            _check_order(self.start, self.end)
         if self.online and self.venue:
             raise ValueError("a session is online or has a venue, not both")
         return self
 
     @property
+    def all_day(self) -> bool:
+        """Whether the day is known, and the time is not."""
+        return self.start is not None and is_day(self.start)
+
+    @property
     def begins(self) -> datetime | None:
-        """The start as an aware datetime in Europe/Amsterdam."""
-        return instant(self.start) if self.start else None
+        """The moment at which it begins (UTC): where the time is not known, the first moment of its day."""
+        return start_of(self.start) if self.start else None
 
     @property
     def finishes(self) -> datetime | None:
-        """The end as an aware datetime in Europe/Amsterdam."""
-        return instant(self.end) if self.end else None
+        """The moment at which it is over (UTC): where the time is not known, the first moment after its last day."""
+        last = self.end or self.start
+        return end_of(last) if last else None
+
+
+_INCOMPLETE = Unfit(
+    "start and end come together: give both a time, or neither while the date is not known; where only the time is not"
+    " known, give the day alone",
+    "start en end horen bij elkaar: geef beide een tijd, of laat beide weg zolang er geen datum is; is alleen de tijd"
+    " nog niet bekend, geef dan alleen de dag",
+)
+_MIXED = Unfit(
+    "start and end are both times, or both days while the time is not known; here one is a day and the other a time",
+    "start en end zijn allebei een tijd, of allebei een dag zolang de tijd niet bekend is; hier is de een een dag en de"
+    " ander een tijd",
+)
+
+
+def _check_order(start: date, end: date | None) -> None:
+    if end is None:
+        if not is_day(start):
+            raise _INCOMPLETE
+    elif is_day(start) != is_day(end):
+        raise _MIXED
+    elif end_of(end) <= start_of(start):
+        raise Unfit(
+            "the end must come after the start" if not is_day(end) else "the last day must not come before the first",
+            "het einde moet na het begin komen" if not is_day(end) else "de laatste dag mag niet vóór de eerste komen",
+        )
 
 
 class Session(Occasion):
@@ -163,7 +181,7 @@ class WaitingList(Message):
     """
 
     policy: Literal["in-order", "fill-gaps"] = "in-order"
-    freeze: LocalTime | None = Field(
+    freeze: DayOrTime | None = Field(
         default=None, description="From this moment on nobody is promoted automatically; staff still can."
     )
 
@@ -219,11 +237,12 @@ class EnrolmentRules(Message):
     When, by whom and how many.
 
     ``capacity`` and ``maximum_per_organisation`` count units: a unit is a team where the programme takes teams and a
-    person where it takes persons. ``closes`` is the first moment at which it is too late.
+    person where it takes persons. A day that ``opens`` does so with its first moment; one that ``closes`` is the last
+    on which one can enrol, and a time the first moment at which it is too late.
     """
 
-    opens: LocalTime | None = None
-    closes: LocalTime | None = None
+    opens: DayOrTime | None = None
+    closes: DayOrTime | None = None
     per: Literal["person", "team"] = "person"
     capacity: Annotated[int, Field(ge=1, le=100_000)] | None = None
     waiting_list: WaitingList | None = None
@@ -242,7 +261,7 @@ class EnrolmentRules(Message):
 
     @model_validator(mode="after")
     def _opens_before_it_closes(self) -> Self:
-        if self.opens and self.closes and self.opens >= self.closes:
+        if self.opens and self.closes and start_of(self.opens) >= end_of(self.closes):
             raise ValueError("enrolment must open before it closes")
         return self
 

@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
+from contracts.moments import AMSTERDAM, day_of
 from services.notifications.hygiene import line, link, mailbox
 from services.notifications.letters import Address, Calendar
 
-AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 LONGEST_LINE = 75
 """Octets without the line break (RFC 5545 §3.1)."""
 
@@ -51,9 +50,10 @@ Method = Literal["REQUEST", "CANCEL"]
 class Event:
     """What all who are invited to a session are told of it.
 
-    `off` says, of a CANCEL, that the session is off for everybody; without it only this attendee is taken out.
-    `description` may have several lines; `reminder` is what the alarm says, the summary if empty; `join` and `page` are
-    shown only if they are http(s) addresses.
+    `all_day`: its time is not known yet; `start` and `end` are the first moment of its first day and the first after
+    its last. `off` says, of a CANCEL, that the session is off for everybody; without it only this attendee is taken
+    out. `description` may have several lines; `reminder` is what the alarm says, the summary if empty; `join` and
+    `page` are shown only if they are http(s) addresses.
     """
 
     method: Method
@@ -68,6 +68,7 @@ class Event:
     join_label: str = "Online"
     reminder: str = ""
     page: str | None = None
+    all_day: bool = False
 
 
 class Outline(NamedTuple):
@@ -79,7 +80,9 @@ class Outline(NamedTuple):
     rest: bytes
 
     def to(self, attendee: Address, calendar: Calendar) -> bytes:
-        """The iCalendar object: UTF-8, CRLF, lines of at most 75 octets, the VTIMEZONE before the one VEVENT.
+        """The iCalendar object: UTF-8, CRLF, lines of at most 75 octets, a VTIMEZONE before the one VEVENT.
+
+        A day has no time zone, and so no VTIMEZONE.
 
         Raises UnusableAddress for an attendee without a usable mailbox.
         """
@@ -116,9 +119,10 @@ def outline(event: Event) -> Outline:
     Raises UnusableAddress for an organiser without a usable mailbox.
     """
     organiser, request = event.organiser, event.method == "REQUEST"
+    # A meeting of some hours must not block its whole day while nobody knows which hours these are.
+    busy = "FREE" if event.all_day else "BUSY"
     shared = (
-        f"DTSTART;TZID=Europe/Amsterdam:{_local(event.start)}",
-        f"DTEND;TZID=Europe/Amsterdam:{_local(event.end)}",
+        *_when(event),
         f"SUMMARY:{escape(line(event.summary)) or '-'}",
         f"DESCRIPTION:{escape(_lines(event.description))}",
         f"LOCATION:{escape(line(event.location))}",
@@ -132,19 +136,22 @@ def outline(event: Event) -> Outline:
     if request or event.off:
         rest.append(f"STATUS:{'CONFIRMED' if request else 'CANCELLED'}")
     rest += [
-        "TRANSP:OPAQUE",
+        f"TRANSP:{'TRANSPARENT' if event.all_day else 'OPAQUE'}",
         "CLASS:PUBLIC",
-        f"X-MICROSOFT-CDO-BUSYSTATUS:{'BUSY' if request else 'FREE'}",
-        "X-MICROSOFT-CDO-INTENDEDSTATUS:BUSY",
+        f"X-MICROSOFT-CDO-BUSYSTATUS:{busy if request else 'FREE'}",
+        f"X-MICROSOFT-CDO-INTENDEDSTATUS:{busy}",
         "X-MICROSOFT-DISALLOW-COUNTER:TRUE",
     ]
+    if event.all_day:
+        rest.append("X-MICROSOFT-CDO-ALLDAYEVENT:TRUE")
     if request:
-        rest += ["BEGIN:VALARM", "ACTION:DISPLAY", "TRIGGER:-PT30M"]
+        # Of a day: at nine in the morning of the day before.
+        rest += ["BEGIN:VALARM", "ACTION:DISPLAY", f"TRIGGER:{'-PT15H' if event.all_day else '-PT30M'}"]
         rest += [f"DESCRIPTION:{escape(line(event.reminder or event.summary)) or '-'}", "END:VALARM"]
     rest += ["END:VEVENT", "END:VCALENDAR"]
     return Outline(
         event.method,
-        f"{_HEAD}METHOD:{event.method}\r\n{TIME_ZONE}BEGIN:VEVENT\r\n".encode("ascii"),
+        f"{_HEAD}METHOD:{event.method}\r\n{'' if event.all_day else TIME_ZONE}BEGIN:VEVENT\r\n".encode("ascii"),
         b"".join(map(fold, shared)),
         b"".join(map(fold, rest)),
     )
@@ -186,5 +193,16 @@ def _utc(moment: datetime) -> str:
     return f"{at.year:04}{at.month:02}{at.day:02}T{at.hour:02}{at.minute:02}{at.second:02}Z"
 
 
-def _local(moment: datetime) -> str:
-    return moment.astimezone(AMSTERDAM).strftime("%Y%m%dT%H%M%S")
+def _when(event: Event) -> tuple[str, str]:
+    if event.all_day:
+        # RFC 5545 §3.6.1: the end of a day is not part of the event.
+        return (
+            f"DTSTART;VALUE=DATE:{day_of(event.start):%Y%m%d}",
+            f"DTEND;VALUE=DATE:{day_of(event.end):%Y%m%d}",
+        )
+    local = [at.astimezone(AMSTERDAM) for at in (event.start, event.end)]
+    if any(at.fold for at in local):
+        # RFC 5545 §3.3.5: of a local time that comes twice, the first is meant; the second can be said in UTC alone.
+        return f"DTSTART:{_utc(event.start)}", f"DTEND:{_utc(event.end)}"
+    start, end = (at.strftime("%Y%m%dT%H%M%S") for at in local)
+    return f"DTSTART;TZID=Europe/Amsterdam:{start}", f"DTEND;TZID=Europe/Amsterdam:{end}"

@@ -85,7 +85,8 @@ Place = Online | Venue
 class Slot:
     """A time and a place. Start and end are both aware, or both None while no date is known.
 
-    `period` is what is known instead of a date, in the recipient's language: "januari 2024".
+    `all_day`: the day is known and the time is not; start and end are the first moment of the first day, and the first
+    after the last. `period` is what is known instead of a date, in the recipient's language: "januari 2024".
 
     Raises ValueError if one of the two is missing or naive, or if the end is not after the start.
     """
@@ -94,6 +95,7 @@ class Slot:
     end: datetime | None = None
     place: Place | None = None
     period: str | None = None
+    all_day: bool = False
 
     def __post_init__(self) -> None:
         if self.start is None or self.end is None:

@@ -19,7 +19,7 @@ from jinja2 import FunctionLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from mjml import mjml2html
 
-from services.chassis.dates import LOCALES, moment
+from contracts.dates import LOCALES, ending, until
 from services.notifications import invitation, views
 from services.notifications.hygiene import line, link, mailbox, paragraphs
 from services.notifications.letters import (
@@ -315,7 +315,7 @@ class Renderer:
             case ConfirmationRequest(deadline, address):
                 view["action"] = address or PERSONAL_LINK
                 view["page"] = ""
-                view["deadline"] = moment(deadline, language)
+                view["until"] = until(deadline, language)
             case AlreadyEnrolled(waiting, sessions):
                 view["waiting"] = waiting
                 view["sessions"] = [of_session(session) for session in sessions]
@@ -374,6 +374,7 @@ class Renderer:
             method="CANCEL" if cancelled else "REQUEST",
             start=slot.start,
             end=slot.end,
+            all_day=slot.all_day,
             summary=title if title == view["programme"]["title"] else f"{title} ({view['programme']['title']})",
             description=self._description.render(view),
             location=session["where"],
@@ -406,7 +407,8 @@ def _say_what_lacks(view: dict[str, Any], lacking: Lacking | None, language: Lan
         view["points"] = missing
         view["lacking"] = {
             "count": len(missing),
-            "deadline": moment(lacking.deadline, language),
+            "deadline": ending(lacking.deadline, language),
+            "until": until(lacking.deadline, language),
             "awaiting": lacking.awaiting,
         }
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from babel.numbers import format_currency, format_decimal
 
-from services.chassis.dates import LOCALES, at_clock, day, hours, weekday, when
+from contracts.dates import LOCALES, clock, day, days, hours, starting, weekday, when
 from services.notifications.hygiene import UnusableAddress, line, link, mailbox, paragraphs, shortened
 from services.notifications.letters import (
     Contact,
@@ -52,8 +52,17 @@ def start_of(session: Session) -> Any:
 
 
 def _when(slot: Slot, language: Language) -> str:
-    """The day and the hours; nothing while no date is known."""
-    return when(slot.start, slot.end, language) if slot.start and slot.end else ""
+    """The day and the hours, or that these follow; nothing while no date is known."""
+    return when(slot.start, slot.end, language, all_day=slot.all_day) if slot.start and slot.end else ""
+
+
+def _hours(slot: Slot) -> tuple[object, ...]:
+    return slot.start, slot.end, slot.all_day
+
+
+def _days_or_when(slot: Slot, language: Language) -> str:
+    """Likewise, of what is no more: nothing follows."""
+    return days(slot.start, slot.end, language) if slot.all_day and slot.start and slot.end else _when(slot, language)
 
 
 @lru_cache(maxsize=4096)
@@ -100,7 +109,7 @@ def of_session(
     name; `described`: the most characters of its description, which is left out by itself.
     """
     slot = session.slot
-    time = _when(slot, language)
+    time = _days_or_when(slot, language) if struck or brief else _when(slot, language)
     undated = f"{line(slot.period)}, {labels['date_follows']}" if slot.period else labels["no_date"]
     if struck:
         undated = line(slot.period or "")
@@ -108,9 +117,10 @@ def of_session(
     later = labels["online" if struck or brief else "online_later"]
     where = _where(slot.place, labels["online"], later)
     join, clickable = ("", False) if struck or brief else _join(slot.place)
-    was_when = _when(before, language) if before else ""
+    was_when = _days_or_when(before, language) if before else ""
     was_where = _where(before.place, labels["online"], labels["online_later"]) if before else ""
-    moved, elsewhere = was_when not in ("", time), was_where not in ("", where)
+    moved = before is not None and was_when != "" and _hours(before) != _hours(slot)
+    elsewhere = was_where not in ("", where)
     rows = []
     if time or undated:
         now = labels["now_when" if moved else "when"]
@@ -131,9 +141,9 @@ def of_session(
         "where": where,
         "day": day(slot.start, language, year) if slot.start else "",
         "weekday": weekday(slot.start, language) if slot.start else "",
-        "begins": f"{weekday(slot.start, language)}, {at_clock(slot.start, language)}" if slot.start else "",
-        "clock": at_clock(slot.start, language) if slot.start else "",
-        "hours": hours(slot.start, slot.end, language) if slot.start and slot.end else "",
+        "begins": starting(slot.start, language, all_day=slot.all_day) if slot.start else "",
+        "clock": clock(slot.start, language, all_day=slot.all_day) if slot.start else "",
+        "hours": hours(slot.start, slot.end, language, all_day=slot.all_day) if slot.start and slot.end else "",
         "was_day": day(before.start, language, year) if before and before.start else "",
         "description": [shortened(part, described) for part in paragraphs(session.description)] if described else [],
         "join": join,
@@ -169,7 +179,7 @@ def change_of(before: Slot, now: Slot) -> str:
     """What is most worth saying about a move: "day", "time", "place" or "link"."""
     if before.start is None or now.start is None or day(before.start, "nl") != day(now.start, "nl"):
         return "day"
-    if (before.start, before.end) != (now.start, now.end):
+    if _hours(before) != _hours(now):
         return "time"
     return "link" if isinstance(before.place, Online) and isinstance(now.place, Online) else "place"
 

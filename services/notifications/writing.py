@@ -10,7 +10,8 @@ from typing import Final, TypeVar
 
 from contracts.base import Text, Title
 from contracts.enrolment import KnownPerson, MissingSeat, Participant, Reason
-from contracts.programme import AMSTERDAM, Contact, Occasion, Session, in_order_of_time, instant
+from contracts.moments import day_of
+from contracts.programme import Contact, Occasion, Session, in_order_of_time
 from services.chassis.links import Link
 from services.chassis.state import State
 from services.notifications import letters
@@ -43,7 +44,7 @@ class Writer:
     def __init__(self, state: State, now: datetime, address_of: Callable[[Link], str] | None = None) -> None:
         self._state = state
         self._now = now
-        self._year = now.astimezone(AMSTERDAM).year
+        self._year = day_of(now).year
         self._address_of = address_of
         self._programmes: dict[tuple[str, Language], letters.Programme] = {}
         self._sessions: dict[tuple[object, ...], letters.Session] = {}
@@ -300,12 +301,7 @@ def _slot(occasion: Occasion, language: Language) -> letters.Slot:
     elif occasion.online is not None:
         place = letters.Online(occasion.online.join_link, occasion.online.platform)
     period = _word(occasion.period, language) if occasion.period else None
-    return letters.Slot(_aware(occasion.start), _aware(occasion.end), place, period)
-
-
-@lru_cache(maxsize=4096)
-def _aware(local: datetime | None) -> datetime | None:
-    return instant(local) if local else None
+    return letters.Slot(occasion.begins, occasion.finishes, place, period, occasion.all_day)
 
 
 def _usable(address: str) -> bool:

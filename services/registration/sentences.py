@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, time, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
 from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal
 
+from contracts import dates
 from contracts.base import Language, OrganisationKind, Province
-from contracts.programme import Occasion, Programme, Seat, instant
-from services.chassis import dates
+from contracts.programme import Occasion, Programme, Seat
 from services.registration.domain.offering import Offer
 from services.registration.domain.reasons import KIND_NAMES, province_name
+from services.registration.domain.rules import deadline
 from services.registration.words import WORDS
 
 _COLUMNS: Final[dict[Language, int]] = {"nl": 0, "en": 1}
@@ -45,29 +46,17 @@ class Sentences:
 
     def _state(self, form: str, offer: Offer) -> str:
         rules = offer.definition.enrolment
-        until = self._until(rules.closes) if rules.closes else ""
-        opens = dates.moment(instant(rules.opens), self._language) if rules.opens else ""
+        until = self.until(rules.closes) if rules.closes else ""
+        opens = dates.beginning(rules.opens, self._language) if rules.opens else ""
         name = f"{form}_{offer.phase}"
         if until and f"{name}_until" in self._words:
             name += "_until"
         return self._words[name].format(until=until, opens=opens)
 
-    def _until(self, closes: datetime) -> str:
-        """
-        Up to a moment, given in local time: "tot donderdag 1 juni 2023 om 12:00 uur".
-
-        Midnight is told by the day that it ends ("tot en met woensdag 31 mei 2023"): people take "until 1 June, 00:00"
-        for a day more.
-        """
-        if closes.time() == time.min:
-            day = dates.weekday(instant(closes - timedelta(days=1)), self._language)
-            return self._words["up_to_day"].format(day=day)
-        return self._words["until_moment"].format(moment=dates.moment(instant(closes), self._language))
-
     def _days(self, definition: Programme) -> str:
-        starts = sorted(session.start for session in definition.sessions if session.start)
+        starts = [start for session in definition.sessions if (start := session.begins)]
         if starts:
-            day = dates.day(instant(starts[0]), self._language)
+            day = dates.day(min(starts), self._language)
             return day if len(definition.sessions) == 1 else self._words["from_day"].format(day=day)
         periods = [session.period for session in definition.sessions if session.period]
         return getattr(periods[0], self._language) if periods else self._words["date_of_programme_unknown"]
@@ -76,14 +65,18 @@ class Sentences:
         """Several words: "a, b and c"."""
         return format_list(list(words), style="standard", locale=self._locale)
 
-    def moment(self, moment: datetime) -> str:
-        """A day and a time."""
-        return dates.moment(moment, self._language)
+    def until(self, when: date) -> str:
+        """Until when something can be done: "tot en met woensdag 31 mei 2023"."""
+        return dates.until(when, self._language)
+
+    def ending(self, when: date) -> str:
+        """By when, or after when: "woensdag 31 mei 2023"."""
+        return dates.ending(when, self._language)
 
     def when(self, occasion: Occasion) -> str:
         """When a session is, as far as is known."""
-        if occasion.begins and occasion.finishes:
-            return dates.when(occasion.begins, occasion.finishes, self._language)
+        if when := dates.occasion(occasion, self._language):
+            return when
         return getattr(occasion.period, self._language) if occasion.period else self._words["date_unknown"]
 
     def where(self, occasion: Occasion) -> str:
@@ -142,7 +135,7 @@ class Sentences:
 
     def deadline(self, now: datetime, days: int) -> str:
         """The day by which a team that comes in now must be complete."""
-        return dates.weekday(now + timedelta(days=days), self._language)
+        return self.ending(deadline(days, now))
 
     @staticmethod
     def role(role: str) -> str:

@@ -45,8 +45,6 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "line_waiting": "vol, met wachtlijst",
         "line_full": "vol",
         "from_day": "vanaf {day}",
-        "until_moment": "tot {moment}",
-        "up_to_day": "tot en met {day}",
         # What a programme is.
         "organised_by": "Georganiseerd door",
         "sessions": "Bijeenkomsten",
@@ -111,9 +109,8 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "without_organisation": "Ik hoor niet bij een organisatie",
         "organisation_hint": "Staat je organisatie er niet bij? Neem contact op met {contact}.",
         "team_note": "Vul voor iedere plek in het team in wie het wordt.",
-        "team_incomplete_note": "Weet je nog niet wie op een plek komt? Laat die dan leeg. Het team moet compleet zijn "
-        "binnen {days} dagen na de aanmelding: meld je je nu aan, dan is dat uiterlijk {deadline}. Stuur de namen die "
-        "nog ontbreken naar {contact}.",
+        "team_incomplete_note": "Weet je nog niet wie op een plek komt? Laat die dan leeg. Stuur de namen die nog "
+        "ontbreken uiterlijk {deadline} naar {contact}.",
         "seat_number": "{title} ({number} van {count})",
         "seat_role": "Rol: {role}",
         "privacy": "We gebruiken deze gegevens alleen voor dit programma: om een plek te geven en erover te mailen.",
@@ -151,7 +148,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "confirm_asked": "Klopt je aanmelding?",
         "confirm_asked_text": "Druk op de knop om je aanmelding te bevestigen.",
         "confirm_button": "Ja, ik doe mee",
-        "confirm_until": "Bevestigen kan tot {moment}.",
+        "confirm_until": "Bevestigen kan {until}.",
         "confirm_not_you": "Wil je niet meedoen, of ken je deze aanmelding niet? Sluit deze pagina dan. Zonder "
         "bevestiging vervalt de aanmelding vanzelf.",
         "confirm_confirmed": "Je doet mee",
@@ -173,7 +170,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "je opnieuw aan.",
         "confirm_questions": "Vragen? Mail naar {contact}.",
         "missing": "Het team is nog niet compleet. Er ontbreekt:",
-        "missing_text": "Stuur de namen binnen {days} dagen naar {contact}.",
+        "missing_text": "Stuur de namen uiterlijk {deadline} naar {contact}.",
         "change_text": "Verhinderd, of klopt er iets niet? Mail naar {contact}.",
         "refused": "Aanmelden is niet gelukt",
         "resent": "Dit formulier was al verstuurd, met andere gegevens. Wat toen is ingevuld, staat. Wil je je hiermee "
@@ -223,8 +220,6 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "line_waiting": "full, with a waiting list",
         "line_full": "full",
         "from_day": "from {day}",
-        "until_moment": "until {moment}",
-        "up_to_day": "up to and including {day}",
         "organised_by": "Organised by",
         "sessions": "Sessions",
         "no_sessions": "The sessions are not known yet.",
@@ -287,8 +282,8 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "without_organisation": "I belong to no organisation",
         "organisation_hint": "Is your organisation not in the list? Write to {contact}.",
         "team_note": "Fill in who takes each seat in the team.",
-        "team_incomplete_note": "Don’t know yet who takes a seat? Leave it empty. The team must be complete within "
-        "{days} days of enrolment: if you enrol now, by {deadline} at the latest. Send the missing names to {contact}.",
+        "team_incomplete_note": "Don’t know yet who takes a seat? Leave it empty. Send the missing names to "
+        "{contact} by {deadline}.",
         "seat_number": "{title} ({number} of {count})",
         "seat_role": "Role: {role}",
         "privacy": "We use these data for this programme alone: to give out places and to mail about it.",
@@ -323,7 +318,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "confirm_asked": "Is this your request?",
         "confirm_asked_text": "Press the button to confirm your request.",
         "confirm_button": "Yes, I take part",
-        "confirm_until": "You can confirm until {moment}.",
+        "confirm_until": "You can confirm {until}.",
         "confirm_not_you": "Don’t want to take part, or don’t know of this request? Close this page. Without a "
         "confirmation the request lapses by itself.",
         "confirm_confirmed": "You are taking part",
@@ -344,7 +339,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "again.",
         "confirm_questions": "Questions? Write to {contact}.",
         "missing": "The team is not complete yet. It lacks:",
-        "missing_text": "Send the names to {contact} within {days} days.",
+        "missing_text": "Send the names to {contact} by {deadline}.",
         "change_text": "Can’t come, or is something wrong? Write to {contact}.",
         "refused": "You could not be enrolled",
         "resent": "This form was sent before, with other data. What was filled in then stands. To enrol again with "

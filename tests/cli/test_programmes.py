@@ -47,7 +47,7 @@ def test_a_programme_is_listed_and_shown_in_the_language_asked_for(deelname: Dee
     assert "€ 25.00 a person (library)" in dutch
     assert "Team, team@bisc.example" in dutch
     assert "Gesprek" in dutch
-    assert "Tue 20 Jun 2023 10:00–13:00" in dutch
+    assert "dinsdag 20 juni 2023, 10:00–13:00 uur" in dutch
     assert "Talk" in deelname("programme", "show", programme, LANG="en_GB.UTF-8").said
     assert "Gesprek" in deelname("programme", "show", programme, LANG="nl_NL.UTF-8").said
     assert deelname("programme", "show", programme, "--json").json["definition"]["id"] == programme
@@ -67,7 +67,7 @@ def test_sessions_are_shown_in_the_order_of_time_with_both_days_of_a_long_one(
     assert deelname("programme", "publish", path).code == 0
     shown = deelname("programme", "show", "in-order").said
     assert shown.index("nacht") < shown.index("gesprek")
-    assert "Tue 13 Jun 2023 22:00 – Wed 14 Jun 2023 02:00" in shown
+    assert "Tuesday 13 June 2023 at 22:00 (Amsterdam time) – Wednesday 14 June 2023 at 02:00 (Amsterdam time)" in shown
 
 
 def test_a_kitchen_is_told_who_eats_and_what_some_do_not(deelname: Deelname, programme: str, tmp_path: Path) -> None:

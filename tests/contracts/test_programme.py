@@ -60,7 +60,6 @@ def test_a_programme_needs_no_dates_no_team_and_no_limits() -> None:
         ),
         ({"enrolment": {"capacity": 0}}, "greater than or equal to 1"),
         ({"enrolment": {"opens": "2023-03-02T00:00", "closes": "2023-03-01T00:00"}}, "must open before it closes"),
-        ({"enrolment": {"opens": "2023-03-02T00:00Z"}}, "should not have timezone info"),
         ({"enrolment": {"prices": [{"amount": "-1"}]}}, "greater than or equal to 0"),
         ({"kind": "party"}, "meeting"),
         ({"title": {"nl": "Uitwisseling"}}, "Field required"),
@@ -91,11 +90,12 @@ def test_an_occasion_that_can_not_be_is_refused(occasion: dict[str, Any], messag
     [
         ("2023-01-13T10:00", datetime(2023, 1, 13, 9, tzinfo=UTC)),
         ("2023-04-13T10:00", datetime(2023, 4, 13, 8, tzinfo=UTC)),
-        ("2023-10-29T02:30", datetime(2023, 10, 29, 0, 30, tzinfo=UTC)),
+        ("2023-10-29T02:30+02:00", datetime(2023, 10, 29, 0, 30, tzinfo=UTC)),
+        ("2023-10-29T02:30+01:00", datetime(2023, 10, 29, 1, 30, tzinfo=UTC)),
+        ("2023-04-13T08:00Z", datetime(2023, 4, 13, 8, tzinfo=UTC)),
     ],
 )
 def test_times_are_those_of_clocks_in_amsterdam(local: str, utc: datetime) -> None:
-    """In the hour that comes twice it is the first one."""
     occasion = Occasion.model_validate({"start": local, "end": "2023-12-31T23:59"})
     assert occasion.begins is not None
     assert occasion.begins.astimezone(UTC) == utc

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def programme(id_: str) -> Programme:
     return read(SAMPLES[id_].directory / "programme.yaml", Programme, "programme").value
 
 
-def sessions(id_: str) -> dict[str, tuple[datetime | None, datetime | None]]:
+def sessions(id_: str) -> dict[str, tuple[date | None, date | None]]:
     return {session.id: (session.start, session.end) for session in programme(id_).sessions}
 
 

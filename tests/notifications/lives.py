@@ -11,8 +11,9 @@ from contracts.base import Message, Text, Title
 from contracts.enrolment import MissingSeat, Participant, Reason
 from contracts.envelope import Envelope
 from contracts.facts import Fact
+from contracts.moments import start_of
 from contracts.organisation import Organisation
-from contracts.programme import Contact, Occasion, Online, Programme, Seat, Session, TeamRule, Venue, instant
+from contracts.programme import Contact, Occasion, Online, Programme, Seat, Session, TeamRule, Venue
 from services.chassis.reader import Message as StreamMessage
 from services.chassis.state import State
 from services.notifications.domain import Planned, step
@@ -170,7 +171,7 @@ class Life:
 
     def later(self, day: str) -> None:
         """The time is noon of a later day."""
-        self.time = instant(datetime.fromisoformat(f"{day}T12:00")).astimezone(UTC)
+        self.time = start_of(datetime.fromisoformat(f"{day}T12:00"))
 
 
 ORGANISATION = Organisation.model_validate({"id": "probiblio", "name": "Probiblio", "kind": "support-organisation"})

@@ -169,7 +169,7 @@ class Post:
                 _, session, *item = _item(part)
                 when = self.known[session]
                 assert when.online is not None
-                assert item == [_aware(when.start), _aware(when.end), str(when.online.join_link)[-1]], "it is so now"
+                assert item == [when.begins, when.finishes, str(when.online.join_link)[-1]], "it is so now"
         assert self.arrived.get(message_id, raw) == raw, "what may have arrived is repeated byte for byte"
 
     def _is_lost(self, recipient: str, raw: bytes) -> None:
@@ -367,7 +367,7 @@ class AnyInterleaving(RuleBasedStateMachine):
             for fact in life.facts[position : position + most]:
                 if isinstance(fact.data, SessionMoved):
                     self.known[fact.data.session] = fact.data.after
-                    dates = [_aware(each.start) for each in (fact.data.before, fact.data.after) if each.start]
+                    dates = [each.begins for each in (fact.data.before, fact.data.after) if each.begins]
                     if any(date - self.clock.real <= SOON for date in dates):
                         self.post.hurried[fact.data.session] = self.clock.real
                 elif isinstance(fact.data, SessionAdded):
@@ -418,16 +418,11 @@ class AnyInterleaving(RuleBasedStateMachine):
         )
         world = self.world
         should = sorted(
-            (person, session, _aware(when.start), _aware(when.end), str(when.online.join_link)[-1])
+            (person, session, when.begins, when.finishes, str(when.online.join_link)[-1])
             for person, session in world.wanted()
-            if (when := world.sessions[session]).online and _aware(when.end) > now
+            if (when := world.sessions[session]).online and when.finishes and when.finishes > now
         )
         assert shown == should
-
-
-def _aware(local: datetime | None) -> datetime:
-    assert local is not None
-    return local.replace(tzinfo=AMSTERDAM)
 
 
 TestAnyInterleaving = AnyInterleaving.TestCase

@@ -378,9 +378,10 @@ def test_a_team_may_come_with_an_empty_seat_where_the_rule_lets_it(site: Site) -
         **{"manager-1-name": "Eva", "manager-1-email": "eva@x.example", "manager-1-language": "nl"},
     )
     assert (made.status, made.heading) == (202, RECEIVED)
-    assert "Er ontbreekt: Basis Stuur de namen binnen 14 dagen naar" in made.text
+    assert "Er ontbreekt: Basis Stuur de namen uiterlijk donderdag 16 maart 2023 naar Team aanmelden" in made.text
     assert "een mail: noor@x.example en eva@x.example." in made.text, "a typing error shows"
     (stands,) = asyncio.run(site.system.enrolments("spoor"))
+    assert stands["complete_by"] == "2023-03-16T23:00:00Z", "the whole day that the form and the page after it name"
     assert [(one["seat"], one.get("role")) for one in stands["participants"]] == [
         ("jeugd", "jeugd-educatie"),
         ("manager", None),

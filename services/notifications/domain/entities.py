@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
-from functools import lru_cache
 
 from contracts.base import Text
 from contracts.enrolment import EnrolmentStatus, MissingSeat, Participant, Reason
 from contracts.facts import NO_PROGRAMME
 from contracts.organisation import Organisation
-from contracts.programme import Occasion, Programme, Session, instant
+from contracts.programme import Occasion, Programme, Session
 from services.chassis.state import State
 
 
@@ -235,18 +234,17 @@ def programme_of(state: State, enrolment: str) -> str | None:
 
 def is_over(occasion: Occasion, at: datetime) -> bool:
     """Whether it has a date and ended by ``at``."""
-    return occasion.end is not None and _in_utc(occasion.end) <= at
-
-
-@lru_cache(maxsize=4096)
-def _in_utc(local: datetime) -> datetime:
-    # Comparing across time zones asks the zone's table each time, and this is asked for every person and session.
-    return instant(local).astimezone(UTC)
+    end = occasion.finishes
+    return end is not None and end <= at
 
 
 def same_for_an_agenda(one: Occasion, other: Occasion) -> bool:
     """Whether an agenda would show the same; the words for a date that is not known yet don't matter to it."""
-    return (one.start, one.end, one.online, one.venue) == (other.start, other.end, other.online, other.venue)
+    return _in_an_agenda(one) == _in_an_agenda(other)
+
+
+def _in_an_agenda(occasion: Occasion) -> tuple[object, ...]:
+    return occasion.all_day, occasion.begins, occasion.finishes, occasion.online, occasion.venue
 
 
 def all_over(course: Course, at: datetime) -> bool:

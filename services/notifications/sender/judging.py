@@ -133,12 +133,17 @@ def judge(due: Due, answer: transport_outcomes.Outcome, now: datetime) -> tuple[
 
 
 def _not_after(due: Due) -> datetime | None:
-    """An invitation is of no use once the session has begun, and the calendar shows none that is to begin."""
+    """
+    An invitation is of no use once the session has begun, and the calendar shows none that is to begin.
+
+    Of a day whose time is not known, nobody can say that it has begun until it is over.
+    """
     if due.mail.detail.appointment is None:
         return None
     appointment = due.mail.detail.appointment
-    shown = (appointment.occasion.begins, appointment.before.begins if appointment.before else None)
-    return max((each for each in shown if each is not None), default=None)
+    shown = [each for each in (appointment.occasion, appointment.before) if each is not None]
+    begun = [each.finishes if each.all_day else each.begins for each in shown]
+    return max((each for each in begun if each is not None), default=None)
 
 
 def _named(due: Due) -> dict[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from contracts.enrolment import Participant
 from contracts.facts import (
@@ -59,9 +60,22 @@ def confirmed(
         return (*said, EnrolmentRefused(**asked, reasons=tuple(broken)))
     # A team has to fill what was asked when it enrolled.
     as_asked = definition.model_copy(update={"team": enrolment.team})
-    asked["complete_by"] = complete_by(state, as_asked, newcomers, command.now) and enrolment.confirm_by
+    asked["complete_by"] = _complete_by(state, as_asked, enrolment, newcomers, command)
     came = come_in(own, as_asked, asked, command.organisation, command.now, held=held)
     return (*said, *came)
+
+
+def _complete_by(
+    state: ProgrammeState,
+    definition: Programme,
+    enrolment: Enrolment,
+    newcomers: Sequence[Participant],
+    command: ConfirmEnrolment,
+) -> datetime | None:
+    """The day that whoever sent the request was told, unless that is over; None where a new one is to be found."""
+    if enrolment.complete_by is not None and enrolment.complete_by > command.now:
+        return enrolment.complete_by
+    return complete_by(state, definition, newcomers, command.now) and enrolment.confirm_by
 
 
 def _join(

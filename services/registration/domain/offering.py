@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Literal
 
 from contracts.base import Text
-from contracts.programme import Programme, Session, in_order_of_time, instant
+from contracts.moments import end_of, start_of
+from contracts.programme import Programme, Session, in_order_of_time
 from services.registration.domain import waiting
 from services.registration.domain.state import ProgrammeState
 
@@ -52,9 +53,9 @@ def _phase(state: ProgrammeState, definition: Programme, now: datetime) -> Phase
         return "withdrawn"
     if state.is_over(now):
         return "over"
-    if rules.closes and now >= instant(rules.closes):
+    if rules.closes and now >= end_of(rules.closes):
         return "closed"
-    if rules.opens and now < instant(rules.opens):
+    if rules.opens and now < start_of(rules.opens):
         return "opens-later"
     if waiting.may_come_in_at_once(state, 1)[0]:
         return "open"

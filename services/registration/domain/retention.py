@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from contracts.programme import AMSTERDAM, instant
+from contracts.moments import end_of, last_day
 from services.registration.domain.state import ProgrammeState
 
 Standing = Literal["pending", "confirmed", "waiting", "withdrawn", "refused"]
@@ -67,7 +67,7 @@ def ending(state: ProgrammeState, withdrawn: datetime | None) -> Ending:
     if rules.closes is None:
         return Ending(None, keep)
     ends = [session.finishes for session in state.definition.sessions]
-    return Ending(max([instant(rules.closes), *(end for end in ends if end is not None)]), keep)
+    return Ending(max([end_of(rules.closes), *(end for end in ends if end is not None)]), keep)
 
 
 def known_until(appearances: Iterable[Appearance], terms: Terms) -> datetime | None:
@@ -98,13 +98,13 @@ def _diet_until(state: ProgrammeState) -> datetime | None:
     """The beginning of the day after the last lunch."""
     if state.definition is None or state.withdrawn:
         return AT_ONCE
-    lunches = [session.end for session in state.definition.sessions if session.lunch]
+    lunches = [session.finishes for session in state.definition.sessions if session.lunch]
     dated = [end for end in lunches if end is not None]
     if len(dated) < len(lunches):
         return None
     if not dated:
         return AT_ONCE
-    return datetime.combine(max(dated).date() + timedelta(days=1), time.min, AMSTERDAM)
+    return end_of(last_day(max(dated)))
 
 
 FIELDS: Final[Mapping[str, Callable[[ProgrammeState], datetime | None]]] = {"diet": _diet_until}

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from contracts.enrolment import MissingSeat, Participant, Reason
+from contracts.moments import day_of, end_of, start_of
 from contracts.organisation import Organisation
-from contracts.programme import Eligibility, EnrolmentRules, Programme, Seat, TeamRule, instant
+from contracts.programme import Eligibility, EnrolmentRules, Programme, Seat, TeamRule
 from services.registration.domain import reasons, waiting
 from services.registration.domain.commands import Moment, RequestEnrolment
 from services.registration.domain.state import Enrolment, ProgrammeState
@@ -78,10 +79,10 @@ def broken_by_time(state: ProgrammeState, rules: EnrolmentRules, moment: Moment)
     broken = []
     if state.withdrawn:
         broken.append(reasons.programme_withdrawn())
-    if rules.opens and moment.asked < instant(rules.opens):
-        broken.append(reasons.not_open_yet(instant(rules.opens)))
-    if rules.closes and moment.asked >= instant(rules.closes):
-        broken.append(reasons.closed(instant(rules.closes)))
+    if rules.opens and moment.asked < start_of(rules.opens):
+        broken.append(reasons.not_open_yet(rules.opens))
+    if rules.closes and moment.asked >= end_of(rules.closes):
+        broken.append(reasons.closed(rules.closes))
     elif state.over_since is not None and moment.decided >= state.over_since:
         broken.append(reasons.over(state.over_since))
     return broken
@@ -188,7 +189,12 @@ def complete_by(team: TeamRule | None, missing: Sequence[MissingSeat], now: date
     """The moment by which a team that lacks somebody must be complete."""
     if team is None or not missing or team.complete_within_days is None:
         return None
-    return now + timedelta(days=team.complete_within_days)
+    return deadline(team.complete_within_days, now)
+
+
+def deadline(days: int, now: datetime) -> datetime:
+    """The end of a day in the Netherlands, so many from now: people are told a day, and have all of it."""
+    return end_of(day_of(now) + timedelta(days=days))
 
 
 def _broken_by_missing_seats(team: TeamRule | None, people: Sequence[Participant]) -> list[Reason]:

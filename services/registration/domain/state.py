@@ -15,7 +15,8 @@ from rpds import HashTrieMap
 
 from contracts.base import Text
 from contracts.enrolment import Channel, EnrolmentStatus, MissingSeat, Participant, Reason
-from contracts.programme import Programme, Session, TeamRule, instant
+from contracts.moments import start_of
+from contracts.programme import Programme, Session, TeamRule
 
 
 class Enrolment(NamedTuple):
@@ -146,6 +147,5 @@ class ProgrammeState(NamedTuple):
             return None
         waiting_list = self.definition.enrolment.waiting_list
         if waiting_list and waiting_list.freeze:
-            return instant(waiting_list.freeze)
-        starts = [session.start for session in self.definition.sessions if session.start]
-        return instant(min(starts)) if starts else None
+            return start_of(waiting_list.freeze)
+        return min((start for session in self.definition.sessions if (start := session.begins)), default=None)

@@ -215,8 +215,9 @@ def _pending(
     asked: tuple[str, ...],
     held: int,
 ) -> EnrolmentPending:
+    missing = rules.missing_seats(definition.team, fields["participants"])
     return EnrolmentPending(
-        **fields | {"missing": rules.missing_seats(definition.team, fields["participants"])},
+        **fields | {"missing": missing, "complete_by": rules.complete_by(definition.team, missing, now)},
         held=held,
         cause="always" if definition.enrolment.confirmation.needed == "always" else "address-unknown",
         confirm_by=confirm_by(state, definition, now),

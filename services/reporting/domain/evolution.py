@@ -16,7 +16,8 @@ from contracts import facts
 from contracts.base import Message
 from contracts.enrolment import Enrolled, EnrolmentStatus, Participant
 from contracts.facts import NO_PROGRAMME, Fact
-from contracts.programme import AMSTERDAM, Session
+from contracts.moments import AMSTERDAM
+from contracts.programme import Session
 from services.chassis.state import State
 from services.reporting.domain.state import (
     BOUNCED,

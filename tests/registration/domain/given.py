@@ -18,6 +18,7 @@ from contracts.facts import (
     ProgrammePublished,
     RegistrationFact,
 )
+from contracts.moments import day_of, end_of
 from contracts.organisation import Organisation
 from contracts.programme import (
     Confirmation,
@@ -261,6 +262,11 @@ def _brief(fact: RegistrationFact) -> tuple[str, ...]:
 def given(*facts: RegistrationFact) -> Given:
     """What has come true."""
     return Given(fold(facts))
+
+
+def end_of_day(days: int) -> datetime:
+    """The end of a day in the Netherlands, so many days after today."""
+    return end_of(day_of(NOW + timedelta(days=days)))
 
 
 def later(days: float) -> datetime:

@@ -35,6 +35,7 @@ from tests.registration.domain.given import (
     TEAM,
     Given,
     confirmed,
+    end_of_day,
     given,
     later,
     missing,
@@ -142,7 +143,9 @@ class TestWhoHasToConfirm:
         noor, sam, eva = TEAM
         result = given(published_track(capacity=5)).when(stranger("zeist", TEAM, known=["sam"]))
         result.then_brief(("pending", "zeist"), ("confirmed", "zeist"))
-        assert result.facts[0] == pending("zeist", [noor, eva], held=0, missing=missing("basis"))
+        assert result.facts[0] == pending(
+            "zeist", [noor, eva], held=0, missing=missing("basis"), complete_by=end_of_day(14)
+        )
         assert isinstance(result.facts[1], EnrolmentConfirmed)
         assert result.facts[1].participants == (sam,)
         assert result.facts[1].missing == missing("jeugd", "manager")
@@ -410,7 +413,7 @@ class TestConfirming:
         first.then_brief(("participantconfirmed", "zeist"), ("confirmed", "zeist"))
         assert isinstance(first.facts[1], EnrolmentConfirmed)
         assert (first.facts[1].participants, first.facts[1].missing) == ((noor,), missing("basis", "manager"))
-        assert first.facts[1].complete_by == later(14)
+        assert first.facts[1].complete_by == end_of_day(14)
         both = given(*before, *first.facts).when(confirm("zeist", "sam", "eva", now=later(1)))
         assert both.facts[2:4] == (
             ParticipantAdded(enrolment="zeist", participant=sam, units=1),

@@ -31,6 +31,7 @@ from tests.registration.domain.given import (
     SEATS,
     TEAM,
     confirmed,
+    end_of_day,
     given,
     later,
     missing,
@@ -311,9 +312,9 @@ class TestWithdrawingOnePerson:
         result = scene.when(asked.WithdrawParticipant("a", "eva", later(30)))
         result.then(
             ParticipantWithdrawn(enrolment="a", person="eva", units=1),
-            EnrolmentIncomplete(enrolment="a", missing=missing("manager"), complete_by=later(44)),
+            EnrolmentIncomplete(enrolment="a", missing=missing("manager"), complete_by=end_of_day(44)),
         )
-        assert dict(result.state.deadlines) == {"a": later(44)}
+        assert dict(result.state.deadlines) == {"a": end_of_day(44)}
 
     def test_of_a_stranger_is_not_found(self) -> None:
         given(published(), confirmed("a")).when(asked.WithdrawParticipant("a", "x", NOW)).then_rejected(

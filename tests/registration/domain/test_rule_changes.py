@@ -18,6 +18,7 @@ from tests.registration.domain.given import (
     TEAM,
     Result,
     confirmed,
+    end_of_day,
     fold,
     given,
     later,
@@ -102,7 +103,7 @@ class TestLater:
         after = decided(state, asked.WithdrawParticipant("full", "eva", later(1))).state
         assert (after.enrolments["full"].missing, after.enrolments["full"].complete_by) == (
             missing("manager"),
-            later(4),
+            end_of_day(4),
         )
 
     def test_teams_that_come_afterwards_are_asked_what_is_asked_now(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from contracts import facts
 from contracts.enrolment import Channel, Enrolled, EnrolmentStatus
 from contracts.facts import NO_PROGRAMME
-from contracts.programme import AMSTERDAM
+from contracts.moments import day_of
 from services.notifications.domain import entities
 from services.notifications.domain.entities import Awaited, Enrolment, Known, Notice
 from services.notifications.domain.planning.work import Work
@@ -125,7 +125,7 @@ def told_to_be_present(work: Work, people: Iterable[str], channel: Channel) -> N
 def _first_today(work: Work, person: str) -> bool:
     """Whether it is the first time on this day that a request that changes nothing is told to the person."""
     key = entities.notice_key(person)
-    notice = Notice(person, work.time.astimezone(AMSTERDAM).date())
+    notice = Notice(person, day_of(work.time))
     if work.state.get(work.programme, key) == notice:
         return False
     work.put(key, notice)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 
+from contracts import dates
 from contracts.enrolment import Reason
-from services.registration.domain.reasons.words import KIND_NAMES, either, moment, places, province_name
+from services.registration.domain.reasons.words import KIND_NAMES, either, in_both, places, province_name
 
 
 def programme_withdrawn() -> Reason:
@@ -14,21 +15,21 @@ def programme_withdrawn() -> Reason:
     return Reason(rule="programme-withdrawn", nl="Het programma gaat niet door.", en="The programme is cancelled.")
 
 
-def not_open_yet(opens: datetime) -> Reason:
+def not_open_yet(opens: date) -> Reason:
     """Too early."""
-    nl, en = moment(opens)
+    nl, en = in_both(dates.beginning, opens)
     return Reason(rule="not-open-yet", nl=f"Aanmelden kan vanaf {nl}.", en=f"Enrolment opens on {en}.")
 
 
-def closed(closes: datetime) -> Reason:
+def closed(closes: date) -> Reason:
     """Too late."""
-    nl, en = moment(closes)
-    return Reason(rule="closed", nl=f"Aanmelden kon tot {nl}.", en=f"Enrolment closed on {en}.")
+    nl, en = in_both(dates.until, closes)
+    return Reason(rule="closed", nl=f"Aanmelden kon {nl}.", en=f"Enrolment was open {en}.")
 
 
 def over(end: datetime) -> Reason:
     """The last session has ended."""
-    nl, en = moment(end)
+    nl, en = in_both(dates.ending, end)
     return Reason(
         rule="over",
         nl=f"Het programma is voorbij; het eindigde op {nl}.",
@@ -137,7 +138,7 @@ def full(capacity: int) -> Reason:
 
 def full_for_now(until: datetime) -> Reason:
     """Units may come free: they are held for people who have yet to confirm."""
-    nl, en = moment(until)
+    nl, en = in_both(dates.ending, until)
     return Reason(
         rule="full-for-now",
         nl=f"Alle plekken zijn nu bezet of gereserveerd. Misschien komt er een vrij. Probeer het na {nl} nog eens.",
@@ -165,11 +166,11 @@ def nobody_awaited() -> Reason:
 
 def confirmed_too_late(until: datetime) -> Reason:
     """The time in which somebody could confirm is up."""
-    nl, en = moment(until)
+    nl, en = in_both(dates.until, until)
     return Reason(
         rule="confirmed-too-late",
-        nl=f"Bevestigen kon tot {nl}. Meld je opnieuw aan als je nog mee wilt doen.",
-        en=f"This could be confirmed until {en}. Enrol again if you still want to take part.",
+        nl=f"Bevestigen kon {nl}. Meld je opnieuw aan als je nog mee wilt doen.",
+        en=f"This could be confirmed {en}. Enrol again if you still want to take part.",
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from contracts import dates
 from contracts.enrolment import Reason
-from services.registration.domain.reasons.words import either, moment
+from services.registration.domain.reasons.words import either, in_both
 
 
 def seat_required(seats: Iterable[str]) -> Reason:
@@ -69,7 +70,7 @@ def team_incomplete(seats: Iterable[str]) -> Reason:
 
 def deadline_passed(time: datetime) -> Reason:
     """The team stayed incomplete until its deadline."""
-    nl, en = moment(time)
+    nl, en = in_both(dates.ending, time)
     return Reason(
         rule="team-incomplete",
         nl=f"Het team was op {nl} nog niet compleet.",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from contracts import dates
 from contracts.enrolment import Reason
 from contracts.facts import LapseCause
-from services.registration.domain.reasons.words import moment, places
+from services.registration.domain.reasons.words import in_both, places
 
 
 def withdrawn_on_request() -> Reason:
@@ -93,7 +94,7 @@ def does_not_fit(units: int, free: int, *, passed: bool) -> Reason:
 
 def frozen(freeze: datetime) -> Reason:
     """Pass-over because the promotion freeze has begun."""
-    nl, en = moment(freeze)
+    nl, en = in_both(dates.beginning, freeze)
     return Reason(
         rule="frozen",
         nl=f"Sinds {nl} schuift niemand meer automatisch door.",

@@ -1,23 +1,18 @@
-"""How reasons put moments, lists and numbers."""
+"""How reasons put days and times, lists and numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import date
 
-from babel.dates import format_datetime
 from babel.lists import format_list
 
-from contracts.programme import AMSTERDAM
+from contracts.base import Language
 
 
-def moment(time: datetime) -> tuple[str, str]:
-    """A moment as a clock in Amsterdam shows it, in Dutch and in English."""
-    local = time.astimezone(AMSTERDAM)
-    return (
-        format_datetime(local, "d MMMM y 'om' HH:mm 'uur'", tzinfo=AMSTERDAM, locale="nl"),
-        format_datetime(local, "d MMMM y 'at' HH:mm", tzinfo=AMSTERDAM, locale="en_GB"),
-    )
+def in_both(say: Callable[[date, Language], str], when: date) -> tuple[str, str]:
+    """A day or a time as ``say`` puts it (see ``contracts.dates``), in Dutch and in English."""
+    return say(when, "nl"), say(when, "en")
 
 
 def either(words: Iterable[str], locale: str) -> str:

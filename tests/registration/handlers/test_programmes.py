@@ -38,7 +38,8 @@ async def test_a_change_that_would_mail_many_is_done_once_it_is_confirmed(desk: 
     (fault,) = problem["errors"]
     assert fault["rule"] == "mails"
     assert fault["detail"] == (
-        "‘Meeting’ (bijeenkomst, 13 April 2023 at 14:00) becomes ‘Meeting’ (bijeenkomst, 14 April 2023 at 14:00): "
+        "‘Meeting’ (bijeenkomst), Thursday 13 April 2023 at 14:00 (Amsterdam time) "
+        "becomes ‘Meeting’ (bijeenkomst), Friday 14 April 2023 at 14:00 (Amsterdam time): "
         "3 people are mailed the new time."
     )
     assert fault["detail_nl"].endswith(": 3 personen krijgen mail over de nieuwe tijd.")
@@ -109,7 +110,9 @@ async def test_who_cancels_a_session_that_somebody_has_is_asked_however_few_they
     assert (await publish(desk, programme(sessions=(SESSION, SECOND))))[0] == 200
     await desk.request("noor@x.example")
     fault = await slip(desk, programme(sessions=(SESSION,)), "session-off")
-    assert fault["detail"].startswith("‘Second’ (tweede, 20 April 2023 at 14:00) is no longer in the definition")
+    assert fault["detail"].startswith(
+        "‘Second’ (tweede), Thursday 20 April 2023 at 14:00 (Amsterdam time) is no longer in the definition"
+    )
 
 
 async def test_who_puts_a_session_into_the_past_is_asked(desk: Desk) -> None:
@@ -156,7 +159,8 @@ async def test_a_dry_run_says_what_would_happen_and_changes_nothing(desk: Desk) 
     assert [one["people"] for one in answer["changes"]] == [3, 3, 0]
     assert answer["people"] == 3
     assert answer["changes"][0]["en"] == (
-        "‘Second’ (tweede, 20 April 2023 at 14:00) is cancelled: 3 people are mailed that it is off."
+        "‘Second’ (tweede), Thursday 20 April 2023 at 14:00 (Amsterdam time) "
+        "is cancelled: 3 people are mailed that it is off."
     )
     assert answer["changes"][2]["nl"] == "De capaciteit gaat van geen grens naar 5."
     assert [one["rule"] for one in answer["questions"]] == ["session-off"]
@@ -189,7 +193,8 @@ async def test_a_session_that_is_over_when_it_is_published_is_noted(desk: Desk) 
     assert note["rule"] == "session-in-the-past"
     assert (
         note["en"]
-        == "This session lies in the past: ‘Second’ (tweede, 20 April 2022 at 14:00). Nobody is invited to it."
+        == "This session lies in the past: ‘Second’ (tweede), Wednesday 20 April 2022 at 14:00 (Amsterdam time). "
+        "Nobody is invited to it."
     )
     assert note["nl"].startswith("Deze bijeenkomst ligt in het verleden: ‘Tweede’")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contracts import dates
 from contracts.enrolment import Reason
 from contracts.programme import Occasion, Session
-from services.registration.domain.reasons.words import counted, moment
+from services.registration.domain.reasons.words import counted, in_both
 
 _SAME_NL = {"title": "titel", "time": "tijd"}
 
@@ -154,12 +155,12 @@ def _told_off(people: int) -> tuple[str, str]:
 def named(session: Session) -> tuple[str, str]:
     """A session by title, id and date, in Dutch and in English."""
     when_nl, when_en = _when(session)
-    return f"‘{session.title.nl}’ ({session.id}, {when_nl})", f"‘{session.title.en}’ ({session.id}, {when_en})"
+    return f"‘{session.title.nl}’ ({session.id}), {when_nl}", f"‘{session.title.en}’ ({session.id}), {when_en}"
 
 
 def _when(occasion: Occasion) -> tuple[str, str]:
     if occasion.begins is not None:
-        return moment(occasion.begins)
+        return in_both(dates.beginning, occasion.begins)
     if occasion.period is not None:
         return occasion.period.nl, occasion.period.en
     return "zonder datum", "without a date"

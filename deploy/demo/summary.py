@@ -10,7 +10,7 @@ from typing import Any
 
 from cli.endpoints import USUAL_PLACES
 from cli.output import Output
-from contracts.programme import AMSTERDAM
+from contracts.moments import AMSTERDAM
 from deploy.demo.checking import Result
 
 

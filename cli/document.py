@@ -19,8 +19,9 @@ from ruamel.yaml.scanner import RoundTripScanner, ScannerError
 from cli.failure import REFUSED, Failure
 from cli.reading import text as text_of
 from contracts.characters import named
+from contracts.complaints import unfit_of
 from contracts.fields import fields_at, meant
-from contracts.problem import Fault, Problem, complaint, problem_type, unfit_of, without_echoes
+from contracts.problem import Fault, Problem, complaint, problem_type, without_echoes
 
 Model = TypeVar("Model", bound=BaseModel)
 

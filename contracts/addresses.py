@@ -39,7 +39,7 @@ def address(text: str) -> str:
         raise _too_long()
     refuse_invisible(text)
     if not text:
-        raise Unfit("An e-mail address must not be empty.", "Vul een e-mailadres in.")
+        raise Unfit("An e-mail address must not be empty.", "Vul een e-mailadres in.", "empty")
     for number, character in enumerate(text, 1):
         if character in _NEVER or character in JOINERS or character.isspace():
             raise unfit_character(character, number)
@@ -48,18 +48,21 @@ def address(text: str) -> str:
         raise Unfit(
             "An e-mail address has one @, as in 'noor@bibliotheek.example'.",
             "In een e-mailadres staat één keer een @, zoals in ‘noor@bibliotheek.example’.",
+            "address",
         )
     if not local:
-        raise Unfit("A name stands before the @.", "Vóór de @ staat een naam.")
+        raise Unfit("A name stands before the @.", "Vóór de @ staat een naam.", "address")
     if len(local.encode()) > LONGEST_LOCAL_PART:
         raise Unfit(
             f"At most {LONGEST_LOCAL_PART} characters can stand before the @.",
             f"Vóór de @ staan maximaal {LONGEST_LOCAL_PART} tekens.",
+            "address",
         )
     if local.startswith(".") or local.endswith(".") or ".." in local:
         raise Unfit(
             "Before the @ a dot stands between other characters, and not beside another dot.",
             "Vóór de @ staat een punt tussen andere tekens, en niet naast een andere punt.",
+            "address",
         )
     plain = f"{local}@{host.lower()}"
     good = plain if _PLAIN.fullmatch(plain) else _judged(local, host)
@@ -83,6 +86,7 @@ def _judged(local: str, host: str) -> str:
         raise Unfit(
             "What stands after the @ is no host that mail can go to, such as 'bibliotheek.example'.",
             "Wat na de @ staat, is geen adres waar mail naartoe kan, zoals ‘bibliotheek.example’.",
+            "address",
         ) from None
     try:
         valid = validate_email(f"{local}@x.example", check_deliverability=False, test_environment=True)
@@ -90,11 +94,14 @@ def _judged(local: str, host: str) -> str:
         raise Unfit(
             "What stands before the @ has a character that no mail server takes.",
             "Vóór de @ staat een teken dat geen mailserver aanneemt.",
+            "address",
         ) from None
     return f"{valid.local_part}@{reached}"
 
 
 def _too_long() -> Unfit:
     return Unfit(
-        f"An e-mail address has at most {LONGEST} characters.", f"Een e-mailadres heeft maximaal {LONGEST} tekens."
+        f"An e-mail address has at most {LONGEST} characters.",
+        f"Een e-mailadres heeft maximaal {LONGEST} tekens.",
+        "too-long",
     )

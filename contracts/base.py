@@ -85,14 +85,23 @@ _LINK = r"""^https?://[^\s<>"{}|\\^`\x00-\x1f]+$"""
 _IDENTITY = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"
 _ADDRESS = r"""^[^@\s<>(),;:\\"\[\]]{1,64}@[^@.\s<>(),;:\\"\[\]]+(\.[^@.\s<>(),;:\\"\[\]]+)+$"""
 
-PATTERNS: Mapping[str, str] = MappingProxyType(
+PATTERNS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        _SLUG: "may have lower-case letters, digits and single hyphens between them, as in 'gezinsaanpak-2023'",
-        _LINK: "must begin with http:// or https:// and have no spaces",
-        _IDENTITY: "may have letters, digits and . _ : -, and begins with a letter or a digit",
+        _SLUG: (
+            "may have lower-case letters, digits and single hyphens between them, as in 'gezinsaanpak-2023'",
+            "mag kleine letters, cijfers en losse streepjes daartussen hebben, zoals 'gezinsaanpak-2023'",
+        ),
+        _LINK: (
+            "must begin with http:// or https:// and have no spaces",
+            "moet met http:// of https:// beginnen en geen spaties hebben",
+        ),
+        _IDENTITY: (
+            "may have letters, digits and . _ : -, and begins with a letter or a digit",
+            "mag letters, cijfers en . _ : - hebben, en begint met een letter of een cijfer",
+        ),
     }
 )
-"""What the patterns of these values ask for, for whoever has to write one."""
+"""What the patterns of these values ask for, in English and Dutch, for whoever has to write one."""
 
 Slug = Annotated[str, StringConstraints(pattern=_SLUG, max_length=64), Field(examples=["gezinsaanpak-2023"])]
 """An id that people choose and read: lower-case letters, digits and single hyphens. It fits into a subject's word."""

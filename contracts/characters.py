@@ -37,12 +37,17 @@ _CONTROLS: Final = {
 
 
 class Unfit(ValueError):  # noqa: N818 - it reads as what the text is
-    """Text that cannot be taken; it says why, and what to do, in both languages, without repeating the text."""
+    """
+    What cannot be taken; it says why, and what to do, in both languages, without repeating it.
 
-    def __init__(self, english: str, dutch: str) -> None:
+    ``rule`` names for programs what it breaks.
+    """
+
+    def __init__(self, english: str, dutch: str, rule: str = "characters") -> None:
         super().__init__(english)
         self.english = english
         self.dutch = dutch
+        self.rule = rule
 
 
 def trimmed(text: str) -> str:

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from contracts.access import Role
 from contracts.base import EmailAddress, Identity, Language, Line, Message, Name, Slug, Text
+from contracts.choices import ONE_ENROLMENT, ONE_PERSON, Choice, Choosing
 from contracts.enrolment import EnrolmentRequest, EnrolmentStatus, MissingSeat, ParticipantRequest, Person, Reason
 from contracts.organisation import Organisation
 from contracts.programme import Programme
@@ -75,8 +76,10 @@ class RequestEnrolment(Command, EnrolmentRequest):
     """Ask for a place."""
 
 
-class EnrolmentCommand(Command):
+class EnrolmentCommand(Command, Choosing):
     """A command about one enrolment, named by its id or, for partners, by the id of the request that made it."""
+
+    choices = (ONE_ENROLMENT,)
 
     enrolment: Identity | None = None
     request: Identity | None = Field(default=None, description="The id of the intake message that asked for it.")
@@ -100,8 +103,10 @@ class AddParticipant(EnrolmentCommand):
     participant: ParticipantRequest
 
 
-class NamingSomebody(Message):
+class NamingSomebody(Choosing):
     """Names a person: by id, or by address, with the name beside it where several people share the address."""
+
+    choices = (ONE_PERSON,)
 
     person: Identity | None = None
     email: EmailAddress | None = Field(default=None, description="Names the person where the id is not known.")
@@ -154,8 +159,16 @@ class ReceiveMail(Command):
     recipient: EmailAddress | None = None
 
 
-class SuppressionCommand(Command):
+class SuppressionCommand(Command, Choosing):
     """A command about one address, named by itself or by the person whose it is."""
+
+    choices = (
+        Choice(
+            ("person", "email"),
+            "Name the address by 'person' (an id) or by 'email', and not by both.",
+            "Noem het adres met 'person' (een id) of met 'email', en niet met allebei.",
+        ),
+    )
 
     person: Identity | None = None
     email: EmailAddress | None = None
@@ -190,8 +203,16 @@ class CreateToken(Message):
         return self
 
 
-class RevokeToken(Message):
+class RevokeToken(Choosing):
     """Make a token worthless, by its name or by its account."""
+
+    choices = (
+        Choice(
+            ("name", "account"),
+            "Name the token: either 'name' or 'account'.",
+            "Noem het token: óf 'name' óf 'account'.",
+        ),
+    )
 
     name: Line | None = None
     account: Identity | None = None

@@ -23,6 +23,8 @@ class Envelope(Message, Generic[Data_co]):
 
     ``subject`` is the programme, ``_`` where there is none. ``position`` and ``version`` are extensions that only facts
     have: the number in the service's log, and the number within the programme; both count 1, 2, 3 … without gaps.
+    ``correlationid`` is whatever a partner's request carries to tell what it belongs to: its outcome and the facts that
+    it causes carry it too. It names no person, for facts stay.
     ``actor``, which facts alone have, says which account of the staff caused one: ``token:``, ``proxy:`` or ``broker:``
     and an id that names no person. Where it is absent, a partner did, the public, time that passed, or, for what became
     of a mail, the fact that called for it.
@@ -38,7 +40,7 @@ class Envelope(Message, Generic[Data_co]):
     dataschema: str | None = None
     position: Annotated[int, Field(ge=1)] | None = None
     version: Annotated[int, Field(ge=1)] | None = None
-    correlationid: str | None = None
+    correlationid: Identity | None = None
     causationid: str | None = None
     traceparent: str | None = None
     actor: str | None = None

@@ -8,19 +8,26 @@ from types import MappingProxyType
 from pydantic import Field, TypeAdapter
 
 from contracts.base import EmailAddress, Identity, Line, Message, Slug
+from contracts.choices import ONE_ENROLMENT, Choosing
 from contracts.enrolment import EnrolmentRequest, EnrolmentStatus, MissingSeat, ParticipantRequest, Person
 from contracts.envelope import Envelope
 from contracts.problem import Fault
 
 LARGEST = 256 * 1024
-"""Bytes that an intake message may have; a larger one is answered with a refusal."""
+"""
+Bytes that an intake message may have; a larger one is answered with a refusal, up to what the broker takes (1 MiB).
+"""
 
 LARGEST_OUTCOME = 4 * 1024
 """Bytes that an outcome has at most: what would make it larger is counted and not named."""
 
+_SEQUENCE = "The message's number in the partner's intake stream, which the acknowledgement told ('seq')."
 
-class EnrolmentReference(Message):
+
+class EnrolmentReference(Choosing):
     """An enrolment of the same partner, by the id that the outcome gave or by the id of the request that made it."""
+
+    choices = (ONE_ENROLMENT,)
 
     enrolment: Identity | None = None
     request: Identity | None = None
@@ -73,10 +80,18 @@ class IntakeHead(Message):
     type: str
 
 
+class MessageName(Message):
+    """As much as names a message and what it belongs to, of one that is not read further."""
+
+    id: Identity
+    correlationid: Identity | None = None
+
+
 class OutcomeAccepted(Message):
     """The request was carried out; ``status`` says whether the enrolment has a place or waits."""
 
     request: Identity
+    sequence: int | None = Field(default=None, description=_SEQUENCE)
     enrolment: Identity
     programme: Slug
     status: EnrolmentStatus
@@ -89,8 +104,15 @@ class OutcomeAccepted(Message):
 class OutcomeRefused(Message):
     """The request was not carried out; ``errors`` names what was wrong."""
 
-    request: Identity | None = Field(default=None, description="Absent where the message had no readable id.")
-    sequence: int = Field(description="The message's number in the partner's intake stream.")
+    request: Identity | None = Field(
+        default=None, description="Absent where the message had no readable id, and where the id was 'reused'."
+    )
+    reused: Identity | None = Field(
+        default=None,
+        description="The message's id, where another message with other content had it before: that one's answer"
+        " stands, and this is none to it.",
+    )
+    sequence: int = Field(description=_SEQUENCE)
     programme: Slug | None = None
     enrolment: Identity | None = None
     problem: str = Field(description="The last word of the problem's type: refused, not-json, invalid, id-reused …")

@@ -80,17 +80,19 @@ def name(text: str) -> str:
     refuse_invisible(text)
     text = " ".join(unicodedata.normalize("NFC", text).split())
     if not text:
-        raise Unfit("A name must not be empty.", "Vul een naam in.")
+        raise Unfit("A name must not be empty.", "Vul een naam in.", "empty")
     if len(text) > LONGEST:
         raise _too_long()
     if text.count(" ") >= MOST_WORDS:
-        raise Unfit(f"A name has at most {MOST_WORDS} words.", f"Een naam heeft hoogstens {MOST_WORDS} woorden.")
+        raise Unfit(
+            f"A name has at most {MOST_WORDS} words.", f"Een naam heeft hoogstens {MOST_WORDS} woorden.", "too-long"
+        )
     plain = _plain(text)
     _refuse_addresses(plain)
     if _EASY.fullmatch(text):
         return text
     if _DIGITS.search(plain):
-        raise Unfit("A name has no digits in a row.", "In een naam staan geen cijfers achter elkaar.")
+        raise Unfit("A name has no digits in a row.", "In een naam staan geen cijfers achter elkaar.", "advertises")
     for number, character in enumerate(text, 1):
         if not _belongs(character):
             raise unfit_character(character, number)
@@ -100,7 +102,7 @@ def name(text: str) -> str:
 
 
 def _too_long() -> Unfit:
-    return Unfit(f"A name has at most {LONGEST} characters.", f"Een naam heeft hoogstens {LONGEST} tekens.")
+    return Unfit(f"A name has at most {LONGEST} characters.", f"Een naam heeft hoogstens {LONGEST} tekens.", "too-long")
 
 
 def _plain(text: str) -> str:
@@ -118,11 +120,13 @@ def _refuse_addresses(plain: str) -> None:
         raise Unfit(
             "A name has no @: an address of mail has a field of its own.",
             "In een naam staat geen @: voor een e-mailadres is er een eigen veld.",
+            "advertises",
         )
     if _WEB.search(plain) or ("." in plain and any(map(_is_host, _DOTTED.finditer(plain)))):
         raise Unfit(
             "This looks like the address of a website. Leave it out, or write a space after the dot.",
             "Dit lijkt op een webadres. Laat het weg, of zet een spatie na de punt.",
+            "advertises",
         )
 
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from contracts.base import PATTERNS, Message
-from contracts.characters import Unfit
+from contracts.base import Message
+from contracts.complaints import complained
 from contracts.fields import fields_at, meant
 
 Details = TypeVar("Details", bound=Mapping[str, Any])
@@ -24,12 +24,16 @@ _LONGEST_FIELD = 200
 
 
 class Fault(Message):
-    """One thing that is wrong: ``field`` is a path into the request, ``rule`` the rule of enrolment that failed."""
+    """
+    One thing that is wrong: ``field`` is a path into the request, ``rule`` names what it breaks.
+
+    Every fault that is made has a rule and both languages; what an earlier version stored may lack them.
+    """
 
     detail: str
     field: str | None = None
-    rule: str | None = None
-    detail_nl: str | None = Field(default=None, description="The same in Dutch, where people are told.")
+    rule: str | None = Field(default=None, description="For programs: of enrolment, or of the message's form.")
+    detail_nl: str | None = Field(default=None, description="The same in Dutch.")
 
 
 class Problem(Message):
@@ -74,56 +78,27 @@ def invalid(error: ValidationError, what: str = "request", model: type[BaseModel
         status=422,
         detail=f"{len(details)} field(s) are wrong; 'errors' says which and why.",
         errors=tuple(
-            Fault(
-                field=".".join(str(part) for part in item["loc"])[:_LONGEST_FIELD] or None,
-                **_unknown_field(item, model) or _wrong_value(item),
-            )
+            fault_of(item, ".".join(str(part) for part in item["loc"])[:_LONGEST_FIELD] or None, model)
             for item in details[:MOST_FAULTS]
         ),
     )
 
 
-def _wrong_value(item: Mapping[str, Any]) -> dict[str, str | None]:
-    return {"detail": complaint(item), "detail_nl": unfit.dutch if (unfit := unfit_of(item)) else None}
-
-
-def _unknown_field(item: Mapping[str, Any], model: type[BaseModel] | None) -> dict[str, str | None] | None:
-    if item["type"] != "extra_forbidden" or model is None:
-        return None
-    english, dutch = complaint(item), "is hier geen bekend veld"
-    if (near := meant(model, item["loc"])) is not None:
-        return {"detail": f"{english}; did you mean '{near}'?", "detail_nl": f"{dutch}; bedoelde je '{near}'?"}
-    known = ", ".join(fields_at(model, item["loc"][:-1]))
-    return {"detail": f"{english}; known: {known}", "detail_nl": f"{dutch}; bekend zijn: {known}"}
+def fault_of(item: Mapping[str, Any], field: str | None, model: type[BaseModel] | None = None) -> Fault:
+    """What pydantic found wrong (one of its ``errors()``) with a field, without what was written."""
+    rule, english, dutch = complained(item)
+    if rule == "unknown-field" and model is not None:
+        if (near := meant(model, item["loc"])) is not None:
+            english, dutch = f"{english}; did you mean '{near}'?", f"{dutch}; bedoelde je '{near}'?"
+        else:
+            known = ", ".join(fields_at(model, item["loc"][:-1]))
+            english, dutch = f"{english}; known: {known}", f"{dutch}; bekend zijn: {known}"
+    return Fault(field=field, rule=rule, detail=english, detail_nl=dutch)
 
 
 def complaint(item: Mapping[str, Any]) -> str:
-    """What pydantic found wrong (one of its ``errors()``), in words for who wrote it, without what was written."""
-    context = item.get("ctx") or {}
-    match item["type"]:
-        case "missing":
-            return "is missing"
-        case "extra_forbidden":
-            return "is no field that is known here"
-        case "string_pattern_mismatch" if (said := PATTERNS.get(context.get("pattern", ""))) is not None:
-            return said
-        case "string_too_short" if context.get("min_length") == 1:
-            return "must not be empty"
-        case "too_short" if "min_length" in context:
-            return f"must have at least {context['min_length']}"
-        case "too_long" if "max_length" in context:
-            return f"may have at most {context['max_length']}"
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return "must be a JSON object"
-        case _:
-            message = str(item["msg"]).removeprefix("Value error, ")
-            return message[:1].lower() + message[1:].removesuffix(".")
-
-
-def unfit_of(item: Mapping[str, Any]) -> Unfit | None:
-    """Why text was not taken, in both languages, where that is what pydantic found wrong (one of its ``errors()``)."""
-    error = (item.get("ctx") or {}).get("error")
-    return error if isinstance(error, Unfit) else None
+    """What pydantic found wrong (one of its ``errors()``), in English for who wrote it, without what was written."""
+    return complained(item).english
 
 
 def without_echoes(details: Iterable[Details]) -> list[Details]:
@@ -133,7 +108,30 @@ def without_echoes(details: Iterable[Details]) -> list[Details]:
     return [item for item in details if item["type"] != "too_short" or tuple(item["loc"]) not in failed]
 
 
-def not_found(what: str, id_: str, hint: str = "") -> Problem:
+_DUTCH = {
+    "enrolment": "aanmelding",
+    "mail": "mail",
+    "organisation": "organisatie",
+    "person": "persoon",
+    "programme": "programma",
+    "received mail": "ontvangen mail",
+    "theme": "thema",
+    "token": "token",
+}
+
+
+def not_found(what: str, id_: str, hint: str = "", hint_nl: str = "") -> Problem:
     """Nothing has this id."""
-    detail = f"There is no {what} '{id_}'." + (f" {hint}" if hint else "")
-    return Problem(type=problem_type("not-found"), title=f"No such {what}", status=404, detail=detail)
+    return problem(
+        "not-found",
+        f"No such {what}",
+        404,
+        f"There is no {what} '{id_}'.{hint and f' {hint}'}",
+        f"Er is geen {_DUTCH.get(what, what)} '{id_}'.{hint_nl and f' {hint_nl}'}",
+    )
+
+
+def problem(name: str, title: str, status: int, english: str, dutch: str, *, field: str | None = None) -> Problem:
+    """A problem with one thing that is wrong, which is called as the problem is and said in both languages."""
+    fault = Fault(rule=name, field=field, detail=english, detail_nl=dutch)
+    return Problem(type=problem_type(name), title=title, status=status, detail=english, errors=(fault,))

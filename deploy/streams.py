@@ -23,8 +23,8 @@ from deploy.identities import APPLICATION, CONTACTS_KEYS, CONTACTS_STREAM, PARTN
 MEBIBYTE = 1024 * 1024
 DAY = 24 * 3600.0
 
-LARGEST_INTAKE_MESSAGE = 768 * 1024
-"""In bytes. Larger than registration accepts, so that it is registration that refuses, with an outcome to read."""
+LARGEST_INTAKE_MESSAGE = MEBIBYTE
+"""Bytes: whatever the broker takes, so that it is registration that refuses, with an outcome to read."""
 INTAKE_BYTES = 128 * MEBIBYTE
 """What one partner may have waiting; then the broker refuses its requests until some are answered."""
 INTAKE_MESSAGES = 200_000

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field
 
 from contracts.access import Role
 from contracts.base import EmailAddress, Identity, Line, Message, Slug, Title
+from contracts.choices import ONE_PERSON, Choosing
 from contracts.enrolment import Channel, EnrolmentStatus, KnownPerson, MissingSeat, Reason
 from contracts.organisation import Organisation
 from contracts.programme import Programme, ProgrammeKind
@@ -130,8 +131,10 @@ class EnrolmentList(Message):
     next: int | None = Field(default=None, description="There are more: ask again with this as 'after'.")
 
 
-class PersonQuestion(Message):
+class PersonQuestion(Choosing):
     """A question about one person: by id, or by address, with the name beside it where several share the address."""
+
+    choices = (ONE_PERSON,)
 
     person: Identity | None = None
     email: EmailAddress | None = None

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contracts.problem import Fault, Problem, ProblemError, complaint, invalid, problem_type, without_echoes
+from contracts.problem import Fault, Problem, ProblemError, fault_of, invalid, problem_type, without_echoes
 from services.chassis import metrics, tracing
 from services.chassis.commands import UNEXPECTED
 from services.chassis.guard import Guard, Guarded
@@ -154,7 +154,14 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     faults = [_fault(item) for item in without_echoes(error.errors())]
     if any(fault.field == "body" for fault in faults) and not _says_json(request):
-        faults = [Fault(field="body", detail="must be JSON, sent with the header 'Content-Type: application/json'")]
+        faults = [
+            Fault(
+                field="body",
+                rule="not-json",
+                detail="must be JSON, sent with the header 'Content-Type: application/json'",
+                detail_nl="moet JSON zijn, gestuurd met de header 'Content-Type: application/json'",
+            )
+        ]
     return problem_response(
         Problem(
             type=problem_type("invalid"),
@@ -174,9 +181,9 @@ def _says_json(request: Request) -> bool:
 def _fault(item: Mapping[str, Any]) -> Fault:
     # Only where and what the rule is: "input" and "ctx" repeat what was sent, which may be somebody's data.
     if item["type"] == "json_invalid":
-        return Fault(field="body", detail="the body is not valid JSON")
+        return fault_of(item, "body")
     place = [str(part) for part in item["loc"]]
-    return Fault(field=".".join(place[1:] or place) or None, detail=complaint(item))
+    return fault_of(item, ".".join(place[1:] or place) or None)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -82,6 +82,8 @@ class Batch:
         """People whom somebody wrote otherwise than before, for one programme."""
         self.trace: str | None = None
         """The ``traceparent`` of the request that is being decided."""
+        self.correlation: str | None = None
+        """Its ``correlationid``."""
         self.forgets = False
         """Whether something was deleted that must not stay in the file."""
         self.tokens: dict[str, Token | None] = {}
@@ -277,6 +279,7 @@ class Batch:
         type_, schema, subject = _written(type(fact), programme)
         id_ = new_id()
         because = f'"causationid":"{cause}",' if cause else ""
+        correlated = f'"correlationid":"{self.correlation}",' if self.correlation else ""
         traced = f'"traceparent":"{self.trace}",' if self.trace else ""
         actor = f'"actor":"{self._actor(now)}",' if self._caller else ""
         # Put together by hand: making an envelope model only to write it out took a third of a decision's time. That
@@ -284,7 +287,7 @@ class Batch:
         head = (
             f'{{"specversion":"1.0","id":"{id_}","source":"{SOURCE}","type":"{type_}","subject":"{programme}",'
             f'"time":"{self._written(now)}","datacontenttype":"application/json","dataschema":"{schema}",'
-            f'"position":{position},"version":{version},{because}{traced}{actor}"data":'
+            f'"position":{position},"version":{version},{correlated}{because}{traced}{actor}"data":'
         )
         body = b"%b%b}" % (head.encode(), fact.to_json())
         self.entries.append(Entry(position, programme, version, subject, body, id_))

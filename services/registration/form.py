@@ -11,9 +11,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from contracts.base import EmailAddress, Identity, Language, Line, Name, Slug
 from contracts.characters import Unfit
+from contracts.complaints import unfit_of
 from contracts.enrolment import EnrolmentRequest, ParticipantRequest, Person
 from contracts.organisation import Organisation
-from contracts.problem import Problem, unfit_of
+from contracts.problem import Problem
 from contracts.programme import Eligibility, Programme, Seat
 
 MOST_FIELDS: Final = 5000

@@ -29,6 +29,7 @@ from services.registration.handlers.strangers import Bounds
 from services.registration.sentences import Sentences
 from services.registration.web import ask_in_public, public_arrival
 from services.registration.words import WORDS
+from services.registration.work import ID_REUSED
 from services.registration.writer import Writer
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
@@ -190,9 +191,11 @@ def _said(fault: Fault, lang: Language) -> str:
 def _reasons(problem: Problem | None, lang: Language) -> list[str]:
     if problem is None:
         return []
-    if problem.errors:
-        return [one.detail_nl if lang == "nl" and one.detail_nl else one.detail for one in problem.errors]
-    return [WORDS[lang]["resent" if problem.type == problem_type("id-reused") else "try_again"]]
+    if problem.type == problem_type(ID_REUSED):
+        return [WORDS[lang]["resent"]]
+    if problem.status >= 500 or not problem.errors:
+        return [WORDS[lang]["try_again"]]
+    return [one.detail_nl if lang == "nl" and one.detail_nl else one.detail for one in problem.errors]
 
 
 def _address(programme: str) -> str:

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from contracts.problem import Problem, problem_type
+from contracts.problem import Problem, problem
 from services.registration import store
 from services.registration.batch import Batch
 from services.registration.store import Answer
+
+ID_REUSED = "id-reused"
+"""The problem of a request whose id came with other content before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +36,28 @@ class Key:
         return digest in (self.digest, b"") or (self.earlier is not None and digest == self.earlier())
 
 
-def problem_answer(problem: Problem) -> Answer:
+def problem_answer(told: Problem) -> Answer:
     """A problem as an answer."""
-    return Answer(problem.status, problem.to_json())
+    return Answer(told.status, told.to_json())
 
 
 TRY_AGAIN = problem_answer(
-    Problem(
-        type=problem_type("try-again"),
-        title="Not stored",
-        status=503,
-        detail="The request could not be stored and has had no effect. Send it again, with the same id if it has one.",
+    problem(
+        "try-again",
+        "Not stored",
+        503,
+        "The request could not be stored and has had no effect. Send it again, with the same id if it has one.",
+        "De aanvraag kon niet worden bewaard en heeft niets gedaan. Stuur haar nog eens, met hetzelfde id als ze er een"
+        " heeft.",
     )
 )
 BROKEN = problem_answer(
-    Problem(
-        type=problem_type("unexpected"),
-        title="Unexpected failure",
-        status=500,
-        detail="This request met a fault of ours and has had no effect. The service's log says more.",
+    problem(
+        "unexpected",
+        "Unexpected failure",
+        500,
+        "This request met a fault of ours and has had no effect. The service's log says more.",
+        "Er ging bij ons iets mis en de aanvraag heeft niets gedaan. Het log van de dienst zegt meer.",
     )
 )
 
@@ -80,10 +86,14 @@ def once(batch: Batch, key: Key | None, work: Work) -> Answer:
 
 def _id_reused(key: Key) -> Answer:
     return problem_answer(
-        Problem(
-            type=problem_type("id-reused"),
-            title="The id was used before",
-            status=409,
-            detail=f"The id '{key.id}' came with another content before. Send a new request under a new id.",
+        problem(
+            ID_REUSED,
+            "The id was used before",
+            409,
+            f"The id '{key.id}' came with other content before, and what was decided then stands. Nothing of this one"
+            " was done: send it under a new id.",
+            f"Het id '{key.id}' kwam al eerder, met een andere inhoud, en wat toen is besloten blijft staan. Met deze"
+            " is niets gedaan: stuur haar onder een nieuw id.",
+            field="id",
         )
     )

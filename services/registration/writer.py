@@ -181,7 +181,7 @@ def _tell(waiting: _Waiting, answer: Answer) -> None:
 
 
 def _traced(batch: Batch, waiting: _Waiting) -> Answer:
-    batch.trace = waiting.trace
+    batch.trace, batch.correlation = waiting.trace, None
     return once(batch, waiting.key, waiting.work)
 
 

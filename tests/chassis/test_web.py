@@ -145,19 +145,27 @@ async def test_a_wrong_body_is_refused_field_by_field_without_its_values(client:
 async def test_a_body_that_is_no_json_is_refused(client: Browser) -> None:
     answer = await client.ask("POST", "/api/enrolments", b'{"name": "Noor')
     assert answer.status == 422
-    assert _problem(answer)["errors"] == [{"detail": "the body is not valid JSON", "field": "body"}]
+    (fault,) = _problem(answer)["errors"]
+    assert (fault["field"], fault["rule"], fault["detail"]) == ("body", "not-json", "the body is not valid JSON")
     assert "Noor" not in answer.text
 
 
 async def test_what_is_not_sent_as_json_is_told_how_to_be(client: Browser) -> None:
     body = b'{"participants": []}'
-    said = [{"detail": "must be JSON, sent with the header 'Content-Type: application/json'", "field": "body"}]
+    said = [
+        {
+            "field": "body",
+            "rule": "not-json",
+            "detail": "must be JSON, sent with the header 'Content-Type: application/json'",
+            "detail_nl": "moet JSON zijn, gestuurd met de header 'Content-Type: application/json'",
+        }
+    ]
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
         assert _problem(await client.ask("POST", "/api/enrolments", body, kind))["errors"] == said
     assert _problem(await client.ask("POST", "/api/enrolments"))["errors"] == said
     assert (await client.ask("POST", "/api/enrolments", body, "application/json; charset=utf-8")).status == 200
     listed = _problem(await client.ask("POST", "/api/enrolments", b"[]"))
-    assert listed["errors"] == [{"detail": "must be a JSON object", "field": "body"}]
+    assert [(fault["field"], fault["detail"]) for fault in listed["errors"]] == [("body", "must be a JSON object")]
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_fills_the_memory(client: Browser) -> None:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from contracts.addresses import LONGEST, LONGEST_LOCAL_PART, address, needs_smtputf8
 from contracts.base import EmailAddress
 from contracts.characters import Unfit
-from contracts.problem import unfit_of
+from contracts.complaints import unfit_of
 
 ADDRESS: TypeAdapter[str] = TypeAdapter(EmailAddress)
 PATTERN = re.compile(ADDRESS.json_schema()["pattern"])

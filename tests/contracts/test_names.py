@@ -13,8 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from contracts.base import Name
 from contracts.commands import CorrectPerson
+from contracts.complaints import unfit_of
 from contracts.enrolment import KnownPerson, Person
-from contracts.problem import invalid, unfit_of
+from contracts.problem import invalid
 
 NAME: TypeAdapter[str] = TypeAdapter(Name)
 REAL = Path(__file__).with_name("real_names.txt").read_text(encoding="utf-8").splitlines()

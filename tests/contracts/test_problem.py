@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
-from pydantic import ValidationError
+import ast
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from contracts import intake, schemas
 from contracts.enrolment import EnrolmentRequest
+from contracts.envelope import Envelope
 from contracts.problem import Problem, ProblemError, invalid, not_found
+
+ROOT = Path(__file__).parents[2]
 
 SECRET = "noor.de.wit\x00@bibliotheek-zeist.example"
 
@@ -70,3 +81,49 @@ def test_a_problem_is_what_rfc_9457_describes() -> None:
         "detail": "There is no programme 'uitwisseling'. Publish it first.",
     }
     assert str(ProblemError(problem)) == problem.detail
+
+
+def test_whatever_makes_a_fault_names_its_rule_and_says_it_in_both_languages() -> None:
+    silent = []
+    for path in (path for folder in ("contracts", "services") for path in (ROOT / folder).rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Fault":
+                said = {keyword.arg for keyword in call.keywords}
+                # Another class of this name, of mail that could not be handed over, takes no words.
+                if said and not {"rule", "detail", "detail_nl"} <= said:
+                    silent.append(f"{path.relative_to(ROOT)}:{call.lineno}")
+    assert silent == []
+
+
+def _bent(value: Any) -> Iterator[Any]:
+    """A message with one value in it that does not belong there, or without it."""
+    places = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in places:
+        for other in (None, 7, 1.5, True, "", " ", "\x00", "x" * 20_000, [], [1], {}, {"x": 1}):
+            bent = copy.copy(value)
+            bent[key] = other
+            yield bent
+        if isinstance(inner, dict | list):
+            for other in _bent(inner):
+                bent = copy.copy(value)
+                bent[key] = other
+                yield bent
+        if isinstance(value, dict):
+            yield {name: kept for name, kept in value.items() if name != key}
+
+
+@pytest.mark.parametrize("type_", intake.INTAKE)
+def test_whatever_is_wrong_with_a_message_has_a_rule_and_words_in_both_languages(type_: str) -> None:
+    model = intake.INTAKE[type_]
+    reader = TypeAdapter(Envelope[model])  # type: ignore[valid-type]  # known at run time only
+    message = json.loads((schemas.SAMPLES / f"{type_}.full.json").read_text(encoding="utf-8"))
+    wrong = 0
+    for bent in _bent(message):
+        try:
+            reader.validate_python(bent)
+        except ValidationError as error:
+            for fault in invalid(error).errors:
+                assert fault.rule not in (None, "value"), fault
+                assert fault.detail_nl not in (None, fault.detail), fault
+                wrong += 1
+    assert wrong > 100

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
+from contracts.intake import LARGEST
 from deploy import topology
 from deploy.broker import RunningBroker
 from deploy.streams import OUTCOME_BYTES, Stream, outcomes_per_subject, streams_of
@@ -56,7 +57,7 @@ async def test_the_streams_are_as_the_design_says(own_broker: RunningBroker) -> 
     assert (contacts.max_msgs_per_subject, contacts.allow_atomic, contacts.allow_rollup_hdrs) == (64, True, True)
     assert contacts.deny_delete in (None, False)
     assert (intake.retention, intake.discard) == (RetentionPolicy.WORK_QUEUE, "new")
-    assert (intake.max_msg_size or 0) > 300_000
+    assert (intake.max_msg_size or 0) > 2 * LARGEST
     assert (outcomes.max_age, outcomes.allow_atomic) == (30 * 24 * 3600, True)
     assert all((config.max_bytes or 0) > 0 for config in (log, contacts, intake, outcomes))
     assert (reader.ack_policy, reader.max_deliver, reader.ack_wait, reader.max_ack_pending) == ("explicit", -1, 30, 64)
@@ -138,7 +139,7 @@ async def test_messages_survive_a_change(own_broker: RunningBroker) -> None:
         await partner.connection.jetstream().publish("intake.demo.enrolment.request", b"kept")
     async with visit(own_broker, "topology_partners") as owner:
         (intake, *_) = streams_of("PARTNERS", PARTNERS)
-        wider = Stream(replace(intake.config, max_msg_size=1024 * 1024), intake.consumers)
+        wider = Stream(replace(intake.config, max_msgs=300_000), intake.consumers)
         assert "INTAKE_DEMO" in (await declare_streams(owner.connection, [wider])).updated
         assert (await owner.connection.jsm().stream_info("INTAKE_DEMO")).state.messages == 1
 

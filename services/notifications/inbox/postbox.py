@@ -15,7 +15,6 @@ from contracts.commands import (
     ReceivedMail,
     ReceiveMail,
     Suppressed,
-    SuppressionCommand,
 )
 from contracts.enrolment import KnownPerson
 from contracts.problem import Problem, ProblemError, not_found, problem_type
@@ -145,7 +144,6 @@ class Postbox:
         Raises:
             ProblemError: neither or both are given, or nobody knows the person.
         """
-        _check(command)
         email = command.email or await self._address(command.person or "")
         wanted = same_address(email)
         now = self._clock()
@@ -177,7 +175,6 @@ class Postbox:
         Raises:
             ProblemError: neither or both are given.
         """
-        _check(command)
         now = self._clock()
 
         def lift(raw: Connection) -> int:
@@ -193,11 +190,6 @@ class Postbox:
         if not isinstance(contact, KnownPerson):
             raise ProblemError(not_found("person", person))
         return contact.email
-
-
-def _check(command: SuppressionCommand) -> None:
-    if (command.person is None) == (command.email is None):
-        raise _invalid("Name the address by 'person' (an id) or by 'email', and not by both")
 
 
 def _invalid(detail: str) -> ProblemError:

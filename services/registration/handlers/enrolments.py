@@ -17,7 +17,7 @@ from contracts.facts import (
     RegistrationFact,
 )
 from contracts.intake import EnrolmentReference
-from contracts.problem import Problem, not_found, problem_type
+from contracts.problem import Problem, not_found
 from services.registration import store
 from services.registration.batch import Batch
 from services.registration.domain import ProgrammeState, Rejected, decide, rules
@@ -295,19 +295,17 @@ def _up_to(batch: Batch, programme: str, arrival: Arrival) -> ProgrammeState:
 
 
 def _find(batch: Batch, body: EnrolmentReference | EnrolmentCommand, arrival: Arrival) -> store.Whereabouts | Problem:
-    if (body.enrolment is None) == (body.request is None):
-        return Problem(
-            type=problem_type("invalid"),
-            title="The request is not valid",
-            status=422,
-            detail="Name the enrolment: either 'enrolment', its id, or 'request', the id of the message that made it.",
-        )
     if body.enrolment is not None:
         found = store.whereabouts(batch.settled, body.enrolment)
     else:
         found = store.whereabouts_of_request(batch.settled, arrival.source, body.request or "")
     if found is None or not arrival.may_touch(found.source):
-        return not_found("enrolment", body.enrolment or body.request or "", "The outcome of its request names its id.")
+        return not_found(
+            "enrolment",
+            body.enrolment or body.request or "",
+            "The outcome of its request names its id.",
+            "De uitkomst van de aanvraag noemt het id.",
+        )
     return found
 
 

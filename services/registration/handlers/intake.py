@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -25,10 +25,11 @@ from contracts.intake import (
     LARGEST,
     AddParticipantRequest,
     ChangeParticipantRequest,
+    MessageName,
     WithdrawParticipantRequest,
     WithdrawRequest,
 )
-from contracts.problem import Problem, ProblemError, invalid, problem_type
+from contracts.problem import Problem, ProblemError, invalid, problem
 from contracts.subjects import parse_intake_subject
 from services.chassis import metrics, tracing
 from services.chassis.identity import new_id
@@ -67,7 +68,9 @@ class _Read:
     source: str
     id: str | None = None
     type: str | None = None
-    digest: bytes = b""
+    correlation: str | None = None
+    digest: bytes | None = None
+    """What the message says, as far as it is to be remembered under its id."""
     data: Message | None = None
     programme: str | None = None
     problem: Problem | None = None
@@ -116,7 +119,8 @@ class Intake:
         def answered(batch: Batch) -> Answer:
             if store.delivered(batch.connection, read.source, delivery.sequence, delivery.stored):
                 return Answer(_ANSWERED_BEFORE, b"")
-            key = Key(read.source, read.id, read.digest) if read.id is not None else None
+            batch.correlation = read.correlation
+            key = Key(read.source, read.id, read.digest) if read.id and read.digest else None
             answer = once(batch, key, work)
             _answer(batch, read, delivery, answer, now)
             return answer
@@ -124,6 +128,7 @@ class Intake:
         def given_up(batch: Batch) -> Answer:
             # Not under its id: once we are mended, the same message may be sent again and is decided then.
             if not store.delivered(batch.connection, read.source, delivery.sequence, delivery.stored):
+                batch.correlation = read.correlation
                 _answer(batch, read, delivery, BROKEN, now)
             return Answer(_ANSWERED_BEFORE, b"")
 
@@ -204,10 +209,6 @@ def _people(data: Message | None) -> Iterable[Person]:
             return []
 
 
-def _problem(name: str, title: str, detail: str, status: int = 422) -> Problem:
-    return Problem(type=problem_type(name), title=title, status=status, detail=detail)
-
-
 def _read(delivery: Delivery) -> _Read:
     try:
         source, wanted = parse_intake_subject(delivery.subject)
@@ -215,76 +216,119 @@ def _read(delivery: Delivery) -> _Read:
         # Whoever may publish below their prefix may publish anything below it. The second word is the partner's.
         return _Read(
             delivery.subject.split(".")[1],
-            problem=_problem(
+            problem=problem(
                 "wrong-subject",
                 "The subject is none of ours",
+                422,
                 f"Send to intake.<source>.<entity>.<verb>, where the last two are one of: {_KINDS}.",
+                f"Stuur naar intake.<source>.<entity>.<verb>, met als laatste twee een van: {_KINDS}.",
             ),
         )
     if len(delivery.body) > LARGEST:
-        return _Read(
-            source,
-            problem=_problem(
-                "too-large",
-                "The message is too large",
-                f"It has {len(delivery.body)} bytes, {LARGEST} are allowed. Send fewer participants in one message.",
-                413,
-            ),
-        )
+        return _too_large(delivery.body, source)
     try:
         document = json.loads(delivery.body)
     except (ValueError, RecursionError):
-        return _Read(
-            source,
-            problem=_problem("not-json", "The message is not JSON", "Send a CloudEvents 1.0 event as JSON in UTF-8."),
-        )
+        document = None
     if not isinstance(document, dict):
-        return _Read(
-            source,
-            problem=_problem("not-json", "The message is not a JSON object", "Send a CloudEvents 1.0 event as JSON."),
-        )
+        return _Read(source, problem=_NOT_JSON)
     return _read_document(document, source, wanted)
+
+
+def _too_large(body: bytes, source: str) -> _Read:
+    """It is named as far as it names itself, and not remembered: sent in parts, the first may have its id."""
+    told = problem(
+        "too-large",
+        "The message is too large",
+        413,
+        f"It has {len(body)} bytes, {LARGEST} are allowed. Send fewer participants in one message.",
+        f"Het heeft {len(body)} bytes, {LARGEST} mag. Stuur minder deelnemers in één bericht.",
+    )
+    try:
+        # The broker bounds it, and nothing is kept of the rest.
+        named = MessageName.model_validate_json(body)
+    except ValidationError:
+        return _Read(source, problem=told)
+    return _Read(source, id=named.id, correlation=named.correlationid, problem=told)
+
+
+_NOT_JSON = problem(
+    "not-json",
+    "The message is not a JSON object",
+    422,
+    "Send a CloudEvents 1.0 event as a JSON object in UTF-8, nested no deeper than the schemas are.",
+    "Stuur een CloudEvents 1.0-event als JSON-object in UTF-8, niet dieper genest dan de schema's.",
+)
+
+
+def _identity(value: object) -> str | None:
+    try:
+        return _IDENTITY.validate_python(value, strict=True)
+    except ValidationError:
+        return None
 
 
 def _read_document(document: dict[str, object], source: str, wanted: str) -> _Read:
     type_ = document.get("type")
+    correlation = _identity(document.get("correlationid"))
     try:
         id_ = _IDENTITY.validate_python(document.get("id"), strict=True)
     except ValidationError as error:
-        return _Read(source, problem=_at("id", invalid(error, "message")))
+        return _Read(source, correlation=correlation, problem=_at("id", invalid(error, "message")))
     try:
         content = json.dumps([type_, document.get("data")], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     except RecursionError:
-        return _Read(source, problem=_problem("not-json", "The message is nested too deeply", "Nest it less deeply."))
-    read = _Read(source, id=id_, digest=hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest())
+        return _Read(source, correlation=correlation, problem=_NOT_JSON)
+    digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest()
+    read = _Read(source, id=id_, correlation=correlation, digest=digest)
     model = INTAKE.get(type_) if isinstance(type_, str) else None
     if model is None:
         known = ", ".join(INTAKE)
-        return _with_problem(read, _problem("unknown-type", "Unknown type", f"'type' must be one of: {known}."))
+        return replace(
+            read,
+            problem=problem(
+                "unknown-type",
+                "Unknown type",
+                422,
+                f"'type' must be one of: {known}.",
+                f"'type' moet een van deze zijn: {known}.",
+                field="type",
+            ),
+        )
     if type_ != f"{wanted}.v1" and not str(type_).startswith(f"{wanted}.v"):
-        return _with_problem(
-            read, _problem("wrong-subject", "The subject and the type differ", f"The subject says '{wanted}'.")
+        return replace(
+            read,
+            problem=problem(
+                "wrong-subject",
+                "The subject and the type differ",
+                422,
+                f"The subject says '{wanted}', and 'type' says something else.",
+                f"Het subject zegt '{wanted}' en 'type' iets anders.",
+                field="type",
+            ),
         )
     try:
         envelope = Envelope[model].model_validate(document)  # type: ignore[valid-type]  # known only at run time
     except ValidationError as error:
-        return _with_problem(read, invalid(error, "message"))
+        return replace(read, problem=invalid(error, "message"))
     if envelope.source != source:
-        return _with_problem(
+        return replace(
             read,
-            _problem("wrong-source", "Wrong source", f"'source' must be '{source}', as in the subject.", 403),
+            problem=problem(
+                "wrong-source",
+                "Wrong source",
+                403,
+                f"'source' must be '{source}', as in the subject.",
+                f"'source' moet '{source}' zijn, zoals in het subject.",
+                field="source",
+            ),
         )
-    programme = getattr(envelope.data, "programme", None)
-    return _Read(source, id=id_, type=str(type_), digest=read.digest, data=envelope.data, programme=programme)
+    return replace(read, type=str(type_), data=envelope.data, programme=getattr(envelope.data, "programme", None))
 
 
-def _with_problem(read: _Read, problem: Problem) -> _Read:
-    return _Read(read.source, id=read.id, digest=read.digest, problem=problem)
-
-
-def _at(field: str, problem: Problem) -> Problem:
-    faults = tuple(fault.model_copy(update={"field": field}) for fault in problem.errors)
-    return problem.model_copy(update={"errors": faults})
+def _at(field: str, told: Problem) -> Problem:
+    faults = tuple(fault.model_copy(update={"field": field}) for fault in told.errors)
+    return told.model_copy(update={"errors": faults})
 
 
 def _answer(batch: Batch, read: _Read, delivery: Delivery, answer: Answer, now: datetime) -> None:

@@ -20,6 +20,7 @@ from contracts.subjects import outcome
 from services.chassis.identity import new_id
 from services.registration.batch import SOURCE, Batch
 from services.registration.store import Answer
+from services.registration.work import ID_REUSED
 
 _LONGEST_SENTENCE = 500
 """Bytes (UTF-8) that a fault's sentence has in each language where not everything has room."""
@@ -49,7 +50,10 @@ def append_outcome(
         sequence: the message's number in the partner's stream.
         programme: what it is about, as far as that could be read.
     """
-    data = _refused(answer, request, sequence, programme) if answer.failed else _accepted(answer, request)
+    if answer.failed:
+        data: OutcomeAccepted | OutcomeRefused = _refused(answer, request, sequence, programme)
+    else:
+        data = _accepted(answer, request, sequence)
     type_ = "outcome.refused.v1" if answer.failed else "outcome.accepted.v1"
     envelope = Envelope[Message](
         id=new_id(),
@@ -58,7 +62,9 @@ def append_outcome(
         subject=getattr(data, "programme", None),
         time=now.astimezone(UTC),
         dataschema=schema_name(type_),
-        causationid=request,
+        # An id that is not this message's alone would name another as the cause.
+        causationid=data.request,
+        correlationid=batch.correlation,
         traceparent=batch.trace,
         data=data,
     )
@@ -73,10 +79,11 @@ def _written(envelope: Envelope[Message]) -> bytes:
     return envelope.model_dump_json(exclude_none=True, serialize_as_any=True).encode()
 
 
-def _accepted(answer: Answer, request: str | None) -> OutcomeAccepted:
+def _accepted(answer: Answer, request: str | None, sequence: int) -> OutcomeAccepted:
     result = EnrolmentResult.model_validate_json(answer.body)
     return OutcomeAccepted(
         request=request or "",
+        sequence=sequence,
         enrolment=result.enrolment,
         programme=result.programme,
         status=result.status,
@@ -87,14 +94,24 @@ def _accepted(answer: Answer, request: str | None) -> OutcomeAccepted:
 
 def _refused(answer: Answer, request: str | None, sequence: int, programme: str | None) -> OutcomeRefused:
     problem = Problem.model_validate_json(answer.body)
+    name = problem.type.rsplit(":", 1)[-1]
+    reused = name == ID_REUSED
     return OutcomeRefused(
-        request=request,
+        request=None if reused else request,
+        reused=request if reused else None,
         sequence=sequence,
         programme=programme,
         enrolment=problem.instance.rsplit(":", 1)[-1] if problem.instance else None,
-        problem=problem.type.rsplit(":", 1)[-1],
-        errors=problem.errors or (Fault(detail=problem.detail or problem.title),),
+        problem=name,
+        errors=problem.errors or _fault_stored_before(problem),
     )
+
+
+def _fault_stored_before(problem: Problem) -> tuple[Fault, ...]:
+    """Of a problem without faults, as releases before this one stored them."""
+    rule = problem.type.rsplit(":", 1)[-1]
+    dutch = f"Dit kon niet worden gedaan ({rule})."
+    return (Fault(rule=rule, detail=problem.detail or problem.title, detail_nl=dutch),)
 
 
 def _emptied(data: OutcomeAccepted | OutcomeRefused) -> Message:
@@ -138,6 +155,7 @@ def _more(all_: int, named: int) -> Sequence[Fault]:
     at_least, minstens = ("at least ", "minstens ") if all_ >= MOST_FAULTS else ("", "")
     return (
         Fault(
+            rule="and-more",
             detail=f"And {at_least}{more} more, for which there is no room here.",
             detail_nl=f"En {minstens}nog {more}, waarvoor hier geen ruimte is.",
         ),

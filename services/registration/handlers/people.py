@@ -9,7 +9,7 @@ from typing import Protocol
 from contracts.base import same_address, same_name
 from contracts.commands import CorrectPerson, ErasePerson, PersonResult
 from contracts.facts import PersonCorrected, PersonErased
-from contracts.problem import Problem, not_found, problem_type
+from contracts.problem import Problem, not_found, problem
 from services.chassis.migrating import COPIES_KEPT_FOR
 from services.registration import store
 from services.registration.batch import Batch
@@ -19,8 +19,6 @@ from services.registration.handlers import answers
 from services.registration.handlers.addresses import refuse_unsendable
 from services.registration.store import Answer, PersonKey
 from services.registration.work import Work, problem_answer
-
-_NOBODY = "There is no person with this address."
 
 
 class Named(Protocol):
@@ -43,8 +41,6 @@ def meant(batch: Batch, who: Named, among: Container[str] | None = None) -> list
     not: problem details are logged.
     """
     person, email, name = getattr(who, "person", None), who.email, who.name
-    if (person is None) == (email is None) or (person is not None and name is not None):
-        return _unnamed()
     if person is not None:
         return [person] if among is None or person in among else []
     wanted = same_name(name) if name is not None else None
@@ -72,25 +68,42 @@ def find(batch: Batch, who: Named) -> store.Contact | Problem:
     if found:
         return not_found("person", found[0])
     # Neither is repeated: problem details are logged.
-    detail = _NOBODY if who.name is None else "Nobody at this address has this name."
-    return not_found("person", "").model_copy(update={"detail": detail})
+    return _NOBODY if who.name is None else _NOT_SO_CALLED
 
 
-def _unnamed() -> Problem:
-    return Problem(
-        type=problem_type("invalid"),
-        title="The request is not valid",
-        status=422,
-        detail="Name the person: either 'person', the id, or 'email', the address, and 'name' where several share it.",
-    )
+_NOT_SO_CALLED = problem(
+    "not-found",
+    "No such person",
+    404,
+    "Nobody at this address has this name.",
+    "Niemand met dit adres heet zo.",
+)
+
+
+_NOBODY = problem(
+    "not-found",
+    "No such person",
+    404,
+    "There is no person with this address.",
+    "Er is niemand met dit adres.",
+)
+_EVERYBODY_ELSEWHERE = problem(
+    "invalid",
+    "The request is not valid",
+    422,
+    "'everybody' goes with 'email', and with nothing else.",
+    "'everybody' hoort bij 'email', en bij niets anders.",
+    field="everybody",
+)
 
 
 def _ambiguous(count: int) -> Problem:
-    return Problem(
-        type=problem_type("ambiguous"),
-        title="Several people share this address",
-        status=409,
-        detail=f"{count} people share this address. Say who is meant: add the 'name', or give the id as 'person'.",
+    return problem(
+        "ambiguous",
+        "Several people share this address",
+        409,
+        f"{count} people share this address. Say who is meant: add the 'name', or give the id as 'person'.",
+        f"{count} mensen delen dit adres. Zeg wie je bedoelt: geef ook 'name', of het id als 'person'.",
     )
 
 
@@ -151,13 +164,16 @@ def _speak(batch: Batch, person: str, now: datetime, cause: str | None) -> bool:
 
 
 def _would_merge(holder: str) -> Problem:
-    return Problem(
-        type=problem_type("would-merge"),
-        title="This would make two people one",
-        status=409,
-        detail=f"The person {holder} has this address and this name already, and two people are never merged: nobody"
+    return problem(
+        "would-merge",
+        "This would make two people one",
+        409,
+        f"The person {holder} has this address and this name already, and two people are never merged: nobody"
         " could take them apart again. If they are one, let that one take the places of this one (replace the"
         " participant) and erase this one; if they are two, give them names that differ.",
+        f"De persoon {holder} heeft dit adres en deze naam al, en twee mensen worden nooit samengevoegd: niemand kan"
+        " ze daarna nog uit elkaar halen. Is het één persoon, geef dan die de plekken van deze (vervang de deelnemer)"
+        " en wis deze; zijn het er twee, geef ze dan verschillende namen.",
     )
 
 
@@ -184,11 +200,10 @@ def erase(body: ErasePerson, now: datetime) -> Work:
 
 def _erase_everybody(batch: Batch, body: ErasePerson, now: datetime) -> Answer:
     if body.email is None or body.person is not None or body.name is not None:
-        problem = _unnamed().model_copy(update={"detail": "'everybody' goes with 'email', and with nothing else."})
-        return problem_answer(problem)
+        return problem_answer(_EVERYBODY_ELSEWHERE)
     everybody = tuple(at(batch, body.email))
     if not everybody:
-        return problem_answer(not_found("person", "").model_copy(update={"detail": _NOBODY}))
+        return problem_answer(_NOBODY)
     for person in everybody:
         _erase(batch, person, now, body.id)
     return answers.result(_erased(now, everybody[0], everybody))

@@ -54,15 +54,6 @@ def revoke(body: RevokeToken, now: datetime) -> Work:
     """Make a token worthless."""
 
     def work(batch: Batch) -> Answer:
-        if (body.name is None) == (body.account is None):
-            return problem_answer(
-                Problem(
-                    type=problem_type("invalid"),
-                    title="The request is not valid",
-                    status=422,
-                    detail="Name the token: either 'name' or 'account'.",
-                )
-            )
         known = accounts.token(batch.connection, account=body.account, name=body.name)
         if known is None:
             return problem_answer(not_found("token", body.account or body.name or "", "Perhaps it was revoked."))

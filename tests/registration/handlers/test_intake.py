@@ -8,13 +8,14 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
 import pytest
 
-from contracts.intake import parse_outcome
+from contracts.intake import LARGEST, parse_outcome
 from services.chassis.intake import Delivery
 from services.registration.handlers.intake import MOST_ATTEMPTS, Faulty, Intake, NotStored
 from services.registration.store import Answer
@@ -66,6 +67,7 @@ async def test_whatever_comes_gets_one_outcome_that_says_what_to_do(system: Syst
         (event("v5", wish("bont", "noor\ud800@x.example")), "invalid"),
         (many_faults, "invalid"),
         (b"x" * 300_000, "too-large"),
+        (event("l1", wish("bont", "a@x.example") | {"more": "x" * LARGEST}), "too-large"),
         (event("p1", wish("onbekend", "a@x.example")), "not-found"),
         (event("o1", wish("bont", "a@x.example", organisation="nergens")), "refused"),
     ]
@@ -79,12 +81,16 @@ async def test_whatever_comes_gets_one_outcome_that_says_what_to_do(system: Syst
             parse_outcome(json.dumps(outcome).encode())
             assert outcome["type"] == "outcome.refused.v1"
             assert outcome["data"]["errors"]
-            assert all(" " in error["detail"] for error in outcome["data"]["errors"])
+            for error in outcome["data"]["errors"]:
+                assert " " in error["detail"]
+                assert error["detail_nl"] != error["detail"]
+                assert error["rule"]
         by_id = {outcome["data"].get("request"): outcome["data"] for outcome in outcomes}
         assert [error["field"] for error in by_id["v4"]["errors"]] == [
             "data.participants.0.person.email",
             "data.participants.1.person.email",
         ]
+        assert f"{LARGEST} are allowed" in by_id["l1"]["errors"][0]["detail"]
         assert by_id["o1"]["errors"][0]["detail_nl"].startswith("De organisatie 'nergens'")
         assert by_id["o1"]["enrolment"]
         text = repr(outcomes)
@@ -114,12 +120,61 @@ async def test_the_same_message_again_gets_the_same_outcome_and_happens_once(sys
             await demo.send(one)
         outcomes = await demo.outcomes(4)
         first = [outcome["data"] for outcome in outcomes if outcome["data"]["request"] == "e1"]
+        assert len({one.pop("sequence") for one in first}) == 3
         assert first == [first[0]] * 3
         assert len({outcome["id"] for outcome in outcomes}) == 4
         await demo.send(event("e1", wish("eens", "eva@x.example")))
         (other,) = await demo.outcomes(1)
         assert other["data"]["problem"] == "id-reused"
+        assert other["data"]["reused"] == "e1"
+        assert not {"request", "enrolment", "status"} & set(other["data"])
+        assert "causationid" not in other
     assert [one["status"] for one in await system.enrolments("eens")] == ["confirmed", "waiting"]
+
+
+async def test_what_was_too_large_may_come_again_in_parts_under_the_same_id(system: System) -> None:
+    await system.open("delen")
+    async with partner(system) as demo:
+        await demo.send(event("g1", wish("delen", "noor@x.example") | {"more": "x" * LARGEST}))
+        (large,) = await demo.outcomes(1)
+        assert (large["data"]["request"], large["data"]["problem"]) == ("g1", "too-large")
+        await demo.send(event("g1", wish("delen", "noor@x.example")))
+        (small,) = await demo.outcomes(1)
+        assert small["data"]["status"] == "confirmed"
+
+
+async def test_what_a_request_belongs_to_comes_back_and_stands_in_the_facts_that_it_causes(system: System) -> None:
+    await system.open("samen")
+
+    def about(id_: str, data: dict[str, Any], correlation: str) -> bytes:
+        return json.dumps(json.loads(event(id_, data)) | {"correlationid": correlation}).encode()
+
+    large = wish("samen", "eva@x.example") | {"more": "x" * LARGEST}
+    async with partner(system) as demo:
+        for body in (
+            about("k1", wish("samen", "noor@x.example"), "case-1"),
+            about("k2", wish("samen", "no-address"), "case-2"),
+            about("k3", large, "case-3"),
+            about("k4", wish("samen", "sam@x.example"), "sam@x.example"),
+            event("k5", wish("samen", "kim@x.example")),
+        ):
+            await demo.send(body)
+        told = {outcome["data"]["request"]: outcome for outcome in await demo.outcomes(5)}
+    assert {id_: outcome.get("correlationid") for id_, outcome in told.items()} == {
+        "k1": "case-1",
+        "k2": "case-2",
+        "k3": "case-3",
+        "k4": None,
+        "k5": None,
+    }
+    assert told["k4"]["data"]["errors"][0]["field"] == "correlationid", "facts stay, and it would stand in them"
+    with closing(sqlite3.connect(f"file:{system.database}?mode=ro", uri=True)) as database:
+        facts = [json.loads(row[0]) for row in database.execute("SELECT body FROM log WHERE programme = 'samen'")]
+    assert {fact.get("causationid"): fact.get("correlationid") for fact in facts} == {
+        None: None,
+        "k1": "case-1",
+        "k5": None,
+    }
 
 
 async def test_a_partner_changes_its_own_enrolments_by_the_id_of_its_request(system: System) -> None:

@@ -112,7 +112,10 @@ def programme(
         output.table(
             "Refused because",
             ["Rule", "Refusals", "For example"],
-            [(row.rule, row.refusals, getattr(row, desk.language)) for row in found.refusals],
+            [
+                (titled(desk.language, row.title, row.rule), row.refusals, getattr(row, desk.language))
+                for row in found.refusals
+            ],
         )
     for title, counted in (
         ("By organisation", found.organisations),

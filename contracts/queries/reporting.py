@@ -58,7 +58,11 @@ class SeatRow(Message):
 
 
 class ReasonRow(Message):
-    """How many refusals named a rule, and for how many units and people; the sentence is the first refusal's."""
+    """
+    How many refusals named a rule, and for how many units and people; the sentence is the first refusal's.
+
+    ``title`` is the rule in two or three words, for people: ``rule`` is for programs.
+    """
 
     rule: str
     nl: str
@@ -66,6 +70,7 @@ class ReasonRow(Message):
     refusals: int
     units: int = 0
     people: int = 0
+    title: Title | None = None
 
 
 class DayRow(Message):

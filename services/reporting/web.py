@@ -147,8 +147,9 @@ def _pages(reports: Reports, pages: _Pages) -> APIRouter:
             return pages.show(template, request, lang, **await context())
         except ProblemError as error:
             problem = error.problem
-            heading = WORDS[lang]["not_found" if problem.status == 404 else "problem"]
-            return pages.show("problem.html", request, lang, problem.status, problem=problem, heading=heading)
+            what = "not_found" if problem.status == 404 else "problem"
+            heading, text = WORDS[lang][what], WORDS[lang][f"{what}_text"]
+            return pages.show("problem.html", request, lang, problem.status, heading=heading, text=text)
 
     @router.get("/")
     async def programmes(request: Request, lang: Lang) -> Response:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from contracts.base import Title
 from contracts.organisation import Organisation
-from contracts.programme import in_order_of_time
+from contracts.programme import in_order_of_time, readable
 from contracts.queries import (
     AnswerRow,
     CountRow,
@@ -18,6 +18,7 @@ from contracts.queries import (
     ReasonRow,
     SeatRow,
 )
+from contracts.rules import rule_title
 from services.chassis.state import State
 from services.reporting.domain.counting import (
     TITLES,
@@ -81,7 +82,15 @@ def programme_reported(counted: ProgrammeCount, registry: dict[str, Organisation
         capacity=short.capacity,
         counts=short.counts,
         refusals=tuple(
-            ReasonRow(rule=rule, nl=each.nl, en=each.en, refusals=each.refusals, units=each.units, people=each.people)
+            ReasonRow(
+                rule=rule,
+                nl=each.nl,
+                en=each.en,
+                refusals=each.refusals,
+                units=each.units,
+                people=each.people,
+                title=rule_title(rule),
+            )
             for rule, each in sorted(counted.refusals.items())
         ),
         organisations=_organisations(counted, registry),
@@ -152,13 +161,10 @@ def _provinces(counted: ProgrammeCount, registry: dict[str, Organisation]) -> tu
 
 def _roles(counted: ProgrammeCount) -> tuple[CountRow, ...]:
     tallies = {role or WITHOUT_ROLE: tally for role, tally in counted.roles.items()}
+    rules = counted.entry.rules
+    titles = {key: TITLES.get(key) or rules.role(key).title for key in tallies}
     return tuple(
-        CountRow(
-            key=key,
-            name=TITLES[key].nl if key in TITLES else key,
-            title=TITLES.get(key),
-            counts=tallies[key].counts(),
-        )
+        CountRow(key=key, name=titles[key].nl, title=titles[key], counts=tallies[key].counts())
         for key in sorted(tallies, key=order)
     )
 
@@ -177,7 +183,7 @@ def _seats(counted: ProgrammeCount) -> tuple[SeatRow, ...]:
         rows.append(
             SeatRow(
                 seat=key,
-                title=rule[key].title if key in rule else TITLES.get(key),
+                title=rule[key].title if key in rule else TITLES.get(key) or readable(key),
                 people=tally.people_confirmed,
                 hours=None if hours is None else hours * tally.people_confirmed,
                 counts=tally.counts(),

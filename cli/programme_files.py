@@ -15,6 +15,7 @@ _SUBJECT = {
     "goal-unknown": ("themes",),
     "per-changed": ("enrolment", "per"),
     "capacity-below-confirmed": ("enrolment", "capacity"),
+    "programme-withdrawn": ("id",),
 }
 """What in a definition the rules are about that only registration can judge."""
 
@@ -52,4 +53,6 @@ def located(desk: Desk, document: Document[Programme], error: ProblemError) -> F
         place = document.place(*(_SUBJECT.get(fault.rule or "") or (path[1:] if path[0] == "programme" else path)))
         lines.append(f"  {document.path}:{place}: {desk.output.fault(fault)}")
     head = f"{document.path} was refused{'.' if lines else f': {problem.detail or problem.title}'}"
-    return Failure("\n".join([head, *lines]), "Correct it and publish again.", code=REFUSED, problem=problem)
+    withdrawn = any(fault.rule == "programme-withdrawn" for fault in problem.errors)
+    remedy = "Give it another id and publish that." if withdrawn else "Correct it and publish again."
+    return Failure("\n".join([head, *lines]), remedy, code=REFUSED, problem=problem)

@@ -233,14 +233,22 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """The calendar invitation for one session."""
+    """
+    The calendar invitation for one session. `again`: the recipient was told that it is off, and it is on after all.
+
+    Without a `calendar` item that is said in words alone: the session has no date yet.
+    """
 
     purpose: ClassVar[Purpose] = "invite"
     session: Session
-    calendar: Calendar
+    calendar: Calendar | None = None
+    again: bool = False
 
     def __post_init__(self) -> None:
-        _needs_date(self.session)
+        if self.calendar is not None:
+            _needs_date(self.session)
+        elif not self.again:
+            raise ValueError("an invitation needs a calendar item")
 
 
 @dataclass(frozen=True, slots=True)

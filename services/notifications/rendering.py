@@ -394,8 +394,8 @@ def _of_calendar(occasion: CalendarOccasion, of_session: Callable[..., View]) ->
             return {"postponed": postponed, "session": of_session(session, struck=True)}
         case WithdrawnInvite(session):
             return {"session": of_session(session, brief=True)}
-        case Invite(session):
-            return {"session": of_session(session, described=LONGEST_DESCRIPTIONS)}
+        case Invite(session, _, again):
+            return {"again": again, "session": of_session(session, described=LONGEST_DESCRIPTIONS)}
         case SessionMoved(session, before):
             change = views.change_of(before, session.slot)
             return {"change": change, "session": of_session(session, before=before)}
@@ -416,7 +416,9 @@ def _say_what_lacks(view: dict[str, Any], lacking: Lacking | None, language: Lan
 def _told(occasion: Occasion) -> object:
     """What an occasion tells, without whose calendar item it is about."""
     match occasion:
-        case Invite(session) | WithdrawnInvite(session):
+        case Invite(session, _, again):
+            return session, again
+        case WithdrawnInvite(session):
             return session
         case SessionMoved(session, before):
             return session, before

@@ -229,7 +229,10 @@ class Writer:
         if mail.session is None:
             raise NothingToSay("the mail is about no session")
         if appointment is None:
-            return letters.SessionCancelled(self._undated(course, mail, language))
+            undated = self._undated(course, mail, language)
+            return (
+                letters.Invite(undated, again=True) if mail.purpose == "invite" else letters.SessionCancelled(undated)
+            )
         session = self._told(course, mail.session, appointment.occasion, language)
         calendar = letters.Calendar(appointment.uid, appointment.sequence, appointment.stamp, appointment.created)
         match mail.purpose:
@@ -241,7 +244,7 @@ class Writer:
             case "withdrawn-invite":
                 return letters.WithdrawnInvite(session, calendar)
             case _:
-                return letters.Invite(session, calendar)
+                return letters.Invite(session, calendar, mail.detail.again)
 
     def _to_come(
         self, course: Course, enrolment: Enrolment, person: str, language: Language
@@ -266,7 +269,7 @@ class Writer:
     def _undated(self, course: Course, mail: Planned, language: Language) -> letters.Session:
         """A session that stands in nobody's calendar: as when only the month, or nothing, was known of its date."""
         session = course.session(mail.session or "")
-        if session is None or mail.purpose != "session-cancelled":
+        if session is None or mail.purpose not in ("session-cancelled", "invite"):
             raise NothingToSay("the mail is about no session")
         return self._session(course, session, session.model_copy(update={"start": None, "end": None}), language)
 

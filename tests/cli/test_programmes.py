@@ -93,7 +93,9 @@ def test_an_unknown_programme_is_a_problem_with_exit_code_1(deelname: Deelname) 
     assert deelname("programme", "show", "unknown", "--json").json["status"] == 404
 
 
-def test_withdrawing_needs_a_yes_and_both_languages_of_a_reason(deelname: Deelname, programme: str) -> None:
+def test_withdrawing_needs_a_yes_and_both_languages_of_a_reason(
+    deelname: Deelname, programme: str, tmp_path: Path
+) -> None:
     unasked = deelname("programme", "withdraw", programme)
     assert unasked.code == 2
     assert "--yes" in unasked.err
@@ -101,6 +103,13 @@ def test_withdrawing_needs_a_yes_and_both_languages_of_a_reason(deelname: Deelna
     words = ("--yes", "--reason-nl", "Ziek.", "--reason-en", "Ill.", "--json")
     assert deelname("programme", "withdraw", programme, *words).json["facts"] == ["programme.withdrawn.v1"]
     assert "withdrawn" in deelname("programme", "show", programme).said
+    path = tmp_path / "again.yaml"
+    path.write_text(definition(programme))
+    again = deelname("programme", "publish", path)
+    assert again.code == 1
+    assert f"{path}:1:1: This programme was withdrawn, and that can't be undone." in " ".join(again.said.split())
+    assert "Give it another id and publish that." in again.said
+    assert "Correct it" not in again.said
 
 
 def test_a_change_that_mails_many_asks_first(deelname: Deelname, programme: str, tmp_path: Path) -> None:

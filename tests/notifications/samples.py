@@ -94,6 +94,7 @@ PROGRAMME = Programme(
 CALENDAR = Calendar("werksessie-1.0191.1@deelname.example", 0, FIRST_MAIL, FIRST_MAIL)
 MOVED = Calendar(CALENDAR.uid, 1, FIRST_MAIL + timedelta(days=30), FIRST_MAIL)
 CANCELLED = Calendar(CALENDAR.uid, 2, FIRST_MAIL + timedelta(days=60), FIRST_MAIL)
+BACK = Calendar("werksessie-1.0191.2@deelname.example", 0, FIRST_MAIL + timedelta(days=62), FIRST_MAIL)
 RECIPIENTS: dict[Language, Recipient] = {
     "nl": Recipient("Zoë de Wit", "zoe@bibliotheek-zeist.example", "nl"),
     "en": Recipient("Sam Baker", "sam@bibliotheek-zeist.example", "en"),
@@ -149,6 +150,8 @@ def occasions(language: Language) -> Iterator[tuple[Occasion, datetime]]:
     yield Declined("Noor de Wit", *ids, (WORK_1,), words=words), first + timedelta(days=4)
     yield Declined("Noor de Wit", *ids, (WORK_1, WORK_2), (KICK_OFF,)), first + timedelta(days=4)
     yield Declined("Noor de Wit", *ids, (), (KICK_OFF,)), first + timedelta(days=4)
+    yield Invite(WORK_1, BACK, again=True), BACK.stamp
+    yield Invite(WRAP_UP_IN_JANUARY[language], again=True), BACK.stamp
 
 
 @cache

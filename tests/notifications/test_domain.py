@@ -190,6 +190,67 @@ def test_a_session_that_gets_a_date_and_one_that_is_added_are_invited_to() -> No
     assert life.happens(facts.SessionAdded(session=session("ooit"))) == []
 
 
+def again(mails: list[Planned]) -> list[tuple[str, str | None, bool, bool]]:
+    """Who is told of which session that it takes place after all, whether in words alone, and of which by its item."""
+    return [
+        (each.person, each.session, each.detail.appointment is None, each.detail.former is not None)
+        for each in mails
+        if each.detail.again
+    ]
+
+
+def test_a_session_that_was_off_goes_ahead_after_all_for_who_was_told_and_is_an_invitation_for_others() -> None:
+    life = two_sessions()
+    life.happens(confirmed("e1", "noor"))
+    life.happens(facts.SessionCancelled(session="kick-off"))
+    life.happens(confirmed("e2", "sam"))
+    mails = life.happens(facts.SessionAdded(session=session("kick-off", LATER)))
+    assert told(mails) == [("invite", "noor", "kick-off"), ("invite", "sam", "kick-off")]
+    assert again(mails) == [("noor", "kick-off", False, True)]
+    (noor, _) = mails
+    assert noor.detail.appointment is not None
+    # A second life of the same UID would be ignored by calendars.
+    assert noor.detail.appointment.uid != noor.detail.former
+    # Once is enough.
+    assert again(life.happens(facts.SessionMoved(session="kick-off", before=LATER, after=JUNE))) == []
+
+
+def test_a_session_that_comes_back_without_a_date_is_told_in_words_and_its_date_is_a_plain_invitation() -> None:
+    life = two_sessions()
+    life.happens(confirmed("e1", "noor"))
+    for gone, came, by_item in (("slot", session("slot"), False), ("kick-off", session("kick-off"), True)):
+        life.happens(facts.SessionCancelled(session=gone))
+        mails = life.happens(facts.SessionAdded(session=came))
+        assert again(mails) == [("noor", gone, True, by_item)]
+        dated = life.moves(gone, LATER)
+        assert told(dated) == [("invite", "noor", gone)]
+        assert again(dated) == []
+
+
+def test_a_session_called_off_in_words_may_come_back_with_a_date() -> None:
+    life = two_sessions()
+    life.happens(confirmed("e1", "noor"))
+    life.happens(facts.SessionCancelled(session="slot"))
+    assert again(life.happens(facts.SessionAdded(session=session("slot", LATER)))) == [("noor", "slot", False, False)]
+
+
+def test_a_session_put_into_the_past_and_back_goes_ahead_after_all() -> None:
+    life = two_sessions()
+    life.happens(confirmed("e1", "noor"))
+    past = occasion("2022-06-20")
+    life.moves("kick-off", past, JUNE)
+    assert again(life.moves("kick-off", JUNE, past)) == [("noor", "kick-off", False, True)]
+
+
+def test_what_was_postponed_or_left_by_the_person_does_not_go_ahead_after_all() -> None:
+    life = two_sessions()
+    life.happens(confirmed("e1", "noor"))
+    life.moves("kick-off", UNDATED, JUNE)
+    assert again(life.moves("kick-off", JUNE)) == []
+    life.happens(withdrawn("e1"))
+    assert again(life.happens(confirmed("e2", "noor"))) == []
+
+
 def test_who_withdraws_is_told_once_and_each_session_is_taken_out() -> None:
     life = two_sessions()
     life.happens(confirmed("e1", "noor"))

@@ -379,6 +379,35 @@ async def test_a_session_without_a_date_is_called_off_in_words_under_the_confirm
     assert (await held.statuses())[-1] == ("session-cancelled", "slot", "sent")
 
 
+async def test_a_session_that_was_off_goes_ahead_after_all_as_a_new_item(
+    held: Service, mail_server: MailServer
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    async with opened(mail_server.url) as transport:
+        sender = await having_told(held, life, transport)
+        life.happens(facts.SessionCancelled(session="kick-off"))
+        await held.reads(life)
+        await sender.send_due()
+        life.happens(facts.SessionAdded(session=session("kick-off", JUNE)))
+        await held.reads(life)
+        await sender.send_due()
+    *_, invite, cancel, back = mail_server.taken
+    assert back["Subject"] == "Gaat toch door op 20 juni: kick-off (nl)"
+    [(_, first, _), (_, gone, _), (method, second, sequence)] = calendars([invite, cancel, back])
+    assert first == gone != second
+    assert (method, sequence) == ("REQUEST", 0)
+
+
+async def test_who_never_heard_that_a_session_was_off_is_simply_invited(held: Service, mail_server: MailServer) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    life.happens(facts.SessionCancelled(session="kick-off"))
+    life.happens(facts.SessionAdded(session=session("kick-off", JUNE)))
+    await held.reads(life)
+    async with opened(mail_server.url) as transport:
+        await held.sender(transport).send_due()
+    assert [each["Subject"] for each in mail_server.taken][1:] == ["Uitnodiging 20 juni: kick-off (nl)"]
+
+
 @pytest.mark.parametrize("gone", [False, True])
 async def test_a_date_that_passed_before_it_could_be_told_does_not_leave_the_later_one_in_the_calendar(
     held: Service, mail_server: MailServer, gone: bool

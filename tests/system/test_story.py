@@ -15,6 +15,7 @@ from tests.system.world import (
     Answer,
     Json,
     Mail,
+    Refused,
     World,
     day,
     enrolment,
@@ -123,7 +124,9 @@ async def story(world: World) -> AsyncIterator[Story]:
     told.published.append((await staff.publish(definition([moved, second])))["facts"])
     await note("moved")
 
-    told.published.append((await staff.publish(definition([moved])))["facts"])
+    with pytest.raises(Refused, match="needs-confirmation"):
+        await staff.publish(definition([moved]))
+    told.published.append((await staff.publish(definition([moved]), confirmed=True))["facts"])
     await note("cancelled")
 
     told.published.append((await staff.do("do.registration.programme.withdraw", {"programme": ID}))["facts"])

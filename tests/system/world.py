@@ -188,8 +188,8 @@ class Staff:
             raise Refused(f"{subject}: {answer}")
         return answer.body
 
-    async def publish(self, definition: Json) -> Json:
-        return await self.do("do.registration.programme.publish", {"programme": definition})
+    async def publish(self, definition: Json, **more: Any) -> Json:
+        return await self.do("do.registration.programme.publish", {"programme": definition, **more})
 
     async def register(self, *organisations: Json) -> Json:
         return await self.do("do.registration.organisation.register", {"organisations": list(organisations)})

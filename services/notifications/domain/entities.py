@@ -101,11 +101,16 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class Agenda:
-    """One person in one programme: the live enrolments the person is in, and the calendar items made so far."""
+    """
+    One person in one programme: the live enrolments the person is in, and the calendar items made so far.
+
+    ``off`` are the sessions of which the person was last told that they do not take place.
+    """
 
     person: str
     enrolments: tuple[str, ...] = ()
     invitations: tuple[Invitation, ...] = ()
+    off: tuple[str, ...] = ()
 
     def invitation(self, session: str) -> Invitation | None:
         """The newest calendar item for a session."""

@@ -73,7 +73,9 @@ class Detail:
     What the moment of planning alone knows. No personal data: this is stored beside the mail for good.
 
     Of a withdrawal: the ``reason`` that the fact gives, whether somebody else took the seat (``replaced``), and whether
-    it was the waiting list that the person left (``waited``).
+    it was the waiting list that the person left (``waited``). Of an invitation: whether the session was off and takes
+    place after all (``again``), and the calendar item that was taken out then (``former``), by which is known whether
+    the person was told.
     """
 
     appointment: Appointment | None = None
@@ -82,6 +84,8 @@ class Detail:
     reason: Reason | None = None
     replaced: bool = False
     waited: bool = False
+    again: bool = False
+    former: str | None = None
 
 
 NO_DETAIL = Detail()

@@ -71,6 +71,8 @@ def settle(item: Invitation | None, mail: Planned, history: History, now: dateti
     """
     planned = mail.detail.appointment
     if planned is None:
+        if mail.purpose == "invite" and not mail.detail.again:
+            return Pointless("the person was never told that the session is off")
         return mail
     if item is None or (item.uid == planned.uid and item.sequence < planned.sequence):
         return Unread()
@@ -142,10 +144,15 @@ def foretold(mail: Planned, history: History, now: datetime) -> Planned:
 
 def with_told(mail: Planned, told: dict[str, History], now: datetime) -> Planned:
     """
-    A mail in words, naming the sessions that it takes away at the time and place last told, by UID of the item.
+    A mail that names the sessions which it takes away at the time and place last told, by UID of the item.
 
-    Those that were over by then are not named.
+    Those that were over by then are not named. That a session takes place after all is news to who was told that it
+    does not.
     """
+    if mail.detail.former is not None:
+        last = told.get(mail.detail.former, NOTHING).told
+        off = last is not None and last.purpose == "session-cancelled" and not last.appointment.postponed
+        return mail._replace(detail=dataclasses.replace(mail.detail, again=off))
     named = (
         dataclasses.replace(each, occasion=last.appointment.occasion)
         if each.uid in told and (last := told[each.uid].told) is not None
@@ -188,4 +195,6 @@ def _numbers(history: History, now: datetime) -> tuple[int, datetime]:
 
 
 def _saying(mail: Planned, purpose: Purpose, appointment: Appointment) -> Planned:
-    return mail._replace(purpose=purpose, detail=Detail(appointment, mail.detail.taken, mail.detail.place))
+    before = mail.detail
+    detail = Detail(appointment, before.taken, before.place, again=before.again, former=before.former)
+    return mail._replace(purpose=purpose, detail=detail)

@@ -42,6 +42,12 @@ def obstacle(state: State, mail: Planned, now: datetime) -> str | None:
             if enrolment.status != "waiting" or enrolment.participant(mail.person) is None:
                 return "the person is not waiting any more"
             return "the programme was withdrawn" if course.withdrawn else None
+        case "invite" if appointment is None:
+            session = course.definition.session(mail.session or "")
+            participant = enrolment.participant(mail.person)
+            if session is None or participant is None or session not in entities.attended(course, participant):
+                return "the session does not take place, or the person does not attend it"
+            return _not_coming(course, enrolment, mail.person, now)
         case "invite" | "session-moved":
             invitation = entities.invitation_of(state, mail.programme, mail.person, mail.session or "")
             if appointment is None or invitation is None or not invitation.standing:

@@ -90,6 +90,7 @@ def _with_answers(connection: sqlite3.Connection, due: Due) -> Due:
 def _with_histories(connection: sqlite3.Connection, found: list[Due], now: datetime) -> list[Due]:
     uids = {each.mail.detail.appointment.uid for each in found if each.mail.detail.appointment}
     taken = {taken.uid for each in found for taken in each.mail.detail.taken if taken.uid}
+    taken |= {former for each in found if (former := each.mail.detail.former)}
     if not uids and not taken:
         return found
     lines = items.lines(connection, uids | taken)
@@ -97,12 +98,10 @@ def _with_histories(connection: sqlite3.Connection, found: list[Due], now: datet
     begun = {each.mail.detail.appointment.uid for each in found if each.mail.detail.appointment and _begins(each)}
     for uid, line in items.inherited(connection, (uids | taken) - lines.keys() - begun).items():
         lines[uid] = [line]
-    if not lines:
-        return found
     told = {uid: items.history(lines[uid]) for uid in taken & lines.keys()}
     return [
         each._replace(
-            mail=with_told(each.mail, told, now) if each.mail.detail.taken else each.mail,
+            mail=with_told(each.mail, told, now) if each.mail.detail.taken or each.mail.detail.former else each.mail,
             history=items.history(lines.get(appointment.uid, ()), each.ordinal)
             if (appointment := each.mail.detail.appointment)
             else each.history,

@@ -36,7 +36,7 @@ def broken_by_definition(state: ProgrammeState, definition: Programme, registry:
         goals = {goal.id for goal in theme.goals}
         broken += [reasons.unknown_goal(theme.id, goal) for goal in reference.goals if goal not in goals]
     if state.withdrawn:
-        broken.append(reasons.programme_withdrawn())
+        broken.append(reasons.withdrawn_for_good())
     if state.definition is not None and state.definition.enrolment.per != definition.enrolment.per:
         broken.append(reasons.per_changed())
     capacity = definition.enrolment.capacity

@@ -58,7 +58,9 @@ def _hearing(state: ProgrammeState, fact: RegistrationFact, now: datetime) -> se
     match fact:
         case ProgrammeWithdrawn():
             return _everybody(one for one in state.enrolments.values() if one.active)
-        case SessionAdded(session=session) if _is_to_come(session, now):
+        case SessionAdded(session=session) if _is_to_come(session, now) or (
+            session.start is None and any(one.id == session.id for one in state.cancelled)
+        ):
             return _attending(state, definition, session.id)
         case SessionMoved(session=id_, before=before, after=after) if _is_to_come(before, now) or _is_to_come(
             after, now

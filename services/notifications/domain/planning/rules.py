@@ -81,6 +81,8 @@ def _session_added(work: Work, data: facts.SessionAdded) -> None:
     others = tuple(each for each in course.definition.sessions if each.id != data.session.id)
     definition = course.definition.model_copy(update={"sessions": (*others, data.session)})
     work.put_course(dataclasses.replace(course, definition=definition, former=former))
+    if data.session.start is None and not work.silent:
+        work.called_on(data.session)
     _reconcile_all(work)
 
 
@@ -113,6 +115,7 @@ def _session_cancelled(work: Work, data: facts.SessionCancelled) -> None:
     # Without a date it stands in no agenda, but the confirmation names it.
     for person, enrolment in expected.items():
         work.mail("session-cancelled", person, enrolment=enrolment, session=gone.id)
+        work.called_off(person, gone.id)
     _reconcile_all(work)
 
 

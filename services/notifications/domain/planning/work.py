@@ -96,14 +96,14 @@ class Work:
         """Note that a person is in an enrolment."""
         agenda = self.agenda(person)
         if enrolment not in agenda.enrolments:
-            self.put_agenda(Agenda(person, (*agenda.enrolments, enrolment), agenda.invitations))
+            self.put_agenda(Agenda(person, (*agenda.enrolments, enrolment), agenda.invitations, agenda.off))
 
     def leave(self, person: str, enrolment: str) -> None:
         """Note that a person is in an enrolment no more."""
         agenda = self.agenda(person)
         if enrolment in agenda.enrolments:
             rest = tuple(each for each in agenda.enrolments if each != enrolment)
-            self.put_agenda(Agenda(person, rest, agenda.invitations))
+            self.put_agenda(Agenda(person, rest, agenda.invitations, agenda.off))
 
     # What is told -----------------------------------------------------------------------------------------------------
 
@@ -227,17 +227,41 @@ class Work:
         wanted = self.wanted(person)
         known = {each.session: each for each in agenda.invitations}
         after = dict(known)
+        off = dict.fromkeys(agenda.off)
         for id_ in self.ordered(known.keys() | wanted.keys()):
             invitation, target = known.get(id_), wanted.get(id_)
             if target is not None:
-                after[id_] = self.invite(person, invitation, *target)
+                after[id_] = self.invite(person, invitation, *target, again=id_ in off)
+                off.pop(id_, None)
             elif invitation is not None and invitation.standing and not self.stays(person, invitation):
-                after[id_] = self.cancel(person, invitation)
-        if after != known:
-            self.put_agenda(Agenda(person, agenda.enrolments, tuple(after.values())))
+                after[id_], is_off = self.cancel(person, invitation)
+                if is_off:
+                    off[id_] = None
+        if after != known or len(off) != len(agenda.off):
+            self.put_agenda(Agenda(person, agenda.enrolments, tuple(after.values()), tuple(off)))
 
-    def invite(self, person: str, invitation: Invitation | None, session: Session, enrolment: str) -> Invitation:
-        """The item as it stands after this fact, told if that is new."""
+    def called_off(self, person: str, session: str) -> None:
+        """Note that a person was told in words that a session does not take place."""
+        agenda = self.agenda(person)
+        if session not in agenda.off:
+            self.put_agenda(dataclasses.replace(agenda, off=(*agenda.off, session)))
+
+    def called_on(self, session: Session) -> None:
+        """Tell those who heard that a session is off that it takes place after all, while it has no date yet."""
+        for person in self.people():
+            agenda = self.agenda(person)
+            _, enrolment = self.attending(person).get(session.id, (None, None))
+            if session.id not in agenda.off or enrolment is None:
+                continue
+            item = agenda.invitation(session.id)
+            detail = Detail(again=True, former=item.uid if item else None)
+            self.mail("invite", person, enrolment=enrolment, session=session.id, detail=detail)
+            self.put_agenda(dataclasses.replace(agenda, off=tuple(each for each in agenda.off if each != session.id)))
+
+    def invite(
+        self, person: str, invitation: Invitation | None, session: Session, enrolment: str, *, again: bool
+    ) -> Invitation:
+        """The item as it stands after this fact, told if that is new; ``again`` to who heard that it is off."""
         occasion = session.occasion
         if invitation is None or not invitation.standing:
             number = invitation.number + 1 if invitation else 1
@@ -258,7 +282,11 @@ class Work:
                 person,
                 enrolment=enrolment,
                 session=session.id,
-                detail=Detail(appointment=_appointment(told)),
+                detail=Detail(
+                    appointment=_appointment(told),
+                    again=again,
+                    former=invitation.uid if again and invitation else None,
+                ),
             )
             return told
         if entities.same_for_an_agenda(invitation.occasion, occasion):
@@ -292,10 +320,10 @@ class Work:
         """Whether it begins so soon that nobody should learn of it later than need be."""
         return occasion.begins is not None and occasion.begins - self.time < _SOON
 
-    def cancel(self, person: str, invitation: Invitation) -> Invitation:
-        """The item taken out of the agenda; nobody is told of what is over."""
+    def cancel(self, person: str, invitation: Invitation) -> tuple[Invitation, bool]:
+        """The item taken out of the agenda, and whether that says that it is off; nobody is told of what is over."""
         if entities.is_over(invitation.latest or invitation.occasion, self.time):
-            return dataclasses.replace(invitation, standing=False)
+            return dataclasses.replace(invitation, standing=False), False
         course = self.course
         session = course.definition.session(invitation.session) if course and not course.withdrawn else None
         postponed = session is not None and session.start is None
@@ -310,7 +338,7 @@ class Work:
             session=invitation.session,
             detail=Detail(appointment=appointment),
         )
-        return told
+        return told, off and not postponed
 
     def next(self, invitation: Invitation, **changes: Any) -> Invitation:
         """The same item one SEQUENCE later (RFC 5546 §3.2.2.1), with a stamp that is later too."""

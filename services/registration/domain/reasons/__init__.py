@@ -19,6 +19,7 @@ from services.registration.domain.reasons.publishing import (
     unknown_goal,
     unknown_organiser,
     unknown_theme,
+    withdrawn_for_good,
 )
 from services.registration.domain.reasons.requests import (
     already_enrolled,
@@ -114,5 +115,6 @@ __all__ = [
     "unknown_goal",
     "unknown_organiser",
     "unknown_theme",
+    "withdrawn_for_good",
     "withdrawn_on_request",
 ]

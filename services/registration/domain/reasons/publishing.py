@@ -14,6 +14,17 @@ def per_changed() -> Reason:
     )
 
 
+def withdrawn_for_good() -> Reason:
+    """A programme that was withdrawn does not come back: everybody has been told, and no agenda holds it any more."""
+    return Reason(
+        rule="programme-withdrawn",
+        nl="Dit programma is afgelast, en dat is niet terug te draaien. Publiceer het als nieuw programma, onder een "
+        "ander id. Wie aangemeld was, meldt zich opnieuw aan.",
+        en="This programme was withdrawn, and that can't be undone. Publish it as a new programme, under another id. "
+        "Those who were enrolled have to enrol again.",
+    )
+
+
 def capacity_below_confirmed(capacity: int, confirmed: int) -> Reason:
     """The capacity would be lower than what has been promised."""
     return Reason(

@@ -87,10 +87,17 @@ def list_(desk: Desk, *, directory: _Directory = _HERE) -> None:
 
 
 def _hand_over(desk: Desk, name: str, folder: Path, what: str, public_key: str | None) -> None:
+    taking_part = deployment.module("deploy.endpoints").taking_part(name)
     if desk.output.as_json:
-        desk.output.json({"partner": name, "folder": str(folder)})
+        desk.output.json({"partner": name, "folder": str(folder), **taking_part})
         return
     desk.output.say(f"{name} {what}.", "bold green")
+    sends, hears = taking_part["intake"], taking_part["outcomes"]
+    desk.output.say(f"It sends on {', '.join(sends['subjects'])}.")
+    desk.output.say(
+        f"It is answered in the stream {hears['stream']}, which it reads by its consumer {hears['consumer']}."
+        " docs/partners.md says how."
+    )
     if public_key is None:
         desk.output.say(f"Hand over {folder}: its seed, the authority, the address. Then delete its seed there.")
     else:

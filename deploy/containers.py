@@ -23,6 +23,7 @@ from cli import private
 from contracts.characters import visible
 from deploy import topology
 from deploy.demo import runner
+from deploy.endpoints import entry
 from deploy.identities import SERVICES
 from deploy.links import LINKED
 from deploy.production.directory import SEEDS, STAFF, Directory
@@ -120,12 +121,7 @@ def _introduce_demo(directory: Directory, folder: Path) -> None:
     deployment = directory.read()
     people = [name for name in (STAFF, runner.PARTNER) if name == STAFF or name in deployment.partners]
     for name in people:
-        endpoints["nats"][name] = {
-            "url": BROKER,
-            "inbox_prefix": deployment.access.identity(name).inbox_prefix,
-            "nkey_seed_file": f"{name}.nk",
-            "ca_file": "ca.pem",
-        }
+        endpoints["nats"][name] = entry(deployment.access, name, BROKER, nkey_seed_file=f"{name}.nk", ca_file="ca.pem")
     if runner.PARTNER in people:
         _copy((directory.partner(runner.PARTNER) / f"{runner.PARTNER}.nk",), folder)
     _hand(folder / "endpoints.json", (json.dumps(endpoints, indent=2) + "\n").encode())

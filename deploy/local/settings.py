@@ -10,6 +10,7 @@ from typing import Any
 
 from cli import private
 from deploy.broker import RunningBroker
+from deploy.endpoints import entry
 from deploy.identities import REGISTRATION_INTAKE
 from deploy.links import LINKED
 
@@ -182,7 +183,7 @@ def endpoints(
     leaves_as = transport or f"maildir:{layout.mail}"
     return {
         "nats": {
-            identity.name: {"url": broker.url(identity.name), "inbox_prefix": identity.inbox_prefix}
+            identity.name: entry(broker.access, identity.name, broker.url(identity.name))
             for identity in broker.access.identities
         },
         "http": {service: f"http://127.0.0.1:{ports.http(service)}" for service in _OFFSETS},

@@ -51,6 +51,7 @@ from deploy.configuration import (
     render_routes,
     render_server,
 )
+from deploy.endpoints import entry
 from deploy.identities import (
     MONITOR,
     OPERATOR,
@@ -313,12 +314,13 @@ class Directory:
         """Paths in it are seen from the file."""
         return {
             "nats": {
-                name: {
-                    "url": deployment.operations_url or deployment.url,
-                    "inbox_prefix": deployment.access.identity(name).inbox_prefix,
-                    "nkey_seed_file": f"{folder}{name}.nk",
+                name: entry(
+                    deployment.access,
+                    name,
+                    deployment.operations_url or deployment.url,
+                    nkey_seed_file=f"{folder}{name}.nk",
                     **({"ca_file": f"{folder}ca.pem"} if deployment.encrypted else {}),
-                }
+                )
                 for name in names
             }
         }

@@ -7,15 +7,16 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from faststream.nats import NatsBroker
 
 from contracts import commands, queries, subjects
+from contracts.base import Message
 from contracts.envelope import Envelope
 from contracts.facts import FACTS, SERVICES, prepare, variant
-from contracts.intake import INTAKE, OUTCOMES
+from contracts.intake import INTAKE, LARGEST, OUTCOMES
 from services.chassis import copies
 from services.chassis.access import Verifier
 from services.chassis.broker import connect, faststream_broker
@@ -128,14 +129,29 @@ def channels() -> Iterable[Channel]:
     for name, model in FACTS.items():
         if SERVICES[name] == NAME:
             subject = subjects.fact_subject(NAME, name, "{programme}")
-            yield Channel(subject, variant(name), (model.__doc__ or name).strip().splitlines()[0])
+            yield Channel(subject, variant(name), _first_line(model, name))
     for name, model in INTAKE.items():
         entity, verb, _version = name.split(".")
         subject = subjects.intake("{source}", entity, verb)
-        yield Channel(subject, Envelope[model], (model.__doc__ or name).strip().splitlines()[0], "receive")  # type: ignore[valid-type]  # known only at run time
+        yield Channel(subject, Envelope[model], f"{_first_line(model, name)} {_SENT}", "receive")  # type: ignore[valid-type]  # known only at run time
     for name, model in OUTCOMES.items():
         subject = subjects.outcome("{source}", "accepted" if "accepted" in name else "refused")
-        yield Channel(subject, Envelope[model], (model.__doc__ or name).strip().splitlines()[0])  # type: ignore[valid-type]  # known only at run time
+        yield Channel(subject, Envelope[model], f"{_first_line(model, name)} {_READ}")  # type: ignore[valid-type]  # known only at run time
+
+
+_SENT: Final = (
+    "Publish by JetStream and wait for the acknowledgement: from then on it is kept, and will be decided."
+    f" At most {LARGEST // 1024} KiB."
+)
+_READ: Final = (
+    f"Not by subscribing to the subject, but from the stream {subjects.OUTCOMES_STREAM} by the durable pull consumer"
+    " that has the partner's name. Acknowledge each one: what is not acknowledged within 30 seconds comes again."
+    " Outcomes are kept for 30 days. See docs/partners.md."
+)
+
+
+def _first_line(model: type[Message], name: str) -> str:
+    return (model.__doc__ or name).strip().splitlines()[0]
 
 
 def document() -> dict[str, Any]:

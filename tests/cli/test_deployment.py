@@ -11,6 +11,7 @@ import pytest
 from deploy import topology
 from deploy.embedded import EmbeddedBroker
 from deploy.production.directory import Directory
+from tests.partner_programs import program, run
 from tests.ports import free_ports
 from tests.tool import invoke
 
@@ -51,6 +52,7 @@ def test_a_partner_is_let_in_given_a_new_key_listed_and_shut_out(production: Pat
     added = invoke("partner", "add", "schoolweb", *where)
     assert added.code == 0, added.said
     assert "Hand over" in added.out
+    assert "the stream OUTCOMES, which it reads by its consumer schoolweb" in added.said
     seed = production / "partners" / "schoolweb" / "schoolweb.nk"
     first = seed.read_text()
 
@@ -63,6 +65,15 @@ def test_a_partner_is_let_in_given_a_new_key_listed_and_shut_out(production: Pat
     gone = invoke("partner", "remove", "schoolweb", "--yes", *where)
     assert gone.code == 1
     assert "there is no partner 'schoolweb'" in gone.said
+
+
+@pytest.mark.parametrize("language", [pytest.param("javascript", marks=pytest.mark.node), "python"])
+def test_a_partners_program_comes_in_by_key_and_tls_with_what_was_handed_over(
+    production: Path, tmp_path: Path, language: str
+) -> None:
+    """The programs of docs/partners.md, with nothing to send: nobody decides here."""
+    handed = production / "partners" / "demo" / "endpoints.json"
+    assert run(program(language, tmp_path), handed, "demo", []) == []
 
 
 def test_the_keys_of_links_are_rotated_and_it_says_who_is_to_be_started_in_which_order(production: Path) -> None:

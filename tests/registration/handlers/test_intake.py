@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.registration.conftest import Desk
 from tests.registration.domain.given import IN_ORDER
 from tests.registration.system import Partner, System, event, partner, running_system, wish
 
+PARTNERS_PAGE = Path(__file__).parents[3] / "docs" / "partners.md"
 DEEP = 990
 """Levels of nesting about where Python 3.11's JSON reader just copes and its writer no longer does."""
 TOO_DEEP = "not-json" if sys.version_info < (3, 12) else "unknown-type"
@@ -90,6 +92,8 @@ async def test_whatever_comes_gets_one_outcome_that_says_what_to_do(system: Syst
             "data.participants.0.person.email",
             "data.participants.1.person.email",
         ]
+        page = PARTNERS_PAGE.read_text(encoding="utf-8")
+        assert all(f"`{problem}`" in page for _, problem in expected)
         assert f"{LARGEST} are allowed" in by_id["l1"]["errors"][0]["detail"]
         assert by_id["o1"]["errors"][0]["detail_nl"].startswith("De organisatie 'nergens'")
         assert by_id["o1"]["enrolment"]

@@ -39,7 +39,9 @@ _AsJson = Annotated[
 ]
 _Language = Annotated[
     Speech | None,
-    typer.Option(help="Language of titles and refusals. Default: as LANG says, else en.", rich_help_panel=_PANEL),
+    typer.Option(
+        help="Language of titles, dates and refusals. Default: as LANG says, else en.", rich_help_panel=_PANEL
+    ),
 ]
 _Endpoints = Annotated[
     Path | None,
@@ -66,7 +68,7 @@ class Desk:
 
     @property
     def language(self) -> Language:
-        """The language of titles and refusals."""
+        """The language of titles, dates and refusals."""
         return self.output.language
 
     @functools.cached_property

@@ -12,6 +12,7 @@ import typer
 from cli.desk import Desk, command, group
 from cli.output import moment
 from contracts import subjects
+from contracts.base import Language
 from contracts.queries import LogPiece, LogQuestion
 
 app = group("The log of facts, from which everything else follows.")
@@ -52,7 +53,7 @@ def show(
         [
             (
                 _position(f),
-                _when(f),
+                _when(f, desk.language),
                 f.get("subject"),
                 f.get("version", ""),
                 f.get("type"),
@@ -126,7 +127,9 @@ def _line(desk: Desk, fact: Mapping[str, object]) -> None:
         desk.output.json_line(fact)
     else:
         programme = fact.get("subject") or "_"
-        desk.output.say(f"{_position(fact):>7}  {_when(fact)}  {programme}  {fact.get('type')}  {about(fact)}")
+        desk.output.say(
+            f"{_position(fact):>7}  {_when(fact, desk.language)}  {programme}  {fact.get('type')}  {about(fact)}"
+        )
 
 
 def _position(fact: Mapping[str, object]) -> int:
@@ -134,6 +137,6 @@ def _position(fact: Mapping[str, object]) -> int:
     return position if isinstance(position, int) else 0
 
 
-def _when(fact: Mapping[str, object]) -> str:
+def _when(fact: Mapping[str, object], language: Language) -> str:
     time = fact.get("time")
-    return moment(datetime.fromisoformat(time)) if isinstance(time, str) else "–"
+    return moment(datetime.fromisoformat(time), language) if isinstance(time, str) else "–"

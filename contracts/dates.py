@@ -97,7 +97,7 @@ def hours(start: datetime, end: datetime, language: Language, *, all_day: bool =
         return _TIME_FOLLOWS[language]
     if day_of(start) != last_day(end):
         return when(start, end, language)
-    return f"{_clock(start)}{_which(start, language)}–{_clock(end, '24:00')}{_HOUR[language]}{_which(end, language)}"
+    return f"{_clock(start)}{_which(start, language)}–{_clock(end, '24:00')}{_hour(end, language)}"
 
 
 def starting(start: datetime, language: Language, *, all_day: bool = False) -> str:
@@ -107,7 +107,7 @@ def starting(start: datetime, language: Language, *, all_day: bool = False) -> s
 
 def clock(at: datetime, language: Language, *, all_day: bool = False) -> str:
     """The time of day as a sentence has it: "14:00 uur"; of a whole day that it follows."""
-    return _TIME_FOLLOWS[language] if all_day else f"{_clock(at)}{_HOUR[language]}{_which(at, language)}"
+    return _TIME_FOLLOWS[language] if all_day else f"{_clock(at)}{_hour(at, language)}"
 
 
 @lru_cache(maxsize=4096)
@@ -125,8 +125,13 @@ def short(at: datetime, language: Language) -> str:
     """A moment at which something happened, for tables: "di 20 jun 2023 10:00", "Tue 20 Jun 2023 10:00"."""
     local = at.astimezone(AMSTERDAM)
     name = _WEEKDAYS[language][local.weekday()][: _SHORT[language]]
-    month = "mrt" if language == "nl" and local.month == _MARCH else _MONTHS[language][local.month - 1][:3]
-    return f"{name} {local.day} {month} {local:%Y %H:%M}"
+    return f"{name} {short_day(local.date(), language)} {local:%H:%M}"
+
+
+def short_day(on: date, language: Language) -> str:
+    """A day, for tables: "20 jun 2023", "20 Jun 2023"."""
+    month = "mrt" if language == "nl" and on.month == _MARCH else _MONTHS[language][on.month - 1][:3]
+    return f"{on.day} {month} {on.year}"
 
 
 def occasion(of: Occasion, language: Language) -> str | None:
@@ -146,6 +151,11 @@ def _moment(at: datetime, language: Language) -> str:
 
 def _clock(at: datetime, midnight: str = "00:00") -> str:
     return midnight if _is_midnight(at) else f"{at.astimezone(AMSTERDAM):%H:%M}"
+
+
+def _hour(at: datetime, language: Language) -> str:
+    which = _which(at, language)
+    return f"{_HOUR[language]}{which}" if language == "nl" else which.replace("(", "(Amsterdam ") or _HOUR[language]
 
 
 def _which(at: datetime, language: Language) -> str:

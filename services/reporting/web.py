@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel
 
+from contracts import dates
 from contracts.base import Language, OrganisationKind
 from contracts.problem import ProblemError
 from contracts.queries import (
@@ -35,10 +36,6 @@ _STATUSES: Final = ("confirmed", "waiting", "pending", "withdrawn", "refused", "
 _SELDOM: Final = ("pending", "lapsed")
 _STAFF: Final = [Depends(Needs("viewer"))]
 _TEMPLATES: Final = Path(__file__).with_name("templates")
-_MONTHS: Final[dict[Language, tuple[str, ...]]] = {
-    "nl": ("jan.", "feb.", "mrt.", "apr.", "mei", "juni", "juli", "aug.", "sep.", "okt.", "nov.", "dec."),
-    "en": ("Jan", "Feb", "Mar", "Apr", "May", "June", "July", "Aug", "Sept", "Oct", "Nov", "Dec"),
-}
 
 Report = TypeVar("Report", bound=BaseModel)
 Format = Annotated[Literal["json", "csv"] | None, Query(description="Instead of the header Accept.")]
@@ -132,7 +129,7 @@ class _Pages(Pages):
             headings=HEADINGS,
             statuses=_STATUSES,
             occurring=_occurring,
-            date=lambda day: _date(day, lang),
+            date=lambda day: dates.short_day(date.fromisoformat(day), lang),
             hours=lambda value: _hours(value, lang),
         )
 
@@ -201,11 +198,6 @@ def _occurring(rows: Iterable[_HasCounts]) -> tuple[str, ...]:
     """The columns of a table of counts, which is wide: where nobody ever had to confirm, it is not spoken of."""
     found = {status for row in rows for status in _SELDOM if getattr(row.counts, f"people_{status}")}
     return tuple(status for status in _STATUSES if status not in _SELDOM or status in found)
-
-
-def _date(day: str, lang: Language) -> str:
-    moment = date.fromisoformat(day)
-    return f"{moment.day} {_MONTHS[lang][moment.month - 1]} {moment.year}"
 
 
 def _hours(hours: float | None, lang: Language) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from cli.document import Mistakes, read
 from cli.failure import Failure
-from contracts.programme import Programme
+from contracts.programme import EnrolmentRules, Programme
 from tests.cli.conftest import definition
 from tests.tool import invoke
 
@@ -149,3 +150,33 @@ def test_check_remarks_on_who_lets_strangers_take_places(tmp_path: Path) -> None
 
 def test_an_absent_file_is_wrong_usage() -> None:
     assert invoke("programme", "check", "absent.yaml").code == 2
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        *("2026-09-08", "2026-09-08T17:00", "2026-09-08 17:00:00", "2026-09-08T15:00:00Z"),
+        *("2027-10-31T02:30:00+01:00", "2027-10-31T02:30+01:00"),
+    ],
+)
+def test_a_day_or_a_time_means_what_it_means_in_json_quoted_or_not(tmp_path: Path, when: str) -> None:
+    """Unquoted, the library of YAML would make an object of it, without its offset."""
+    path = tmp_path / "programme.yaml"
+    expected = EnrolmentRules.model_validate_json(json.dumps({"closes": when})).closes
+    for text in (when, f'"{when}"'):
+        path.write_text(GOOD.replace("closes: 2023-06-19T00:00", f"closes: {text}"))
+        assert read(path, Programme, "programme").value.enrolment.closes == expected
+
+
+def test_a_time_that_the_clock_skips_is_refused_with_the_line_and_what_to_write(tmp_path: Path) -> None:
+    [mistake] = mistakes(tmp_path, GOOD.replace("closes: 2023-06-19T00:00", "closes: 2027-03-28T02:30"))
+    assert mistake == (
+        "15:3: enrolment.closes: this time does not exist, because the clock goes from 02:00 to 03:00 that night:"
+        " write 2027-03-28T01:59 or 2027-03-28T03:00"
+    )
+
+
+def test_a_title_that_looks_like_a_day_stays_a_title(tmp_path: Path) -> None:
+    path = tmp_path / "programme.yaml"
+    path.write_text(GOOD.replace("nl: Gesprek", "nl: 2026-09-08"))
+    assert read(path, Programme, "programme").value.title.nl == "2026-09-08"

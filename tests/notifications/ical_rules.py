@@ -50,7 +50,9 @@ def _event(lines: list[str]) -> Iterator[str]:
     method = values(lines, "METHOD")
     zones = [offset for zone in block(lines, "VTIMEZONE") for offset in values(zone, "TZID")]
     times = values(event, "DTSTART") + values(event, "DTEND")
-    for time in times:
+    # Days are days, and moments in UTC need no zone; but the two of an event are of one kind (RFC 5545 §3.8.2.2).
+    plain = [r"VALUE=DATE:\d{8}", r"\d{8}T\d{6}Z"]
+    for time in () if any(all(re.fullmatch(kind, each) for each in times) for kind in plain) else times:
         zone, _, local = time.removeprefix("TZID=").partition(":")
         if not time.startswith("TZID=") or not re.fullmatch(r"\d{8}T\d{6}", local):
             yield "a time that floats or has no zone"

@@ -152,6 +152,8 @@ OVER = SESSION.model_copy(update={"start": local("2023-02-01T10:00"), "end": loc
 STATES: dict[str, tuple[dict[str, Any], str]] = {
     "komt": ({"opens": "2023-03-03T09:00"}, "Aanmelden kan vanaf vrijdag 3 maart 2023 om 09:00 uur."),
     "loopt": ({"closes": "2023-04-01T00:00"}, "Aanmelden kan tot en met vrijdag 31 maart 2023."),
+    "dag": ({"closes": "2023-03-31"}, "Aanmelden kan tot en met vrijdag 31 maart 2023."),
+    "morgen": ({"opens": "2023-03-03"}, "Aanmelden kan vanaf vrijdag 3 maart 2023."),
     "uur": ({"closes": "2023-04-01T12:00"}, "Aanmelden kan tot zaterdag 1 april 2023 om 12:00 uur."),
     "dicht": (
         {"closes": "2023-03-01T00:00"},
@@ -177,7 +179,7 @@ def test_a_programme_says_how_it_stands(site: Site, id_: str) -> None:
     page = site.get(f"/programmes/{id_}")
     assert (page.status, page.heading) == (200, "Ontmoeting")
     assert sentence in page.text
-    assert ("<form" in page.source) == (id_ in {"loopt", "uur", "ruim", "krap", "rij"})
+    assert ("<form" in page.source) == (id_ in {"loopt", "dag", "uur", "ruim", "krap", "rij"})
 
 
 def test_a_diet_of_nobody_is_asked_about(site: Site) -> None:

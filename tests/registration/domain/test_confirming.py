@@ -427,6 +427,20 @@ class TestConfirming:
             ("completed", "zeist"),
         )
 
+    def test_a_team_has_until_the_day_that_the_form_named_when_it_was_sent(self) -> None:
+        (asked_,) = given(published_track(14, capacity=1)).when(stranger("zeist", TEAM[:2])).facts
+        assert isinstance(asked_, EnrolmentPending)
+        assert asked_.complete_by == end_of_day(14)
+        first = given(published_track(14, capacity=1), asked_).when(confirm("zeist", "noor", now=later(1.5)))
+        assert isinstance(first.facts[1], EnrolmentConfirmed)
+        assert first.facts[1].complete_by == end_of_day(14)
+
+    def test_a_team_whose_day_is_over_when_it_confirms_gets_another(self) -> None:
+        before = pending("zeist", TEAM[:2], complete_by=end_of_day(1), missing=missing("manager"), until=later(3))
+        first = given(published_track(1, capacity=1), before).when(confirm("zeist", "noor", now=later(2)))
+        assert isinstance(first.facts[1], EnrolmentConfirmed)
+        assert first.facts[1].complete_by == end_of_day(3)
+
     def test_a_team_that_must_be_complete_has_until_the_others_had_to_confirm(self) -> None:
         before: list[RegistrationFact] = [published_track(None, capacity=1), pending("zeist", TEAM)]
         first = given(*before).when(confirm("zeist", "noor"))

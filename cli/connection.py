@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from cli.encryption import EncryptedClient, abandon, complaint, trusting
 from cli.endpoints import Access
 from cli.failure import REFUSED, UNREACHABLE, USAGE, Failure
-from cli.reading import SMALL, octets
+from cli.proof import seed
 from contracts import subjects
 from contracts.problem import ERROR_CODE_HEADER, Problem, ProblemError
 
@@ -166,6 +166,15 @@ class Connection:
                 error_cb=remember,
                 **proof,
             )
+            # Whoever may not hear its own answers has come with the key of somebody else.
+            inbox = await client.subscribe(client.new_inbox())
+            # Twice: the first answer may be that to a ping of the connection's own.
+            await client.flush()
+            await client.flush()
+            if self._refusal:
+                await abandon(client)
+                raise self._somebody_else()
+            await inbox.unsubscribe()
         except (nats.errors.Error, OSError, TimeoutError) as error:
             # A refused client keeps its socket open until it is told to close.
             await abandon(client)
@@ -191,14 +200,15 @@ class Connection:
         proof: dict[str, Any] = {}
         try:
             if self.access.seed is not None:
-                proof["nkeys_seed_str"] = octets(self.access.seed, SMALL).decode("ascii")
+                proof["nkeys_seed_str"] = seed(self.access.seed)
             if self.access.authority is not None:
                 proof["tls"] = trusting(self.access.authority)
         except (OSError, ValueError) as error:
             raise Failure(
-                f"What '{self.access.identity}' proves itself with cannot be read: {error}.",
+                f"What '{self.access.identity}' proves itself with is of no use: {error}.",
                 "Keep endpoints.json together with the files that it names.",
                 code=USAGE,
+                kind="unusable",
             ) from None
         return proof
 
@@ -206,6 +216,15 @@ class Connection:
         return Failure(
             f"The broker at {self.access.address} does not know '{self.access.identity}' by this password or key.",
             "Use the endpoints.json of the system that runs now: --endpoints FILE.",
+            code=UNREACHABLE,
+            kind="unknown",
+        )
+
+    def _somebody_else(self) -> Failure:
+        return Failure(
+            f"The broker at {self.access.address} takes '{self.access.identity}' for somebody else, by this"
+            " password or key.",
+            "Use the file that was made for this identity: each has one of its own.",
             code=UNREACHABLE,
             kind="unknown",
         )

@@ -25,6 +25,7 @@ from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 from nats.js.manager import JetStreamManager
 
+from cli import proof
 from cli.encryption import EncryptedClient, abandon, complaint, trusting
 from contracts import subjects
 from contracts.characters import visible
@@ -216,7 +217,7 @@ async def connect(
 
     Raises:
         nats.errors.Error: the broker does not answer, does not let us in, or cannot be believed.
-        OSError: a file cannot be read.
+        OSError: a file cannot be read, or holds no seed.
     """
     refusals: list[NatsError] = []
 
@@ -225,7 +226,7 @@ async def connect(
             refusals.append(NatsError(reason))
 
     encrypted = authority is not None or url.startswith("tls://")
-    options: dict[str, Any] = {"nkeys_seed": str(seed)} if seed else {}
+    options: dict[str, Any] = {"nkeys_seed_str": proof.seed(Path(seed))} if seed else {}
     if authority is not None:
         options["tls"] = trusting(authority)
     connection = EncryptedClient() if encrypted else Client()

@@ -50,6 +50,11 @@ _WHY: dict[str, tuple[str, str, Section]] = {
         "Use the endpoints.json and the seeds of this deployment; after a change of keys: deelname broker reload.",
         "wrong-credentials",
     ),
+    "unusable": (
+        "wrong-credentials",
+        "Use the seeds of this deployment; 'deelname broker configure DIR' makes those anew that are not there.",
+        "wrong-credentials",
+    ),
     "distrusted": (
         "wrong-certificate",
         "Use the ca.pem of this deployment, or make the broker's certificate anew.",

@@ -83,6 +83,7 @@ _REASONS: dict[str, tuple[str, str, Section]] = {
 }
 _DIVERGED = ("the stream is at", "facts the stream holds", "the stream has lost", "of the stream is not the fact")
 
+_NOT_LET_IN = "the broker does not let us in"
 _DAMAGED = ("file is not a database", "database disk image is malformed", "DamagedDatabase")
 """SQLite's words, and ours for what its check of a whole file finds."""
 
@@ -139,6 +140,15 @@ def _examine_http(
             "a-service-does-not-answer",
         )
         return None
+    if (other := ready.get("service")) and other != service:
+        report.add(
+            service,
+            "another-service",
+            f"what answers at {address} is {other}.",
+            f"Correct the address of {service}: in endpoints.json, or --http {service}=URL.",
+            "a-service-does-not-answer",
+        )
+        return None
     report.checked.append(f"{service} over HTTP ({'ready' if status == http.client.OK else 'not ready'})")
     for part, reason in sorted(reasons.items()):
         _not_ready(report, service, part, str(reason))
@@ -184,6 +194,16 @@ def _not_answering(report: Report, service: str, address: str, error: str, logs:
             f"it does not start, because its database was written by a newer version: {last}.",
             "Start the newer version again, or restore the backup that was made before the update.",
             "a-database-newer-than-the-code",
+        )
+        return
+    if last and last.startswith(_NOT_LET_IN):
+        report.add(
+            service,
+            "wrong-credentials",
+            f"it does not start: {last}.",
+            "Give it the seed and the ca.pem that 'deelname broker configure' wrote for it"
+            " (DEELNAME_NATS_…), or have the broker read its accounts again: deelname broker reload.",
+            "wrong-credentials",
         )
         return
     if last and "NotAContinuation" in last:
@@ -233,7 +253,8 @@ def _last_words(log: Path) -> str | None:
             causes = event.get("exception") or [{}]
             cause = causes[-1] if isinstance(causes, list) and isinstance(causes[-1], dict) else {}
             kind, value = cause.get("exc_type"), cause.get("exc_value")
-            return f"{kind}: {value}" if kind else str(event.get("event"))
+            told = ": ".join(str(event[key]) for key in ("event", "reason") if event.get(key))
+            return f"{kind}: {value}" if kind else told
         if isinstance(event, dict) and event.get("event") == "service started":
             return None
     return None

@@ -22,7 +22,8 @@ from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
 
 from services.chassis.cancelling import cancel
-from services.chassis.encryption import NotEncrypted, abandon, distrust, trusting
+from services.chassis.encryption import NotEncrypted, NotLetIn, abandon, distrust, trusting
+from services.chassis.proof import check_seed
 from services.chassis.publishing import Outbox
 
 Result = TypeVar("Result")
@@ -114,6 +115,7 @@ async def connect(
     nkey_seed_file: Path | str | None = None,
     *,
     ca_file: Path | str | None = None,
+    probe: str | None = None,
 ) -> Connection:
     """
     A connection that waits for the broker, reconnects for ever, and ends the process when anyone but us closes it.
@@ -126,20 +128,28 @@ async def connect(
         name: shown in the broker's monitoring; ``_INBOX_<name>`` is the inbox prefix that the permissions know.
         user: with ``password``; or ``nkey_seed_file``, a file that holds the seed; or neither.
         ca_file: the authority (PEM) that the broker's certificate must be of; plain text will not do then.
+        probe: a subject that nobody else may publish to, and on which an empty message does no harm, where others
+            have inboxes of this name.
 
     Raises:
-        nats.errors.Error: the broker refuses this user, or shows a certificate that cannot be believed.
+        NotLetIn: the broker refuses this user, takes it for another, or shows a certificate that cannot be believed.
         OSError: a file cannot be read.
     """
     connection = Connection()
     connection.encrypted = ca_file is not None or url.startswith("tls://")
     established = False
+    proof = f"the seed in {nkey_seed_file}" if nkey_seed_file is not None else "its password"
+    refused = False
 
     async def failed(error: Exception) -> None:
         # Only while the first connection is made: raised later it would end nats-py's own reconnecting.
+        nonlocal refused
         if not established:
             if "authorization" in str(error).lower():
-                raise error
+                raise NotLetIn(f"the broker does not know '{name}' by {proof}") from error
+            if "permissions violation" in str(error).lower():
+                refused = True
+                return
             if refusal := distrust(error, ca_file):
                 raise refusal from error
         _log.warning("broker connection error", client=name, error=str(error) or type(error).__name__)
@@ -162,6 +172,7 @@ async def connect(
 
     credentials: dict[str, Any] = {}
     if nkey_seed_file is not None:
+        check_seed(nkey_seed_file)
         credentials["nkeys_seed"] = str(nkey_seed_file)
     elif user is not None:
         credentials |= {"user": user, "password": password}
@@ -186,6 +197,16 @@ async def connect(
             closed_cb=closed,
             **credentials,
         )
+        # Who may not hear its own answers, or say what it is there to say, has come with the key of somebody else.
+        inbox = await connection.subscribe(connection.new_inbox())
+        if probe is not None:
+            await connection.publish(probe)
+        # Twice: the first answer may be that to a ping of the connection's own.
+        await connection.flush()
+        await connection.flush()
+        if refused:
+            raise NotLetIn(f"the broker takes '{name}' for somebody else, by {proof}")
+        await inbox.unsubscribe()
     except BaseException:
         # nats-py leaves the socket open when its error callback raises.
         await abandon(connection)

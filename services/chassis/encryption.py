@@ -13,14 +13,18 @@ from nats.errors import Error as NatsError
 _CLOSED_WITHIN = 0.5
 
 
-class NotEncrypted(NatsError):  # noqa: N818 - it reads as what is wrong
+class NotLetIn(NatsError):  # noqa: N818 - it reads as what is wrong
+    """There will be no connection to the broker before somebody has changed something; it says what, in words."""
+
+
+class NotEncrypted(NotLetIn):
     """The broker, or whoever stands in its place, offers no TLS."""
 
     def __str__(self) -> str:
         return "the broker offers no TLS, and DEELNAME_NATS_CA_FILE or tls:// demands it"
 
 
-class NotTrusted(NatsError):  # noqa: N818 - it reads as what is wrong
+class NotTrusted(NotLetIn):
     """The broker's certificate is not one that we were told to believe."""
 
 

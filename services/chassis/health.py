@@ -66,6 +66,7 @@ class Health:
         details: what else the report tells, by name; nothing secret, and nobody.
         most_lag: messages that a reader may be behind and still count as ready.
         clock: the service's, which may be set to another time than the real one.
+        service: whose health it is: who reached another one by a wrong address finds out.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Health:
         details: Mapping[str, Any] | None = None,
         most_lag: int = 10_000,
         clock: Clock = lambda: datetime.now(UTC),
+        service: str = "",
     ) -> None:
         self._database = database
         self.relays = dict(relays or {})
@@ -86,6 +88,7 @@ class Health:
         self._details = dict(details or {})
         self._most_lag = most_lag
         self._clock = clock
+        self._service = service
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Ready or not, and the lags and findings that say why."""
@@ -111,6 +114,7 @@ class Health:
                 reasons[name] = reason
         return not reasons, {
             "status": "not ready" if reasons else "ready",
+            "service": self._service,
             **findings,
             **self._details,
             "reasons": reasons,

@@ -17,6 +17,7 @@ from nats.errors import Error as NatsError
 
 from services.chassis.cancelling import cancel
 from services.chassis.connections import Admission
+from services.chassis.encryption import NotLetIn
 from services.chassis.intake import finish_taking_in
 from services.chassis.serving import Server
 
@@ -143,7 +144,11 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
     except BaseException as error:
         if isinstance(error, SystemExit | KeyboardInterrupt):
             raise
-        _log.critical("service failed", exc_info=error)
+        if isinstance(error, NotLetIn):
+            # What is wrong stands in words, and not in our code.
+            _log.critical("the broker does not let us in", reason=str(error))
+        else:
+            _log.critical("service failed", exc_info=error)
         sys.exit(1)
 
 

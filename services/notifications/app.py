@@ -273,6 +273,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             },
             details={"links": links.description},
             clock=clock,
+            service=NAME,
         )
         serve(broker, (*routes(desk, postbox), *copies.routes(NAME, kept)), queue=NAME)
         archivist = Archivist(database, clock, archive_days=settings.archive_days, inbox_days=settings.inbox_days)

@@ -207,7 +207,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     parts.push_async_callback(database.close)
     kept = copies.Copies(path, copies.positions_of(_LOGS))
     kept.discard_leftovers()
-    connection = await connect(**settings.login)
+    connection = await connect(**settings.login, probe=f"$JS.API.STREAM.INFO.{subjects.log_stream(NAME)}")
     parts.push_async_callback(connection.close)
     # Before anything is decided: others may have acted on facts that an older copy of the database lacks.
     await recovery.take_back_facts(connection, database, restored=restored is not None)
@@ -258,7 +258,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     relays = {subjects.log_stream(NAME): relay}
     brokers: list[NatsBroker] = [broker]
     if settings.partners_login is not None:
-        partners_connection = await connect(**settings.partners_login)
+        partners_connection = await connect(**settings.partners_login, probe="$JS.API.STREAM.NAMES")
         parts.push_async_callback(partners_connection.close)
         await recovery.take_back_outcomes(partners_connection, database, restored=restored is not None)
         listening = Listening(
@@ -279,6 +279,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         checks={"broker": stores.trouble, "contacts": contacts.revisions.trouble},
         details={"links": links.description},
         clock=clock,
+        service=NAME,
     )
     bounds = Bounds(links, settings.public_mails_a_source_and_hour, settings.smtputf8)
     await run(

@@ -162,7 +162,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     rebuild = Rebuild(connection, projection)
     serve(broker, [*routes(Handlers(reports, rebuild, tokens)), *copies.routes(NAME, kept)], NAME)
     await run(
-        web(reports, Health(projection, readers=following, clock=clock), guard),
+        web(reports, Health(projection, readers=following, clock=clock, service=NAME), guard),
         host=settings.http_host,
         port=settings.http_port,
         admission=settings.admission,

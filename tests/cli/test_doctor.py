@@ -39,6 +39,16 @@ def test_a_service_that_says_nothing_is_told_from_one_that_is_not_there(
     assert "kill it" in found["reporting"]["remedy"]
 
 
+def test_an_address_of_another_service_is_noticed(deelname: Deelname, running: Path) -> None:
+    """Both are well; what is read there is another's."""
+    other = json.loads(running.read_text())["http"]["notifications"]
+    outcome = deelname("doctor", "--free", 0, "--http", f"registration={other}", "--json")
+    assert outcome.code == 1
+    (found,) = [finding for finding in outcome.json["findings"] if finding["wrong"]]
+    assert (found["part"], found["code"]) == ("registration", "another-service")
+    assert f"what answers at {other} is notifications" in found["what"]
+
+
 NEW, OLD, OTHER = b"n" * 32, b"o" * 32, b"x" * 32
 
 

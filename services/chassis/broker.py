@@ -139,17 +139,17 @@ async def connect(
     connection.encrypted = ca_file is not None or url.startswith("tls://")
     established = False
     proof = f"the seed in {nkey_seed_file}" if nkey_seed_file is not None else "its password"
-    refused = False
+    probing = refused = False
 
     async def failed(error: Exception) -> None:
         # Only while the first connection is made: raised later it would end nats-py's own reconnecting.
         nonlocal refused
+        if probing and "permissions violation" in str(error).lower():
+            refused = True
+            return
         if not established:
             if "authorization" in str(error).lower():
                 raise NotLetIn(f"the broker does not know '{name}' by {proof}") from error
-            if "permissions violation" in str(error).lower():
-                refused = True
-                return
             if refusal := distrust(error, ca_file):
                 raise refusal from error
         _log.warning("broker connection error", client=name, error=str(error) or type(error).__name__)
@@ -197,22 +197,32 @@ async def connect(
             closed_cb=closed,
             **credentials,
         )
-        # Who may not hear its own answers, or say what it is there to say, has come with the key of somebody else.
-        inbox = await connection.subscribe(connection.new_inbox())
-        if probe is not None:
-            await connection.publish(probe)
-        # Twice: the first answer may be that to a ping of the connection's own.
-        await connection.flush()
-        await connection.flush()
+        established = probing = True
+        await _tried_out(connection, probe)
+        probing = False
         if refused:
             raise NotLetIn(f"the broker takes '{name}' for somebody else, by {proof}")
-        await inbox.unsubscribe()
     except BaseException:
         # nats-py leaves the socket open when its error callback raises.
         await abandon(connection)
         raise
-    established = True
     return connection
+
+
+async def _tried_out(connection: Client, probe: str | None) -> None:
+    """
+    Use what nobody else may use: who may not hear its own answers, or say what it is there to say, came as another.
+
+    What the broker has against it goes to the error callback. That it is gone by now is no matter of who we are.
+    """
+    with contextlib.suppress(NatsError, TimeoutError):
+        inbox = await connection.subscribe(connection.new_inbox())
+        if probe is not None:
+            await connection.publish(probe)
+        # Twice: the first answer may be that to a ping of the connection's own.
+        await connection.flush(2)
+        await connection.flush(2)
+        await inbox.unsubscribe()
 
 
 def inbox_prefix(name: str) -> str:

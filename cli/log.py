@@ -109,6 +109,8 @@ def about(fact: Mapping[str, object]) -> str:
         words.append(f"because {reason['rule']}")
     if isinstance(cause := data.get("cause"), str):
         words.append(f"because {cause}")
+    if isinstance(verdict := data.get("verdict"), str):
+        words.append(f"verdict {verdict}")
     if isinstance(reasons := data.get("reasons"), list | tuple):
         words.append("because " + ", ".join(str(r["rule"]) for r in reasons if isinstance(r, Mapping)))
     return ", ".join(words)

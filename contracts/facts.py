@@ -40,6 +40,12 @@ StatusCode = Annotated[str, StringConstraints(pattern=r"^[245]\.[0-9]{1,3}\.[0-9
 InvitationAnswer = Literal["accepted", "tentative", "declined"]
 """What a calendar can answer to an invitation (the PARTSTAT of RFC 5545 §3.2.12)."""
 
+DeliveryVerdict = Literal["gone", "failing", "unreachable", "ours"]
+"""
+What a failed delivery says: the address does not exist; it did not take this mail; its server did not answer; or the
+mail was refused because of the sender, the way or the content (``ours``), which says nothing about the address.
+"""
+
 PendingCause = Literal["address-unknown", "always"]
 """Why somebody has to confirm: nobody ever did from that address, or the programme wants it of everybody."""
 
@@ -405,7 +411,11 @@ class MailSent(Message):
 
 @_fact("mail.failed.v1", "notifications")
 class MailFailed(Message):
-    """A mail will not arrive: refused for good, given up, or of unknown fate (``uncertain``)."""
+    """
+    A mail will not arrive: refused for good, given up, or of unknown fate (``uncertain``).
+
+    ``verdict`` is what a refusal says about the address, where a mail server refused it.
+    """
 
     mail: Identity
     purpose: Slug
@@ -413,6 +423,7 @@ class MailFailed(Message):
     enrolment: Identity | None = None
     session: Slug | None = None
     cause: Literal["refused", "given-up", "uncertain"]
+    verdict: DeliveryVerdict | None = None
 
 
 @_fact("mail.bounced.v1", "notifications")
@@ -420,7 +431,8 @@ class MailBounced(Message):
     """
     A mail that was sent came back. ``status`` is the enhanced status code of the report (RFC 3463), where it has one.
 
-    ``suppressed`` says that nothing more goes to the address until it is corrected or somebody lifts that.
+    ``suppressed`` says that nothing more goes to the address until it is corrected or somebody lifts that, ``verdict``
+    what the report says about the address.
     """
 
     mail: Identity
@@ -430,6 +442,7 @@ class MailBounced(Message):
     session: Slug | None = None
     status: StatusCode | None = None
     suppressed: bool = False
+    verdict: DeliveryVerdict | None = None
 
 
 @_fact("invitation.answered.v1", "notifications")

@@ -28,6 +28,7 @@ Section = Literal[
     "more-mails-than-the-caps-allow",
     "personal-links",
     "addresses-to-which-nothing-is-sent",
+    "mails-refused-because-of-us",
     "poisoned-intake",
     "a-persons-data-to-be-erased",
 ]

@@ -357,6 +357,7 @@ def _examine_mails(report: Report, connection: Connection) -> None:
     except (ProblemError, Failure):
         return
     report.checked.append("mails")
+    ours = sum(mail.verdict == "ours" for mail in failed.mails)
     waiting: tuple[tuple[int, str, str, str, Section], ...] = (
         (
             len(uncertain.mails),
@@ -367,7 +368,15 @@ def _examine_mails(report: Report, connection: Connection) -> None:
             "mails-of-unknown-fate",
         ),
         (
-            len(failed.mails),
+            ours,
+            "mails-refused-because-of-us",
+            "how many were refused because of the sender, the way or the content: {}.",
+            "'deelname mail list --status failed' has the servers' words (SPF, a block list, too large …); once it is"
+            " mended, 'deelname mail retry MAIL' for each. It counts against no address.",
+            "mails-refused-because-of-us",
+        ),
+        (
+            len(failed.mails) - ours,
             "mails-failed",
             "how many did not arrive: {}.",
             "'deelname mail list --status failed' says why; once it is mended, 'deelname mail retry MAIL' for each. Of"

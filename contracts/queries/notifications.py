@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from contracts.base import Identity, Language, Message, Slug
+from contracts.facts import DeliveryVerdict
 
 MailStatus = Literal["planned", "sending", "sent", "failed", "uncertain", "dropped"]
 
@@ -37,6 +38,9 @@ class MailView(Message):
     message_id: str | None = None
     answer: str | None = Field(
         default=None, description="What the mail server last said, or why it was dropped or waits."
+    )
+    verdict: DeliveryVerdict | None = Field(
+        default=None, description="What it says about the address, where a mail server refused it or it came back."
     )
 
 

@@ -67,6 +67,11 @@ def measure(
                 for kind in ("person", "programme")
             ),
             Gauge("deelname_suppressed_addresses", "Addresses to which nothing is sent.", queue.suppressed),
+            Gauge(
+                "deelname_mails_refused_because_of_us",
+                "Mails that were refused within a day because of the sender, the way or the content.",
+                queue.against_us,
+            ),
             Gauge("deelname_mail_under_way_seconds", "How long the mail is under way that is so for longest.", longest),
             Gauge("deelname_inbox_fault", "Whether mail cannot come in: 1 or 0.", int(bool(await inbox_trouble()))),
             Gauge("deelname_unread_mails", "Mails that came in and are kept for a person.", unread.mails),

@@ -70,9 +70,9 @@ def someone(person: str) -> KnownPerson:
     return KnownPerson(name=f"{person.title()} de Wit", email=f"{person}@bibliotheek.example")
 
 
-async def at_once(raw: bytes) -> Read:
+async def at_once(raw: bytes, null_sender: bool | None) -> Read:
     """Reads a mail in this process: what reading does to others is not what most tests are about."""
-    return read(raw)
+    return read(raw, null_sender)
 
 
 @dataclass

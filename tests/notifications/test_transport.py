@@ -297,6 +297,25 @@ async def test_an_address_that_does_not_exist_is_to_be_suppressed(
 
 
 @pytest.mark.parametrize(
+    ("recipient", "verdict"),
+    [
+        ("rcpt.550.5.1.1@x.example", "gone"),
+        ("rcpt.550.5.7.606@x.example", "ours"),
+        ("rcpt.552.5.2.2@x.example", "failing"),
+        ("rcpt.556.5.1.10@x.example", "gone"),
+        ("rcpt.550@x.example", "failing"),
+        ("end.554.5.7.0@x.example", "ours"),
+        ("end.552.5.3.4@x.example", "ours"),
+    ],
+)
+async def test_a_refusal_is_judged_as_a_report_of_it_would_be(start: Start, recipient: str, verdict: str) -> None:
+    outcome = await deliver(relay(start()), recipient)
+
+    assert isinstance(outcome, Failed)
+    assert outcome.verdict == verdict
+
+
+@pytest.mark.parametrize(
     ("sender", "outcome"),
     [
         ("mail.550@x.example", Fault),

@@ -15,12 +15,15 @@ class Moody:
     """
     A mail server that refuses everybody while ``refuses`` is set, and knows no address that begins with ``nobody``.
 
+    While ``blocks`` is set, its client stands on a list of those from whom it takes nothing for anybody.
+
     While ``hangs_up`` is set it takes every byte of a mail and is gone before it answers.
     """
 
     def __init__(self) -> None:
         self.refuses = False
         self.hangs_up = False
+        self.blocks = False
         self.taken: list[str] = []
         """The recipients of what it took."""
 
@@ -37,6 +40,8 @@ class Moody:
     ) -> str:
         if address.startswith("nobody"):
             return "550 5.1.1 No such user here"
+        if self.blocks:
+            return "550 5.7.1 Service unavailable, client host [127.0.0.1] blocked using bl.example"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

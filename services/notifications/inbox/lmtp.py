@@ -46,7 +46,7 @@ _PATH = re.compile(r"(?:FROM|TO):\s?<([^<>\s]*)>(?: .*)?", re.IGNORECASE)
 
 Takes = Callable[[str], bool]
 Take = Callable[[str], Awaitable[object]]
-Opens = Callable[[bytes], Awaitable[Take]]
+Opens = Callable[[bytes, bool], Awaitable[Take]]
 
 
 def parse_inbox(text: str) -> tuple[str, int] | None:
@@ -80,6 +80,7 @@ class Refused(Exception):  # noqa: N818
 @dataclass(slots=True)
 class _Envelope:
     open: bool = False
+    null_sender: bool = False
     recipients: list[str] = field(default_factory=list)
 
 
@@ -89,8 +90,8 @@ class Lmtp:
 
     Args:
         takes: whether mail to an address is for us.
-        opens: reads a message once, and gives what takes it for one recipient and returns when that is committed;
-            either raises when it could not be.
+        opens: reads a message once, told whether its envelope has the null sender (RFC 5321 §4.5.5), and gives what
+            takes it for one recipient and returns when that is committed; either raises when it could not be.
         largest: octets of one message.
         patience: seconds that a client may say nothing.
         turn: seconds that a client may take for a mail.
@@ -191,20 +192,21 @@ class Lmtp:
             guest.busy = True
             await self._answer(writer, *said)
 
-    async def _answer(self, writer: asyncio.StreamWriter, raw: bytes | None, recipients: list[str]) -> None:
+    async def _answer(self, writer: asyncio.StreamWriter, raw: bytes | None, envelope: _Envelope) -> None:
         """One reply for each recipient (RFC 2033 §4.2)."""
         if raw is None:
-            replies = ["552 5.3.4 too large"] * len(recipients)
+            replies = ["552 5.3.4 too large"] * len(envelope.recipients)
         else:
-            replies = await self._taken(raw, recipients)
+            replies = await self._taken(raw, envelope)
         writer.write("".join(f"{reply}\r\n" for reply in replies).encode("ascii"))
 
-    async def _taken(self, raw: bytes, recipients: list[str]) -> list[str]:
+    async def _taken(self, raw: bytes, envelope: _Envelope) -> list[str]:
+        recipients = envelope.recipients
         replies: list[str] = []
         failures: list[str] = []
         try:
             async with asyncio.timeout(_ANSWERED_WITHIN):
-                take = await self._opens(raw)
+                take = await self._opens(raw, envelope.null_sender)
                 for recipient in recipients:
                     try:
                         await take(recipient)
@@ -231,9 +233,9 @@ class _Talk:
         self._writer = writer
         self._greeted = False
 
-    async def until_a_mail(self) -> tuple[bytes | None, list[str]] | None:
+    async def until_a_mail(self) -> tuple[bytes | None, _Envelope] | None:
         """
-        Talk until there is a mail, and for whom; None for one that is too large. None alone when that was all.
+        Talk until there is a mail, and its envelope; None for one that is too large. None alone when that was all.
 
         Raises:
             TimeoutError: the client said nothing for too long.
@@ -274,7 +276,7 @@ class _Talk:
                         raise Refused("503 5.5.1 no recipient")
                     self._writer.write(b"354 end with a dot\r\n")
                     await self._writer.drain()
-                    return await self._wire.message(self._server.largest), envelope.recipients
+                    return await self._wire.message(self._server.largest), envelope
                 else:
                     raise Refused("500 5.5.1 not understood")
             except Refused as error:
@@ -295,14 +297,15 @@ class _Talk:
             raise Refused("500 5.5.2 ASCII only") from None
 
     def _mail(self, envelope: _Envelope, argument: str) -> None:
-        if _PATH.fullmatch(argument) is None:
+        path = _PATH.fullmatch(argument)
+        if path is None:
             raise Refused("501 5.5.4 MAIL FROM:<address>")
         if envelope.open:
             raise Refused("503 5.5.1 one mail at a time")
         size = re.search(r" SIZE=(\d{1,12})(?: |$)", argument, re.IGNORECASE)
         if size and int(size[1]) > self._server.largest:
             raise Refused("552 5.3.4 too large")
-        envelope.open = True
+        envelope.open, envelope.null_sender = True, not path[1]
 
     def _recipient(self, envelope: _Envelope, argument: str) -> None:
         path = _PATH.fullmatch(argument)

@@ -30,12 +30,15 @@ from services.notifications.incoming.speaking import (
     LONGEST_WAIT,
     OUT_OF_MEMORY,
     READ,
+    READ_OF_NOBODY,
+    READ_OF_SOMEBODY,
     READY,
 )
 
 _log = structlog.get_logger("notifications.reader")
 
 _READ = TypeAdapter(Read)
+_LETTERS = {None: READ, True: READ_OF_NOBODY, False: READ_OF_SOMEBODY}
 _STARTS_WITHIN = 30.0
 _ENDS_WITHIN = 5.0
 _IDLE = 60.0
@@ -94,9 +97,12 @@ class MailReader:
         """How many mails wait to be read, or are being read."""
         return len(self._waiting)
 
-    async def read(self, raw: bytes) -> Read:
+    async def read(self, raw: bytes, null_sender: bool | None = None) -> Read:
         """
         What a mail says.
+
+        Args:
+            null_sender: whether its envelope says that nobody sent it; None where no envelope is known.
 
         Raises:
             ReaderUnavailable: the process cannot be started.
@@ -105,7 +111,7 @@ class MailReader:
         self._waiting[mark] = monotonic()
         try:
             async with self._turn:
-                return await self._read(raw)
+                return await self._read(_LETTERS[null_sender], raw)
         finally:
             del self._waiting[mark]
 
@@ -126,15 +132,15 @@ class MailReader:
 
     # One mail ---------------------------------------------------------------------------------------------------------
 
-    async def _read(self, raw: bytes) -> Read:
+    async def _read(self, letter: bytes, raw: bytes) -> Read:
         try:
             try:
-                return await self._ask(READ, raw)
+                return await self._ask(letter, raw)
             except _Ended as ended:
                 if ended.why == "time":
                     raise
                 # It may have been somebody else's doing: another process took the memory, or the operator ended it.
-                return await self._ask(READ, raw)
+                return await self._ask(letter, raw)
         except _Ended as ended:
             words = str(ended)
         # Erasing a person has to find it also when nobody could read it.

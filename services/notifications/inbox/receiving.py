@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -21,7 +21,7 @@ from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.notifications import store
 from services.notifications.domain import given, overtakes
-from services.notifications.domain.bouncing import FAILURES, WINDOW, weigh, worn_out
+from services.notifications.domain.failures import Failure, about, reported
 from services.notifications.domain.mails import TO_CONTACT
 from services.notifications.inbox.reader import ReaderUnavailable
 from services.notifications.incoming.content import (
@@ -29,7 +29,6 @@ from services.notifications.incoming.content import (
     Automatic,
     OddReport,
     Read,
-    RecipientReport,
     Reply,
     Report,
     Unclear,
@@ -41,13 +40,12 @@ from services.notifications.store import Mailed, News
 _log = structlog.get_logger("notifications.inbox")
 
 _ANSWERS: dict[str, InvitationAnswer] = {"ACCEPTED": "accepted", "TENTATIVE": "tentative", "DECLINED": "declined"}
-_FAILED = "failed"
 MOST_UNREAD = 500_000_000
 """Octets of all mails together that are kept for a person: strangers who write cannot fill the disk."""
 
 _RECEIVED = metrics.counter("deelname_received_mails", "Mails that came back, by what was made of them.", ["kind"])
 
-Reads = Callable[[bytes], Awaitable[Read]]
+Reads = Callable[[bytes, bool | None], Awaitable[Read]]
 
 
 class TryLater(Exception):  # noqa: N818
@@ -69,7 +67,8 @@ class Inbox:
     Takes mails that came back.
 
     Args:
-        reads: what reads a mail; raises ``ReaderUnavailable`` when nothing can at this moment.
+        reads: what reads a mail, told whether its envelope has the null sender, None where none is known; raises
+            ``ReaderUnavailable`` when nothing can at this moment.
         organiser: the address of the organiser of every invitation, whose mail may be copied here.
         appended: called after a mail was taken: there may be facts in our log, and mails to send.
         most_unread: octets of all mails together that are kept for a person.
@@ -114,11 +113,11 @@ class Inbox:
         """
         return await (await self.opened(raw)).take(recipient, actor)
 
-    async def opens(self, raw: bytes) -> Callable[[str], Awaitable[ReceivedMail]]:
+    async def opens(self, raw: bytes, null_sender: bool | None = None) -> Callable[[str], Awaitable[ReceivedMail]]:
         """Read a mail once; what is given takes it for one of those whom its envelope names. Raises as ``receive``."""
-        return (await self.opened(raw)).take
+        return (await self.opened(raw, null_sender)).take
 
-    async def opened(self, raw: bytes) -> Opened:
+    async def opened(self, raw: bytes, null_sender: bool | None = None) -> Opened:
         """
         A mail that was read, to be taken for each of those whom its envelope names.
 
@@ -126,7 +125,7 @@ class Inbox:
             TryLater: nobody can read it at this moment.
         """
         try:
-            found = await self._reads(raw)
+            found = await self._reads(raw, null_sender)
         except ReaderUnavailable:
             raise TryLater("mails cannot be read at this moment") from None
         # Of megabytes it is made without the interpreter's lock.
@@ -224,11 +223,8 @@ class _Work:
     def verdict(self) -> _Verdict:
         content = self.found.content
         match content:
-            case Report():
+            case Report() | OddReport():
                 return self.reported(content)
-            case OddReport(addresses, message_ids):
-                odd = RecipientReport(_FAILED, None, addresses)
-                return self.reported(Report((odd,), message_ids))
             case Reply():
                 return self.replied(content)
             case Automatic(what):
@@ -248,76 +244,65 @@ class _Work:
                 return mail
         return None
 
-    def returned(self, report: Report) -> Mailed | None:
+    def returned(self, report: Report | OddReport) -> Mailed | None:
         """
         The mail that a report returns, if it reports on the very address that this mail went to.
 
         Whoever got one of our mails knows its Message-ID; a report about somebody else's address is not theirs to make.
         """
-        reported = {same_address(address) for each in report.recipients for address in each.addresses}
+        addresses = {same_address(address) for each in reported(report) for address in each.addresses}
         for message_id in report.message_ids:
             mail = store.mail_of_message(self.connection, message_id)
-            if mail is not None and mail.recipient is not None and same_address(mail.recipient) in reported:
+            if mail is not None and mail.recipient is not None and same_address(mail.recipient) in addresses:
                 return mail
         return None
 
-    def reported(self, report: Report) -> _Verdict:
+    def reported(self, report: Report | OddReport) -> _Verdict:
         mail = self.addressed() or self.returned(report)
         if mail is None:
             return _Verdict("unknown", "a report about a mail that we do not know", kept=True)
-        about = _about(report, mail)
-        if about.action != _FAILED:
-            if about.action == "delayed":
-                return _Verdict("delayed", f"the mail server still tries{_coded(about)}", mail)
-            return _Verdict("automatic", f"a report that the mail was {about.action[:20]}", mail)
+        said = about(report, mail.recipient)
+        if said.done == "delayed":
+            return _Verdict("delayed", f"the mail server still tries{said.coded}", mail)
+        if said.done == "other":
+            return _Verdict("automatic", f"a report that the mail was {said.action[:20]}", mail)
+        if said.verdict is None:
+            return _Verdict("unknown", "a mail system says something that is not understood", mail, kept=True)
         if mail.status == "sending":
             raise TryLater("the mail that this is about is still under way")
         if mail.status not in ("sent", "uncertain"):
-            return _Verdict("bounce", f"about a mail that is {mail.status} already{_coded(about)}", mail)
-        return self.failed(mail, about)
+            return _Verdict("bounce", f"about a mail that is {mail.status} already{said.coded}", mail)
+        return self.failed(mail, said)
 
-    def failed(self, mail: Mailed, about: RecipientReport) -> _Verdict:
-        status = about.status
+    def failed(self, mail: Mailed, failure: Failure) -> _Verdict:
+        assert failure.verdict is not None  # noqa: S101  (narrows for the type checker: see the only caller)
         address = store.fingerprint(self.key, mail.recipient) if mail.recipient else None
         # Who was erased, or whose mail is old, has no address here: nothing may be kept that could quote one.
-        said = f" {about.diagnostic}" if mail.recipient else ""
-        store.bounced(
+        said = f" {failure.said}" if mail.recipient else ""
+        store.bounced(self.connection, mail, f"bounced{failure.coded}{said}")
+        reason = store.count_failure(
             self.connection,
-            mail,
+            mail=mail.ordinal,
             address=address,
-            status=status,
-            answer=f"bounced{_coded(about)}{said}",
+            person=None if mail.purpose in TO_CONTACT else mail.person,
+            source="bounce",
+            status=failure.status,
+            verdict=failure.verdict,
             now=self.now,
         )
-        reason = ""
-        if address is not None:
-            failures = store.bounces_since(self.connection, address, self.now - WINDOW)
-            if weigh(status) == "gone":
-                reason = "the address does not exist"
-            elif worn_out(failures):
-                reason = f"{FAILURES} mails came back within {WINDOW.days} days"
-            if reason:
-                store.suppress(
-                    self.connection,
-                    address=address,
-                    person=None if mail.purpose in TO_CONTACT else mail.person,
-                    source="bounce",
-                    reason=reason,
-                    status=status,
-                    now=self.now,
-                )
-                store.tell(self.connection, mail.ordinal, address, self.now)
         fact = MailBounced(
             mail=mail.id,
             purpose=mail.purpose,
             person=mail.person,
             enrolment=mail.enrolment,
             session=mail.session,
-            status=status,
+            status=failure.status,
             suppressed=bool(reason),
+            verdict=failure.verdict,
         )
         store.append(self.connection, [News(mail.programme, fact, actor=self.actor)], self.now)
-        return _Verdict("bounce", f"the mail came back{_coded(about)}{f': {reason}' if reason else ''}", mail)
+        why = reason or ("because of us, not of the address" if failure.verdict == "ours" else "")
+        return _Verdict("bounce", f"the mail came back{failure.coded}{f': {why}' if why else ''}", mail)
 
     # Answers to invitations -------------------------------------------------------------------------------------------
 
@@ -362,21 +347,3 @@ class _Work:
             store.append(self.connection, [News(mail.programme, fact, actor=self.actor)], self.now)
             store.tell_answer(self.connection, said.uid, mail.ordinal, self.now, self.hold)
         return _Verdict("reply", answer, mail)
-
-
-def _about(report: Report, mail: Mailed) -> RecipientReport:
-    """The part of a report that is about the address mailed; else a failure before anything else."""
-    mailed = same_address(mail.recipient) if mail.recipient is not None else None
-
-    def order(each: RecipientReport) -> tuple[bool, bool]:
-        return mailed not in _same(each.addresses), each.action != _FAILED
-
-    return min(report.recipients, key=order)
-
-
-def _same(addresses: Iterable[str]) -> set[str]:
-    return {same_address(each) for each in addresses}
-
-
-def _coded(about: RecipientReport) -> str:
-    return f" ({about.status})" if about.status else ""

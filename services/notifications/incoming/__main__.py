@@ -2,9 +2,9 @@
 The process that reads mails: bytes in, what they say out, and no more memory or time than a mail may take.
 
 ``python -m services.notifications.incoming`` is started by services.notifications.inbox.reader, which speaks to it over
-standard input and output: a letter (``R``: read it, ``A``: look for addresses alone), the number of octets in four, the
-mail; back come the number of octets and JSON. Before that it says that it can read at all. It ends when nobody asks
-any more, by SIGXCPU when a mail takes too long, and with ``OUT_OF_MEMORY``.
+standard input and output: a letter (``R``, ``N``, ``S``: read it, ``A``: addresses alone), the number of octets
+in four, the mail; back come the number of octets and JSON. Before that it says that it can read at all. It ends when
+nobody asks any more, by SIGXCPU when a mail takes too long, and with ``OUT_OF_MEMORY``.
 
 It has no secret in its environment, opens nothing, and writes nowhere else: what stands in a mail is in no log.
 """
@@ -33,6 +33,8 @@ from services.notifications.incoming.speaking import (
     LONGEST_CPU,
     OUT_OF_MEMORY,
     READ,
+    READ_OF_NOBODY,
+    READ_OF_SOMEBODY,
     READY,
 )
 
@@ -54,6 +56,9 @@ _ORDINARY = (
 """One of each kind: who reads these has imported all it needs, and what it fails over later is the mail's doing."""
 
 
+_READS = {READ: None, READ_OF_NOBODY: True, READ_OF_SOMEBODY: False}
+
+
 def serve(asked: BinaryIO, said: BinaryIO) -> None:
     """Answer until nobody asks."""
     for raw, kind in _ORDINARY:
@@ -69,7 +74,8 @@ def serve(asked: BinaryIO, said: BinaryIO) -> None:
             return
         _limit(resource.RLIMIT_CPU, math.ceil(time.process_time()) + LONGEST_CPU)
         try:
-            found = read(raw) if letter == READ else Read(Unclear(""), (), mentioned(raw, None))
+            known = letter in _READS
+            found = read(raw, _READS[letter]) if known else Read(Unclear(""), (), mentioned(raw, None))
             answer = _document(found)
         except MemoryError:
             # Whatever is left of it, nobody can say what else lacks now.

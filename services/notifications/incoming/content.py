@@ -8,12 +8,17 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class RecipientReport:
-    """What became of a mail for one recipient (RFC 3464 §2.3). ``action`` is in lower case, addresses without type."""
+    """
+    What became of a mail for one recipient (RFC 3464 §2.3). ``action`` is in lower case, addresses without type.
+
+    ``diagnostic`` is what the refusing server said, ``words`` what the report says about the recipient to a person.
+    """
 
     action: str
     status: str | None
     addresses: tuple[str, ...]
     diagnostic: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +31,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class OddReport:
-    """A bounce in no standard's form: addresses that failed, for good or for now."""
+    """
+    A bounce in no standard's form: addresses that failed, for good or for now, and what is said about each.
+
+    Without addresses there is one text, of a mail server that may say that a mail failed and does not say for whom.
+    """
 
     addresses: tuple[str, ...]
     message_ids: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,40 +14,60 @@ from email.utils import getaddresses
 from services.notifications.incoming.addresses import mentioned
 from services.notifications.incoming.bounds import ADDRESSED, TooMuch, parse
 from services.notifications.incoming.calendars import calendar_content
-from services.notifications.incoming.content import (
-    Automatic,
-    Content,
-    OddReport,
-    Read,
-    RecipientReport,
-    Report,
-    Unclear,
-)
+from services.notifications.incoming.content import Automatic, Content, OddReport, Read, Report, Unclear
+from services.notifications.incoming.machines import answers_by_itself, is_mail_system, is_of_a_machine, only_warns
+from services.notifications.incoming.reporting import STATUS_TYPES, has_fields, recipients, status_text
+from services.notifications.incoming.words import about, readable, words_of
 
-_STATUS = re.compile(r"(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?![\d.])")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{3,250}>")
-_POSTMASTERS = frozenset({"mailer-daemon", "postmaster", "mail-daemon", "mdaemon", "root"})
+_RECEIPTS = frozenset({"message/disposition-notification", "message/global-disposition-notification"})
+_DISPOSITION = re.compile(r"^[ \t]*disposition[ \t]*:[ \t]*([^\r\n]{1,200})", re.IGNORECASE | re.MULTILINE)
+_FINAL = re.compile(
+    r"^[ \t]*final-recipient[ \t]*:[ \t]*(?:[a-z0-9-]{1,20}[ \t]*;)?[ \t]*<?([^<>\s;]{3,320})",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NOT_READ = re.compile(r"\b(?:without being read|not read|ongelezen|niet gelezen|ungelesen)", re.IGNORECASE)
+_NOT_DELIVERED = re.compile(
+    r"\breject|\brefus|\bdenied|\bundeliver|\bfail(?:ed|ure)|\breturned (?:mail|message|to sender)|\bfatal errors?"
+    r"|(?:\bnot|n't|\bunable to) (?:be |been )?(?:\S+ )?(?:deliver|accept|sen[dt]\b|reach)|\btranscript of session"
+    r"|\bdelivery (?:errors?|problems?)|\berrors?:|\ban error\b|\bgeweiger|\bniet (?:\S+ ){0,3}(?:bezorg|aflever|verz)"
+    r"|\bonbestelbaar|\bzugestellt|\bunzustellbar|\babgelehnt|\bnon remis|\brecapit|\bno pudo ser",
+    re.IGNORECASE,
+)
+_SPEAKS_AS_SERVERS_DO = re.compile(
+    r"(?<![\w.])(?:[45]\d\d[ -]|[45]\.\d{1,3}\.\d{1,3}(?!\.?\d))|\bundeliver|\bunzustellbar|\bonbestelbaar"
+    r"|(?:\bnot|n't|\bunable to) (?:be |been )?deliver|\bdelivery\b.{0,40}\bfail|\bdid not (?:receive|reach)"
+    r"|\breturned (?:mail|message|to sender)|\bniet (?:\S+ ){0,3}(?:bezorg|aflever)|\bzugestellt",
+    re.IGNORECASE,
+)
+_PLAUSIBLE = re.compile(r"[^\s<>\"'(),:;\[\]{}]{1,64}@[\w.-]{1,255}")
 _MOST_PARTS = 200
 _MOST_REPORTED = 200
 _MOST_RETURNED = 20
 _MOST_RECIPIENTS = 100
 _LONGEST_ADDRESS = 320
-_LONGEST_WORD = 20
-_LONGEST_DIAGNOSTIC = 300
+_MOST_WITH_WORDS = 20
+_LONGEST_WORDS = 2_000
 _ODD_OCTETS = 250_000
 """Where words stand instead of a standard's form, they stand first, before a mail that they return."""
 
 
-def read(raw: bytes) -> Read:
+def read(raw: bytes, null_sender: bool | None = None) -> Read:
     """
     What a mail says. Never raises for what somebody may send.
+
+    Args:
+        null_sender: whether the envelope says that nobody sent it (RFC 5321 §4.5.5); None where no envelope is known.
 
     Raises:
         MemoryError: there is not enough memory for it.
     """
     try:
         message = parse(raw)
-        return Read(_content(message, raw), tuple(_recipients(message)), mentioned(raw, message))
+        if null_sender is None:
+            null_sender = _text(message, "Return-Path") in ("<>", "<MAILER-DAEMON>")
+        content = _content(message, raw, null_sender=null_sender)
+        return Read(content, tuple(_recipients(message)), mentioned(raw, message))
     except MemoryError:
         raise
     except TooMuch as error:
@@ -62,19 +82,27 @@ def unread(raw: bytes, why: str) -> Read:
     return Read(Unclear(f"it was not read: {why}"), (), mentioned(raw, None))
 
 
-def _content(message: Message, raw: bytes) -> Content:
+def _content(message: Message, raw: bytes, *, null_sender: bool) -> Content:
     parts = list(_parts(message))
+    words = words_of(parts)
     for part in parts:
-        if part.get_content_type() == "message/delivery-status":
-            return _report(part, parts)
+        if part.get_content_type() in STATUS_TYPES:
+            delayed = only_warns(message, words)
+            found = recipients(status_text(part), words, delayed=delayed)
+            if found:
+                return Report(found, _returned_ids(parts))
     kind = str(message.get_param("report-type", "")).lower()
-    if kind == "disposition-notification" or any(
-        part.get_content_type() == "message/disposition-notification" for part in parts
-    ):
-        return Automatic("a receipt")
     if any(part.get_content_type() == "message/feedback-report" for part in parts):
         return Unclear("somebody reported a mail as unwanted")
-    return calendar_content(message, _sender(message), parts) or _without_form(message, parts, raw)
+    receipts = [part for part in parts if part.get_content_type() in _RECEIPTS]
+    if receipts or kind == "disposition-notification":
+        return _receipt(receipts, parts, words)
+    answer = calendar_content(message, _sender(message), parts)
+    if answer is not None:
+        return answer
+    if answers_by_itself(message, null_sender=null_sender):
+        return Automatic("an answering machine")
+    return _without_form(message, parts, raw, words, null_sender=null_sender)
 
 
 def _parts(message: Message) -> Iterator[Message]:
@@ -95,45 +123,37 @@ def _inner(part: Message) -> list[Message]:
     return [each for each in payload if isinstance(each, Message)] if isinstance(payload, list) else []
 
 
-# Reports -------------------------------------------------------------------------------------------------------------
-
-
-def _report(status: Message, parts: Sequence[Message]) -> Content:
-    recipients = []
-    for block in _inner(status)[:_MOST_REPORTED]:
-        action = _text(block, "Action").lower()
-        if not action:
-            continue
-        diagnostic = _text(block, "Diagnostic-Code")
-        recipients.append(
-            RecipientReport(
-                action=action.split()[0][:_LONGEST_WORD],
-                status=_status(_text(block, "Status")) or _status(diagnostic),
-                addresses=tuple(
-                    address
-                    for field in ("Final-Recipient", "Original-Recipient")
-                    if 0 < len(address := _typed_address(_text(block, field))) <= _LONGEST_ADDRESS
-                ),
-                diagnostic=diagnostic[:_LONGEST_DIAGNOSTIC],
-            )
-        )
-    if not recipients:
-        return Unclear("a report of a delivery that names no recipient")
-    return Report(tuple(recipients), _returned_ids(parts))
-
-
 def _text(part: Message, field: str) -> str:
     return " ".join(str(part.get(field, "")).split())
 
 
-def _status(text: str) -> str | None:
-    found = _STATUS.search(text)
-    return found[0] if found else None
+# Reports -------------------------------------------------------------------------------------------------------------
 
 
-def _typed_address(text: str) -> str:
-    """The address of ``rfc822; noor@example.org`` (RFC 3464 §2.1.2), which some write without the type."""
-    return text.rpartition(";")[2].strip().strip("<>")
+def _receipt(receipts: Sequence[Message], parts: Sequence[Message], words: str) -> Content:
+    """
+    A notification of what became of a mail (RFC 8098): a receipt, or how a filter refuses one (RFC 5429 §2.1).
+
+    What its recipient deleted has arrived.
+    """
+    text = "\n".join(status_text(part) for part in receipts)
+    said = _DISPOSITION.search(text)
+    disposition = said[1].lower() if said else ""
+    kind, _, outcome = disposition.partition(";")
+    refused = re.search(r"\b(?:failed|denied|error|rejected)\b", outcome) is not None
+    deleted = "deleted" in outcome and "automatic-action" in kind and not _NOT_READ.search(words)
+    if not refused and not (deleted and _NOT_DELIVERED.search(words)):
+        return Automatic("a receipt")
+    addresses = [each for each in _FINAL.findall(text) if len(each) <= _LONGEST_ADDRESS][:_MOST_REPORTED]
+    if not addresses:
+        return Unclear("a mail system refused a mail and does not say for whom")
+    returned = (*_returned_ids(parts), *_MESSAGE_ID.findall(text))[:_MOST_RETURNED]
+    return OddReport(tuple(addresses), returned, tuple(_about_each(words, addresses)))
+
+
+def _about_each(words: str, addresses: Sequence[str]) -> Iterator[str]:
+    for address in addresses[:_MOST_WITH_WORDS]:
+        yield about(words, [address], [each for each in addresses if each != address])
 
 
 def _returned_ids(parts: Sequence[Message]) -> tuple[str, ...]:
@@ -153,25 +173,30 @@ def _returned_ids(parts: Sequence[Message]) -> tuple[str, ...]:
     return tuple(found[:_MOST_RETURNED])
 
 
-def _without_form(message: Message, parts: Sequence[Message], raw: bytes) -> Content:
-    automatic = _text(message, "Auto-Submitted").partition(";")[0].strip().lower() not in ("", "no")
-    automatic = automatic or any(message.get(field) is not None for field in ("X-Autoreply", "X-Autorespond"))
-    automatic = automatic or _text(message, "Precedence").lower() == "auto_reply"
-    local = (_sender(message) or "").partition("@")[0].lower()
-    if local not in _POSTMASTERS and automatic:
-        return Automatic("an answering machine")
-    if local in _POSTMASTERS or _text(message, "Return-Path") == "<>":
-        # It takes a twentieth of a second to import, and almost every bounce is in the standard's form.
-        from flufl.bounce import all_failures  # noqa: PLC0415
+def _without_form(message: Message, parts: Sequence[Message], raw: bytes, words: str, *, null_sender: bool) -> Content:
+    reports = is_mail_system(message) or message.get_content_type() == "multipart/report"
+    machine = reports or null_sender
+    if machine and has_fields(words):
+        found = recipients(words, words, delayed=only_warns(message, words))
+        if found:
+            return Report(found, _returned_ids(parts))
+    # It takes a twentieth of a second to import, and almost every bounce is in the standard's form.
+    from flufl.bounce import all_failures  # noqa: PLC0415
 
-        temporary, permanent = all_failures(message if len(raw) <= _ODD_OCTETS else parse(raw[:_ODD_OCTETS]))
-        addresses = {each.decode("ascii", "replace") if isinstance(each, bytes) else each for each in permanent}
-        if addresses:
-            fit = sorted(each for each in addresses if len(each) <= _LONGEST_ADDRESS)
-            return OddReport(tuple(fit[:_MOST_REPORTED]), _returned_ids(parts))
-        if temporary:
-            return Automatic("a mail server that still tries")
-    return Automatic("an answering machine") if automatic else Unclear("somebody wrote")
+    temporary, permanent = all_failures(message if len(raw) <= _ODD_OCTETS else parse(raw[:_ODD_OCTETS]))
+    known = {each.decode("ascii", "replace") if isinstance(each, bytes) else each for each in permanent}
+    addresses = sorted(each for each in known if _PLAUSIBLE.fullmatch(each))[:_MOST_REPORTED]
+    if machine and (only_warns(message, words) or (temporary and not addresses)):
+        return Automatic("a mail server that still tries")
+    if addresses:
+        return OddReport(tuple(addresses), _returned_ids(parts), tuple(_about_each(words, addresses)))
+    # Programs that answer for people have no sender either: only what speaks as servers do is a report.
+    tells = reports or (null_sender and _SPEAKS_AS_SERVERS_DO.search(words))
+    if tells and _NOT_DELIVERED.search(f"{_text(message, 'Subject')[:300]} {words}"):
+        return OddReport((), _returned_ids(parts), (readable(words)[:_LONGEST_WORDS],))
+    if machine:
+        return Unclear("a mail system wrote, and not what about")
+    return Automatic("an answering machine") if is_of_a_machine(message) else Unclear("somebody wrote")
 
 
 # Addresses -----------------------------------------------------------------------------------------------------------

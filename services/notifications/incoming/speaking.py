@@ -7,6 +7,9 @@ from typing import Final
 
 LENGTH: Final = struct.Struct(">I")
 READ: Final = b"R"
+READ_OF_NOBODY: Final = b"N"
+READ_OF_SOMEBODY: Final = b"S"
+"""The same, of a mail whose envelope has the null sender (RFC 5321 §4.5.5), or another."""
 ADDRESSES: Final = b"A"
 READY: Final = b"ready"
 OUT_OF_MEMORY: Final = 70

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from contracts.facts import MailFailed, MailSent
+from contracts.facts import DeliveryVerdict, MailFailed, MailSent
 from services.chassis.state import State
 from services.notifications.contacts import Absence
 from services.notifications.domain import (
@@ -123,9 +123,8 @@ def judge(due: Due, answer: transport_outcomes.Outcome, now: datetime) -> tuple[
             if at is None:
                 return Outcome(due.ordinal, "failed", f"given up: {reply}"), failed(due, "given-up")
             return Outcome(due.ordinal, "planned", str(reply), due_at=at, reached=not answer.unreached), None
-        case transport_outcomes.Failed(reply, _, suppress):
-            suppressed = due.mail.person if suppress else None
-            return Outcome(due.ordinal, "failed", str(reply), suppress=suppressed), failed(due, "refused")
+        case transport_outcomes.Failed(reply, verdict):
+            return Outcome(due.ordinal, "failed", str(reply), verdict=verdict), failed(due, "refused", verdict)
         case transport_outcomes.Fault(reply):
             return Outcome(due.ordinal, "planned", str(reply), due_at=now, uncounted=True), None
         case transport_outcomes.Uncertain(reason):
@@ -157,9 +156,9 @@ def _named(due: Due) -> dict[str, str | None]:
     }
 
 
-def failed(due: Due, cause: str) -> News:
+def failed(due: Due, cause: str, verdict: DeliveryVerdict | None = None) -> News:
     """The fact that a mail did not arrive, as far as we know."""
-    return _news(due, MailFailed.model_validate({**_named(due), "cause": cause}))
+    return _news(due, MailFailed.model_validate({**_named(due), "cause": cause, "verdict": verdict}))
 
 
 def _news(due: Due, fact: MailSent | MailFailed) -> News:

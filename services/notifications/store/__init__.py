@@ -18,7 +18,6 @@ from services.notifications.store.inbox import (
     Mailed,
     Unread,
     bounced,
-    bounces_since,
     forget_old_received,
     keep,
     last_told,
@@ -51,7 +50,7 @@ from services.notifications.store.sending import (
     under_way,
 )
 from services.notifications.store.strangers import known
-from services.notifications.store.suppression import lift, suppress, suppressions, tell
+from services.notifications.store.suppression import count_failure, lift, suppress, suppressions, tell
 
 MIGRATIONS = Path(__file__).parent.with_name("migrations")
 
@@ -79,7 +78,7 @@ __all__ = [
     "append",
     "begin",
     "bounced",
-    "bounces_since",
+    "count_failure",
     "doubt",
     "doubt_until",
     "doubtful_until",

@@ -18,7 +18,8 @@ def mails(connection: sqlite3.Connection, limit: int, **conditions: str | None) 
         raise ValueError(f"mails cannot be picked by {', '.join(sorted(unknown))}")
     where = " AND ".join(f"{name} = ?" for name in wanted) or "1"
     rows = connection.execute(
-        "SELECT id, purpose, person, programme, enrolment, session, status, due_at, attempts, message_id, answer"  # noqa: S608
+        "SELECT id, purpose, person, programme, enrolment, session, status, due_at, attempts, message_id, answer,"  # noqa: S608
+        " (SELECT verdict FROM bounces WHERE mail = mails.ordinal AND mails.status = 'failed')"
         f" FROM mails WHERE {where} ORDER BY ordinal DESC LIMIT ?",
         (*wanted.values(), limit),
     ).fetchall()
@@ -31,7 +32,7 @@ def messages(connection: sqlite3.Connection, person: str) -> list[str]:
     rows = connection.execute(
         "SELECT a.raw FROM mails m JOIN archive a ON a.ordinal = m.ordinal"
         " WHERE m.person = ? AND (m.status IN ('sending', 'sent', 'uncertain')"
-        "  OR m.ordinal IN (SELECT mail FROM bounces)) ORDER BY m.ordinal",
+        "  OR m.ordinal IN (SELECT mail FROM bounces WHERE sent)) ORDER BY m.ordinal",
         (person,),
     )
     return [bytes(raw).decode("ascii", "replace") for (raw,) in rows]

@@ -64,22 +64,9 @@ def last_told(connection: sqlite3.Connection, uid: str) -> Appointment | None:
     return told.appointment if told else None
 
 
-def bounced(
-    connection: sqlite3.Connection, mail: Mailed, *, address: str | None, status: str | None, answer: str, now: datetime
-) -> None:
+def bounced(connection: sqlite3.Connection, mail: Mailed, answer: str) -> None:
     """A mail that went out did not arrive: from now on it is a failed one, which may be retried."""
-    connection.execute(
-        "INSERT INTO bounces (mail, at, address, status) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (mail) DO UPDATE SET at = excluded.at, address = excluded.address, status = excluded.status",
-        (mail.ordinal, text(now), address, status),
-    )
     connection.execute("UPDATE mails SET status = 'failed', answer = ? WHERE ordinal = ?", (answer, mail.ordinal))
-
-
-def bounces_since(connection: sqlite3.Connection, address: str, since: datetime) -> int:
-    """How many mails to an address came back since a moment; the address is given as its fingerprint."""
-    row = connection.execute("SELECT count(*) FROM bounces WHERE address = ? AND at >= ?", (address, text(since)))
-    return int(row.fetchone()[0])
 
 
 def keep(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.notifications.store.rows import text
@@ -26,6 +26,7 @@ class Queue:
         uncertain: mails of which nobody knows whether they arrived.
         suppressed: addresses to which nothing is sent.
         by_strangers: mails that wait, due or not, and that anybody may have caused.
+        against_us: mails that were refused because of us within a day.
     """
 
     due: int
@@ -36,6 +37,7 @@ class Queue:
     uncertain: int
     suppressed: int
     by_strangers: int
+    against_us: int
 
 
 def queue(connection: sqlite3.Connection, now: datetime) -> Queue:
@@ -66,6 +68,9 @@ def queue(connection: sqlite3.Connection, now: datetime) -> Queue:
         ).fetchall()
     )
     (suppressed,) = connection.execute("SELECT count(*) FROM suppressed").fetchone()
+    (against_us,) = connection.execute(
+        "SELECT count(*) FROM bounces WHERE verdict = 'ours' AND at > ?", (text(now - timedelta(days=1)),)
+    ).fetchone()
     return Queue(
         due=due + strangers_due,
         later=later + strangers_later,
@@ -75,6 +80,7 @@ def queue(connection: sqlite3.Connection, now: datetime) -> Queue:
         uncertain=unresolved.get("uncertain", 0),
         suppressed=suppressed,
         by_strangers=strangers_due + strangers_later,
+        against_us=against_us,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
+from contracts.facts import DeliveryVerdict
 from contracts.queries import MailStatus
 from services.notifications.domain import NOTHING, Detail, History, Intention, Planned
 from services.notifications.domain.mails import NO_DETAIL, TO_CONTACT, Appointment
@@ -93,16 +94,16 @@ class Outcome(NamedTuple):
     """
     What became of a mail: its new status, and when it is due again if that is ``planned``.
 
-    ``suppress`` is a person to whom nothing more should be sent. ``uncounted`` takes the attempt back: it was not made.
-    ``perhaps`` says of a mail that is planned again that an attempt may have arrived nevertheless, ``reached`` whether
-    the mail server answered for it, or takes no mail at all; None where it was not asked.
+    ``verdict`` is what a mail server's refusal says about the address. ``uncounted`` takes the attempt back: it was not
+    made. ``perhaps`` says of a mail that is planned again that an attempt may have arrived nevertheless, ``reached``
+    whether the mail server answered for it, or takes no mail at all; None where it was not asked.
     """
 
     ordinal: int
     status: MailStatus
     answer: str
     due_at: datetime | None = None
-    suppress: str | None = None
+    verdict: DeliveryVerdict | None = None
     uncounted: bool = False
     perhaps: bool = False
     reached: bool | None = None

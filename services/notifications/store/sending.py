@@ -204,7 +204,7 @@ def settle(connection: sqlite3.Connection, outcomes: Sequence[Outcome], news: Se
         [_settled(each) for each in outcomes],
     )
     for each in outcomes:
-        if each.suppress:
+        if each.verdict:
             refused(connection, each, now)
     return Settled(settled, append(connection, news, now))
 

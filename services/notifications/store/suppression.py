@@ -6,12 +6,14 @@ import json
 import re
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Literal
+from datetime import date, datetime
+from typing import Final, Literal
 
 from contracts.facts import NO_PROGRAMME, MailFailed, SuppressionAdded, SuppressionLifted
+from contracts.moments import AMSTERDAM
 from contracts.queries import SuppressionView
 from services.chassis.log import Entry
+from services.notifications.domain.bouncing import WINDOW, Verdict, worn_out
 from services.notifications.domain.mails import TO_CONTACT, mail_id
 from services.notifications.store.asking import addresses
 from services.notifications.store.key import fingerprint, key
@@ -19,6 +21,10 @@ from services.notifications.store.news import News, append
 from services.notifications.store.rows import TO_CONTACT_LIST, Outcome, Written, text
 
 Source = Literal["smtp", "bounce", "staff"]
+_GONE: Final = {
+    "smtp": "the mail server refused the address for good",
+    "bounce": "the address does not exist",
+}
 
 _STATUS = re.compile(r"(?<![\d.])5\.\d{1,3}\.\d{1,3}(?![\d.])")
 
@@ -145,8 +151,49 @@ def hold_back(connection: sqlite3.Connection, written: Sequence[Written], now: d
     return append(connection, news, now)
 
 
+def count_failure(
+    connection: sqlite3.Connection,
+    *,
+    mail: int,
+    address: str | None,
+    person: str | None,
+    source: Literal["smtp", "bounce"],
+    status: str | None,
+    verdict: Verdict,
+    now: datetime,
+) -> str:
+    """
+    Count a failed delivery against its address, suppress that where it is enough, and plan that somebody is told.
+
+    Returns why the address gets nothing more; "" while it does.
+
+    Args:
+        address: as its fingerprint; None where it is not known any more.
+        person: whose it is, if that is known.
+        source: whether the mail was refused at once, or came back.
+    """
+    connection.execute(
+        "INSERT INTO bounces (mail, at, address, status, verdict, sent) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (mail) DO UPDATE SET at = excluded.at, address = excluded.address, status = excluded.status,"
+        " verdict = excluded.verdict, sent = sent OR excluded.sent",
+        (mail, text(now), address, status, verdict, source == "bounce"),
+    )
+    if address is None:
+        return ""
+    reason = _GONE[source] if verdict == "gone" else worn_out(_failures(connection, address, now - WINDOW))
+    if reason:
+        suppress(connection, address=address, person=person, source=source, reason=reason, status=status, now=now)
+        tell(connection, mail, address, now)
+    return reason
+
+
+def _failures(connection: sqlite3.Connection, address: str, since: datetime) -> list[tuple[date, Verdict]]:
+    rows = connection.execute("SELECT at, verdict FROM bounces WHERE address = ? AND at >= ?", (address, text(since)))
+    return [(datetime.fromisoformat(at).astimezone(AMSTERDAM).date(), verdict) for at, verdict in rows]
+
+
 def refused(connection: sqlite3.Connection, outcome: Outcome, now: datetime) -> None:
-    """Suppress the address that a mail server just said does not exist, and plan that somebody is told."""
+    """Count what a mail server just said about an address, as a report of it would be counted."""
     row = connection.execute(
         "SELECT a.recipient, m.purpose, m.person FROM mails m JOIN archive a ON a.ordinal = m.ordinal"
         " WHERE m.ordinal = ?",
@@ -156,18 +203,17 @@ def refused(connection: sqlite3.Connection, outcome: Outcome, now: datetime) -> 
         # The person was erased while the mail was under way: nothing may be kept.
         return
     recipient, purpose, person = row
-    address = fingerprint(key(connection), recipient)
     status = _STATUS.search(outcome.answer)
-    suppress(
+    count_failure(
         connection,
-        address=address,
+        mail=outcome.ordinal,
+        address=fingerprint(key(connection), recipient),
         person=None if purpose in TO_CONTACT else person,
         source="smtp",
-        reason="the mail server refused the address for good",
         status=status[0] if status else None,
+        verdict=outcome.verdict or "failing",
         now=now,
     )
-    tell(connection, outcome.ordinal, address, now)
 
 
 def tell(connection: sqlite3.Connection, mail: int, address: str, now: datetime) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from services.notifications.domain.bouncing import Verdict
+
 WAITS = (
     timedelta(minutes=1),
     timedelta(minutes=5),
@@ -86,11 +88,16 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """This mail will not arrive. `suppress`: the address does not exist (5.1.x), send it nothing more."""
+    """This mail will not arrive. `verdict`: what a refusal says about the address; None where no server refused it."""
 
     reply: Reply
+    verdict: Verdict | None = None
     permanent: bool = True
-    suppress: bool = False
+
+    @property
+    def suppress(self) -> bool:
+        """Whether the address does not exist: nothing more should go to it."""
+        return self.verdict == "gone"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from typing import Literal
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
+from services.notifications.domain.bouncing import judge
+from services.notifications.domain.wording import Stage
 from services.notifications.hygiene import mailbox
 from services.notifications.transport.dialogue import Dialogue
 from services.notifications.transport.outcomes import (
@@ -165,7 +167,7 @@ class Smtp:
         if not answer:
             return Uncertain(f"{connection.ended or 'the connection was lost'} after the message")
         reply = answer[0]
-        return Sent(reply) if _positive(reply) else _judged(reply, _refused_recipient(reply))
+        return Sent(reply) if _positive(reply) else _judged(reply, _refused_recipient(reply, Stage.MESSAGE))
 
     async def _send_nothing(self, connection: Dialogue, said: list[Reply]) -> None:
         """The server refused us and yet waits for a message: it gets an empty one, for nobody (RFC 2920 §3.1)."""
@@ -251,7 +253,7 @@ def _refusal(said: list[Reply]) -> Outcome | Reply | None:
     for place, reply in enumerate(said):
         if place == 0 and not _positive(reply):
             general = replace(reply, general=True)
-            return _judged(general, Failed(general) if reply.code == _MESSAGE_TOO_BIG else Fault(general))
+            return _judged(general, Failed(general, "ours") if reply.code == _MESSAGE_TOO_BIG else Fault(general))
         if (place == 1 and not _positive(reply)) or (place == 2 and reply.code != _START_INPUT):
             return _judged(reply, _refused_recipient(reply))
     return None
@@ -276,10 +278,11 @@ def _judged(reply: Reply, permanent: Outcome) -> Outcome | Reply:
     return permanent if reply.code is not None and 500 <= reply.code < 600 else reply
 
 
-def _refused_recipient(reply: Reply) -> Outcome:
+def _refused_recipient(reply: Reply, stage: Stage | None = None) -> Outcome:
     if reply.status in _SENDER_STATUSES:
         return Fault(reply)
-    return Failed(reply, suppress=reply.status is not None and reply.status.startswith("5.1."))
+    # The code stands before the words: of those that take no mail at all it is the one thing that says so (RFC 7504).
+    return Failed(reply, judge(reply.status, str(reply), stage=stage) or "failing")
 
 
 def _refused(error: Exception) -> Outcome | Reply:

@@ -24,12 +24,14 @@ class Postbag:
         self.taken: list[tuple[bytes, str]] = []
         self.failing: set[str] = set()
         self.opened = 0
+        self.null_senders: list[bool] = []
 
     def takes(self, address: str) -> bool:
         return address.endswith("@deelname.example")
 
-    async def opens(self, raw: bytes) -> Callable[[str], Awaitable[None]]:
+    async def opens(self, raw: bytes, null_sender: bool) -> Callable[[str], Awaitable[None]]:
         self.opened += 1
+        self.null_senders.append(null_sender)
 
         async def take(recipient: str) -> None:
             if recipient in self.failing:
@@ -236,6 +238,15 @@ async def test_who_talks_all_the_time_has_to_come_to_an_end() -> None:
 async def test_a_line_without_end_ends_the_conversation() -> None:
     async with listening(Postbag()) as server:
         assert (await raw_talk(server.port, [b"x" * 300_000]))[0].startswith(b"220")
+
+
+async def test_who_takes_a_mail_is_told_whether_its_envelope_has_the_null_sender() -> None:
+    bag = Postbag()
+    async with listening(bag) as server:
+        for sender in (b"", b"noor@bibliotheek.example", b""):
+            said = b"MAIL FROM:<%s>\r\nRCPT TO:<a@deelname.example>\r\n" % sender
+            await raw_talk(server.port, [b"LHLO relay\r\n" + said, b"DATA\r\nx\r\n.\r\nQUIT\r\n"])
+    assert bag.null_senders == [True, False, True]
 
 
 async def test_a_message_for_many_is_read_once() -> None:

@@ -40,7 +40,7 @@ def pretending(directory: Path, body: str) -> tuple[str, ...]:
         "import os, sys, time\n"
         "from services.notifications.incoming import __main__ as process\n"
         "truly = process.read\n"
-        f"def read(raw):\n    if b'X-Ill' in raw:\n{body}\n    return truly(raw)\n"
+        f"def read(raw, *known):\n    if b'X-Ill' in raw:\n{body}\n    return truly(raw, *known)\n"
         "process.read = read\n"
         "process.LONGEST_CPU = 1\n"
         "process.main()\n"
@@ -68,7 +68,8 @@ async def test_what_is_read_elsewhere_is_what_is_read_here() -> None:
         b"\xff\xfe: \x00\r\n\r\n\xff",
     ]
     async with reading() as reader:
-        assert [await reader.read(each) for each in shapes] == [read(each) for each in shapes]
+        for known in (None, True, False):
+            assert [await reader.read(each, known) for each in shapes] == [read(each, known) for each in shapes]
         assert reader.trouble == ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from contracts.problem import ProblemError
 from contracts.queries import PersonQuestion, ReceivedMailQuestion
 from services.notifications import store
 from services.notifications.domain import Planned
-from services.notifications.domain.bouncing import weigh
 from services.notifications.handlers import Archivist
 from services.notifications.inbox import TryLater
 from services.notifications.inbox.reader import ReaderUnavailable
@@ -90,6 +90,7 @@ async def test_a_bounce_by_its_own_address_suppresses_and_is_told_once(
         "enrolment": "e1",
         "status": "5.1.1",
         "suppressed": True,
+        "verdict": "gone",
     }
     assert fact["subject"] == life.facts[-1].subject
     assert await suppressed(notifications) == [("noor", "bounce", fact["data"]["status"])]
@@ -138,24 +139,90 @@ async def test_a_forged_address_suppresses_nobody_and_the_report_is_kept(
     assert kept.raw == b64encode(returned.postfix(address, NOOR)).decode()
 
 
-def test_codes_about_addresses_weigh_more_than_codes_about_anything_else() -> None:
-    assert [weigh(each) for each in ("5.1.1", "5.1.10", "5.1.2", "5.1.0")] == ["gone"] * 4
-    others = ("5.2.2", "5.7.1", "4.4.1", "4.1.1", "5.1.8", "5.1.90", None)
-    assert [weigh(each) for each in others] == ["failing"] * len(others)
+async def fail(notifications: Service, life: Life, days: str, status: str, words: str) -> list[bool]:
+    """One mail comes back after each so many days; whether its address gets nothing more then."""
+    sent = [each for each in life.mails if each.purpose == "confirmation"]
+    cut_off = []
+    for mail, after in zip(sent, days.split(), strict=True):
+        notifications.clock.forward(days=int(after))
+        raw = returned.postfix("x@y.example", NOOR, status=status, diagnostic=words)
+        assert (await notifications.inbox.receive(raw, path(notifications, mail))).kind == "bounce"
+        cut_off.append(bool(await suppressed(notifications)))
+    return cut_off
 
 
-async def test_an_address_that_fails_thrice_in_a_fortnight_is_suppressed(
-    notifications: Service, tmp_path: Path
+@pytest.mark.parametrize(
+    ("days", "said", "cut_off"),
+    [
+        # A confirmation and two invitations that met the same full mailbox are one failure.
+        ("0 0 0 0", ("5.2.2", "552 5.2.2 mailbox full"), 0),
+        ("0 1 1", ("5.2.2", "552 5.2.2 mailbox full"), 3),
+        ("0 15 1 2", ("5.2.2", "552 5.2.2 mailbox full"), 4),
+        ("0 1 1 1", ("4.4.1", "connect to mx.bibliotheek.example[192.0.2.7]:25: Connection timed out"), 0),
+        ("0 1 1 1 1", ("4.4.7", "delivery expired, the host did not answer"), 5),
+        ("0 1 1 1 1 1 1", ("5.7.606", "550 5.7.606 Access denied, banned sending IP [192.0.2.1]"), 0),
+        ("0 0 0", ("5.7.606", "550 5.7.606 Access denied, banned sending IP [192.0.2.1]"), 0),
+        ("0", ("5.1.1", "550 5.1.1 User unknown"), 1),
+    ],
+)
+async def test_an_address_is_cut_off_by_days_on_which_it_failed_and_never_because_of_us(
+    notifications: Service, tmp_path: Path, days: str, said: tuple[str, str], cut_off: int
 ) -> None:
-    life = life_with(*(confirmed(f"e{n}", "noor") for n in range(4)))
+    life = life_with(*(confirmed(f"e{n}", "noor") for n in range(len(days.split()))))
+    await told(notifications, life, tmp_path)
+    found = await fail(notifications, life, days, *said)
+    assert found == [bool(cut_off) and number >= cut_off for number in range(1, len(found) + 1)]
+    assert [each["data"].get("suppressed", False) for each in await facts(notifications)] == found
+
+
+async def test_a_day_is_one_of_the_calendar_that_hangs_on_the_wall(notifications: Service, tmp_path: Path) -> None:
+    """Half past eleven at night and an hour later are two days in Amsterdam, and one in UTC."""
+    life = life_with(*(confirmed(f"e{n}", "noor") for n in range(3)))
     await told(notifications, life, tmp_path)
     sent = [each for each in life.mails if each.purpose == "confirmation"]
-    for mail, days, status in zip(sent, (0, 15, 1, 2), ("5.2.2", "5.7.1", "4.4.1", "5.2.2"), strict=True):
-        notifications.clock.forward(days=days)
-        assert await suppressed(notifications) == []
-        await notifications.inbox.receive(returned.gmail("x@y.example", NOOR, status=status), path(notifications, mail))
+    notifications.clock.now = datetime(2023, 3, 2, 22, 30, tzinfo=UTC)
+    for mail, hours in zip(sent, (0, 1, 24), strict=True):
+        notifications.clock.forward(hours=hours)
+        raw = returned.postfix("x@y.example", NOOR, status="5.2.2", diagnostic="552 5.2.2 mailbox full")
+        await notifications.inbox.receive(raw, path(notifications, mail))
     assert await suppressed(notifications) == [("noor", "bounce", "5.2.2")]
-    assert [each["data"].get("suppressed", False) for each in await facts(notifications)] == [False] * 3 + [True]
+
+
+async def test_what_is_refused_because_of_us_fails_the_mail_tells_nobody_and_is_counted(
+    notifications: Service, tmp_path: Path
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    await told(notifications, life, tmp_path)
+    mail = mail_for(life, "noor")
+    raw = returned.postfix("x@y.example", NOOR, status="5.1.1", diagnostic="550 5.7.1 rejected by our block list")
+    result = await notifications.inbox.receive(raw, path(notifications, mail))
+    assert (result.kind, result.note) == ("bounce", "the mail came back (5.1.1): because of us, not of the address")
+    assert [each["data"]["verdict"] for each in await facts(notifications)] == ["ours"]
+    assert ("confirmation", "failed") in await notifications.statuses()
+    assert await purposes(notifications) == []
+    assert [each.verdict for each in await views(notifications) if each.mail == mail.id] == ["ours"]
+    queue = await notifications.database.run(lambda raw: store.queue(raw, notifications.clock()))
+    assert queue.against_us == 1
+    notifications.clock.forward(days=2)
+    queue = await notifications.database.run(lambda raw: store.queue(raw, notifications.clock()))
+    assert queue.against_us == 0
+
+
+async def test_words_that_nobody_understands_are_kept_with_the_mail_that_they_are_about(
+    notifications: Service, tmp_path: Path
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    await told(notifications, life, tmp_path)
+    address = path(notifications, mail_for(life, "noor"))
+    raw = (
+        b"From: Postmaster <postmaster@hosting.example>\r\nSubject: Delivery failure\r\n\r\n"
+        b"Din post kunde inte levereras.\r\n"
+    )
+    result = await notifications.inbox.receive(raw, address)
+    assert (result.kind, result.mail) == ("unknown", mail_for(life, "noor").id)
+    understood = raw.replace(b"Din post kunde inte levereras.", b"Reden: 550 Onbekende gebruiker")
+    assert (await notifications.inbox.receive(understood, address)).kind == "bounce"
+    assert await suppressed(notifications) == [("noor", "bounce", None)]
 
 
 async def test_a_report_that_a_server_still_tries_changes_nothing(notifications: Service, tmp_path: Path) -> None:
@@ -171,13 +238,18 @@ async def test_a_report_that_a_server_still_tries_changes_nothing(notifications:
     assert ("confirmation", "sent") in await notifications.statuses()
 
 
-async def test_an_odd_report_counts_but_does_not_suppress_at_once(notifications: Service, tmp_path: Path) -> None:
-    life = life_with(confirmed("e1", "noor"))
+async def test_an_odd_report_is_judged_by_its_words(notifications: Service, tmp_path: Path) -> None:
+    life = life_with(confirmed("e1", "noor"), confirmed("e2", "sam"))
     await told(notifications, life, tmp_path)
     address = path(notifications, mail_for(life, "noor"))
-    assert (await notifications.inbox.receive(returned.qmail(address, NOOR), address)).kind == "bounce"
+    full = returned.qmail(address, NOOR).replace(b"no mailbox here by that name. (#5.1.1)", b"the mailbox is full")
+    assert (await notifications.inbox.receive(full, address)).kind == "bounce"
     assert await suppressed(notifications) == []
-    assert len(await facts(notifications)) == 1
+    address = path(notifications, mail_for(life, "sam"))
+    raw = returned.qmail(address, "sam@bibliotheek.example")
+    assert (await notifications.inbox.receive(raw, address)).kind == "bounce"
+    assert await suppressed(notifications) == [("sam", "bounce", None)]
+    assert len(await facts(notifications)) == 2
 
 
 async def test_a_report_about_a_mail_under_way_is_asked_for_again(notifications: Service, tmp_path: Path) -> None:
@@ -273,7 +345,7 @@ async def test_where_there_is_no_room_for_what_a_person_has_to_see_the_mail_serv
 
 
 async def test_a_mail_that_nobody_can_read_at_this_moment_stays_with_who_has_it(notifications: Service) -> None:
-    async def reads(raw: bytes) -> Read:
+    async def reads(raw: bytes, null_sender: bool | None) -> Read:
         raise ReaderUnavailable
 
     with pytest.raises(TryLater):

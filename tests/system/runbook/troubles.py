@@ -132,6 +132,16 @@ def _address_does_not_exist(around: Surroundings) -> None:
     _mails_are_out(around)
 
 
+def _on_a_block_list(around: Surroundings) -> None:
+    around.moody.blocks = True
+    around.enrol("Kim de Boer", "kim@zeist.example")
+    around.until_mails(2, "failed")
+
+
+def _off_the_block_list(around: Surroundings) -> None:
+    around.moody.blocks = False
+
+
 def _poison(around: Surroundings) -> None:
     subject = "intake.demo.enrolment.request"
     head = {"specversion": "1.0", "source": "demo", "time": "2023-03-02T09:14:00Z"}
@@ -176,6 +186,8 @@ TROUBLES: Mapping[str, Callable[[Surroundings], None]] = {
     "somebody enrols after the backup was made": _newcomer,
     "the mail server takes a mail and hangs up before it answers": _mail_server_hangs_up,
     "somebody enrols with an address that does not exist": _address_does_not_exist,
+    "a mail server has us on a block list": _on_a_block_list,
+    "the mail server is off the block list": _off_the_block_list,
     "strangers ask for places in a programme": _strangers_ask,
     "a partner sends what is not JSON, an unknown type, and too much": _poison,
 }

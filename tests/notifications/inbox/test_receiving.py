@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from contracts.commands import AddSuppression, LiftSuppression, ReceivedMail, ReceiveMail
 from contracts.enrolment import KnownPerson
@@ -433,8 +434,8 @@ async def test_staff_suppress_and_lift_by_person_and_by_address(notifications: S
     assert (await postbox.lift(LiftSuppression(email=NOOR))).changed == 1
     assert (await postbox.lift(LiftSuppression(email=NOOR))).changed == 0
     for bad in ({}, {"person": "noor", "email": NOOR}):
-        with pytest.raises(ProblemError):
-            await postbox.lift(LiftSuppression.model_validate(bad))
+        with pytest.raises(ValidationError):
+            LiftSuppression.model_validate(bad)
 
 
 async def test_a_retry_does_not_undo_what_staff_decided(notifications: Service, tmp_path: Path) -> None:

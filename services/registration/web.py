@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 
-from contracts.base import Identity, Slug
+from contracts.base import Slug
 from contracts.commands import EnrolmentReceipt
 from contracts.enrolment import EnrolmentRequest
 from contracts.problem import Problem
@@ -16,6 +16,7 @@ from services.chassis.clock import Clock
 from services.chassis.identity import new_id
 from services.chassis.problems import problem_response, problems
 from services.chassis.web import strictly
+from services.registration import idempotency
 from services.registration.handlers import answers, enrolments, key_of, queries
 from services.registration.handlers.enrolments import Arrival
 from services.registration.handlers.strangers import Bounds
@@ -27,9 +28,10 @@ WEB = "web"
 
 Asked = Annotated[EnrolmentRequest, strictly(EnrolmentRequest)]
 Repeatable = Annotated[
-    Identity | None,
-    Header(description="Makes a repetition harmless: a second click with the same key gets the first answer."),
+    str | None,
+    Header(description=idempotency.DESCRIPTION, json_schema_extra=idempotency.SCHEMA),
 ]
+"""As it is described; what it says, ``key_in`` reads of the request itself, where each line of it is seen."""
 
 
 def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
@@ -60,13 +62,17 @@ def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
         status_code=202,
         responses=problems(400, 403, 404, 409, 413, 422, 429, 503),
     )
-    async def request_enrolment(request: Request, body: Asked, idempotency_key: Repeatable = None) -> Response:
+    async def request_enrolment(
+        request: Request,
+        body: Asked,
+        idempotency_key: Repeatable = None,  # noqa: ARG001
+    ) -> Response:
         """
         Ask for a place. What comes next is said by mail, to those who are named: most have to confirm it first.
 
         Whether somebody takes part already, or need not confirm, the answer does not say.
         """
-        arrival = public_arrival(request, clock, bounds, idempotency_key)
+        arrival = public_arrival(request, clock, bounds, idempotency.key_in(request))
         return _response(await ask_in_public(writer, body, arrival))
 
     return routes
@@ -88,5 +94,5 @@ async def ask_in_public(writer: Writer, asked: EnrolmentRequest, arrival: Arriva
 
 def _response(answer: Answer) -> Response:
     if answer.failed:
-        return problem_response(Problem.model_validate_json(answer.body))
+        return problem_response(idempotency.told_over_http(Problem.model_validate_json(answer.body)))
     return Response(answer.body, answer.status, media_type="application/json")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
+import json
+import re
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -162,10 +166,64 @@ def test_a_second_click_with_the_same_key_is_one_enrolment(system: System, open_
     body = wish("klik", "noor@x.example")
     first = system.post("/api/enrolments", body, idempotency_key="k1")
     assert system.post("/api/enrolments", body, idempotency_key="k1") == first
-    assert system.post("/api/enrolments", wish("klik", "sam@x.example"), idempotency_key="k1")[0] == 409
+    assert system.post("/api/enrolments", body, idempotency_key='"k1"') == first
+    status, problem = system.post("/api/enrolments", wish("klik", "sam@x.example"), idempotency_key='"k1"')
+    assert (status, problem["type"]) == (422, "urn:deelname:problem:id-reused")
+    assert [fault["field"] for fault in problem["errors"]] == ["Idempotency-Key"]
+    assert "instance" not in problem
     assert system.post("/api/enrolments", body) == first
-    assert system.post("/api/enrolments", body, idempotency_key="not a key!")[0] == 422
     assert [one["status"] for one in asyncio.run(system.enrolments("klik"))] == ["confirmed", "refused"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "not a key!",
+        '"not a key!"',
+        "",
+        '""',
+        '"k',
+        'k"',
+        '"k1", "k2"',
+        "'k1'",
+        ":azE=:",
+        f'"{"k" * 65}"',
+        '"k1" x',
+        '"k1";=1',
+    ],
+)
+def test_a_key_that_cannot_be_read_is_refused(system: System, open_: Any, key: str) -> None:
+    open_("sleutelgat")
+    status, problem = system.post("/api/enrolments", wish("sleutelgat", "noor@x.example"), idempotency_key=key)
+    assert (status, problem["errors"][0]["rule"]) == (400, "idempotency-key")
+    assert asyncio.run(system.enrolments("sleutelgat")) == []
+
+
+def test_two_keys_are_none(system: System, open_: Any) -> None:
+    open_("sleutelgat")
+    body = json.dumps(wish("sleutelgat", "noor@x.example")).encode()
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", system.port, timeout=10)) as connection:
+        connection.putrequest("POST", "/api/enrolments")
+        for name, value in (("content-type", "application/json"), ("content-length", str(len(body)))):
+            connection.putheader(name, value)
+        for key in ('"k1"', '"k2"'):
+            connection.putheader("idempotency-key", key)
+        connection.endheaders(body)
+        assert connection.getresponse().status == 400
+
+
+def test_who_repeats_while_the_first_is_under_way_gets_its_answer(system: System, open_: Any) -> None:
+    open_("haast")
+    body = wish("haast", "noor@x.example")
+
+    def once(_number: int) -> Any:
+        return system.post("/api/enrolments", body, idempotency_key='"8e03978e-40d5-43dd-bc93-6894a57f9324"; v=1')
+
+    with ThreadPoolExecutor(8) as people:
+        answers = list(people.map(once, range(8)))
+    assert answers == [answers[0]] * 8
+    assert answers[0][0] == 202
+    assert len(asyncio.run(system.enrolments("haast"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -231,7 +289,11 @@ def test_the_faces_description_is_served_and_names_every_route(system: System) -
     assert set(document["components"]["securitySchemes"]) == {"HTTPBearer", "HTTPBasic"}
     request = document["paths"]["/api/enrolments"]["post"]
     assert {"202", "403", "404", "409", "422", "429"} <= set(request["responses"])
-    assert request["parameters"][0]["name"] == "idempotency-key"
+    (key,) = request["parameters"]
+    assert (key["name"], key["in"], key["required"]) == ("idempotency-key", "header", False)
+    for text, fits in (('"form-7741"', True), ("form-7741", True), ('"form 7741"', False), ('"form-7741', False)):
+        assert bool(re.fullmatch(key["schema"]["pattern"], text)) is fits, text
+    assert {"400", "422"} <= set(request["responses"])
 
 
 def test_a_definition_too_large_for_a_fact_stops_nobody(system: System) -> None:

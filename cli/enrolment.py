@@ -13,9 +13,10 @@ from cli.connection import Connection
 from cli.desk import Desk, command, group
 from cli.document import read
 from cli.failure import USAGE, Failure
-from cli.output import moment
+from cli.output import counted, moment
 from cli.people import read_participant, report
 from contracts import dates
+from contracts.base import Language
 from contracts.commands import (
     ConfirmEnrolment,
     EnrolmentCommand,
@@ -24,6 +25,8 @@ from contracts.commands import (
     RequestEnrolment,
     WithdrawEnrolment,
 )
+from contracts.enrolment import Reason
+from contracts.parameters import for_staff
 from contracts.queries import EnrolmentList, EnrolmentQuestion, EnrolmentsQuestion, EnrolmentView, ParticipantView
 
 app = group("Enrolments: request, withdraw, promote, confirm, and see why each stands as it does.")
@@ -163,7 +166,7 @@ def list_(
 
 
 def _why(desk: Desk, view: EnrolmentView) -> str:
-    reasons = " ".join(getattr(reason, desk.language) for reason in view.reasons)
+    reasons = " ".join(_told(reason, desk.language) for reason in view.reasons)
     if view.status == "lapsed":
         return reasons or "never confirmed"
     words = [
@@ -171,6 +174,10 @@ def _why(desk: Desk, view: EnrolmentView) -> str:
         f"{_awaited(view)} yet to confirm until {moment(view.confirm_by, desk.language)}" if view.confirm_by else "",
     ]
     return "; ".join(word for word in words if word)
+
+
+def _told(reason: Reason, language: Language) -> str:
+    return for_staff(getattr(reason, language), reason.parameters)
 
 
 def _awaited(view: EnrolmentView) -> int:
@@ -199,11 +206,10 @@ def show(desk: Desk, enrolment: Id) -> None:
         return
     place = f", number {view.place} in the waiting list" if view.place else ""
     output.say(f"{view.enrolment}: {view.status}{place}", "bold")
-    output.say(
-        f"{view.programme}, {view.organisation or 'without organisation'}, {view.units} unit(s), via {view.source}"
-    )
+    units = counted(view.units, "unit")
+    output.say(f"{view.programme}, {view.organisation or 'without organisation'}, {units}, via {view.source}")
     if view.confirm_by:
-        held = f"; {view.held} unit(s) held until then" if view.held else ""
+        held = f"; {counted(view.held, 'unit')} held until then" if view.held else ""
         output.say(f"{_awaited(view)} yet to confirm until {moment(view.confirm_by, desk.language)}{held}", "yellow")
     if view.price is not None:
         output.say(f"price: € {view.price:.2f}")
@@ -230,7 +236,7 @@ def show(desk: Desk, enrolment: Id) -> None:
         "History",
         ["Position", "When", "What", "Why"],
         [
-            (event.position, event.time, event.type, getattr(event.reason, desk.language) if event.reason else "")
+            (event.position, event.time, event.type, _told(event.reason, desk.language) if event.reason else "")
             for event in view.history
         ],
         empty="No history.",

@@ -8,6 +8,7 @@ import typer
 
 from cli.connection import Connection
 from cli.desk import Desk
+from cli.output import counted
 from contracts.commands import Published, TellingCommand
 from contracts.problem import ProblemError, problem_type
 
@@ -40,7 +41,7 @@ def say(desk: Desk, result: Published, nothing: str) -> None:
             desk.output.say(f"  {getattr(change, desk.language)}")
         for question in result.questions:
             desk.output.say(f"  asks first: {getattr(question, desk.language)}", "yellow")
-        people = "1 person" if result.people == 1 else f"{result.people or 'no'} people"
+        people = counted(result.people, "person", "people")
         desk.output.say(f"  Nothing was changed. In all, {people} would be mailed.")
     for note in result.notes:
         desk.output.note(f"  note: {getattr(note, desk.language)}", "yellow")

@@ -30,6 +30,7 @@ from rich.text import Text
 from contracts import dates
 from contracts.base import Language
 from contracts.characters import visible, visible_json
+from contracts.parameters import for_staff
 from contracts.problem import Fault, Problem
 
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
@@ -192,7 +193,8 @@ class Output:
 
     def fault(self, fault: Fault) -> str:
         """One thing that is wrong, as a sentence."""
-        text = fault.detail_nl if self.language == "nl" and fault.detail_nl else fault.detail
+        words = fault.detail_nl if self.language == "nl" and fault.detail_nl else fault.detail
+        text = for_staff(words, fault.parameters)
         where = f"{fault.field}: " if fault.field else ""
         rule = f" ({fault.rule})" if fault.rule else ""
         return f"{where}{text}{rule}"
@@ -271,6 +273,11 @@ def cell(value: object, language: Language = "en") -> str:
         case _:
             # Made visible before it is measured. One cell is no two rows.
             return visible(str(value).replace("\n", " "))
+
+
+def counted(count: int, one: str, more: str = "") -> str:
+    """A number with its word: "1 person", "no people", "3 sessions"."""
+    return f"{count or 'no'} {one if count == 1 else more or f'{one}s'}"
 
 
 def moment(value: datetime | None, language: Language = "en") -> str:

@@ -12,6 +12,7 @@ from cli import private
 from cli.connection import Connection
 from cli.desk import Desk, Speech, command, group
 from cli.failure import USAGE, Failure
+from cli.output import counted
 from cli.people import named
 from contracts.commands import CorrectPerson, ErasePerson, PersonResult
 from contracts.queries import (
@@ -163,7 +164,8 @@ def expiring(
     if answer.total > len(answer.people):
         desk.output.note(f"{answer.total - len(answer.people)} more: --limit")
     if answer.undecided:
-        desk.output.note(f"{answer.undecided} people are in programmes whose end is not known yet: they are kept.")
+        kept = counted(answer.undecided, "person is", "people are")
+        desk.output.note(f"{kept} in programmes whose end is not known yet, and kept.")
 
 
 @command(app, "correct", examples=["deelname person correct noor@zeist.example --new-email noor.dewit@zeist.example"])

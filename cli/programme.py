@@ -11,6 +11,7 @@ from cli.desk import Desk, command, group
 from cli.document import read
 from cli.failure import Failure
 from cli.foreseen import DryRun, say, told
+from cli.output import counted
 from cli.programme_files import located, remarks
 from contracts import dates
 from contracts.base import Text
@@ -76,7 +77,7 @@ def check(desk: Desk, files: Files) -> None:
             continue
         noted = remarks(document)
         report.append({"file": str(file), "valid": True, "id": document.value.id, "remarks": noted})
-        desk.output.say(f"✓ {file}: {document.value.id}, {len(document.value.sessions)} session(s)", "green")
+        desk.output.say(f"✓ {file}: {document.value.id}, {counted(len(document.value.sessions), 'session')}", "green")
         for remark in noted:
             desk.output.say(f"  note {file}:{remark}", "yellow")
     if desk.output.as_json:
@@ -210,7 +211,7 @@ def lunches(desk: Desk, programme: Id) -> None:
         return
     for lunch in answer.lunches:
         # How many eat is what a kitchen asks first, also where nobody has named a diet.
-        who = "1 person" if lunch.people == 1 else f"{lunch.people} people"
+        who = counted(lunch.people, "person", "people")
         desk.output.say(f"{getattr(lunch.title, desk.language)} ({lunch.session}): {who}", "bold")
         desk.output.table(
             "",

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from contracts.base import EmailAddress, Identity, Language, Line, Message, Name, Slug
+from contracts.parameters import Parameter
 
 EnrolmentStatus = Literal["pending", "confirmed", "waiting", "withdrawn", "refused", "lapsed"]
 """
@@ -89,11 +90,16 @@ class Participant(Message):
 
 
 class Reason(Message):
-    """Why something was decided: the rule's name for machines and the sentence for people, in both languages."""
+    """
+    Why something was decided: the rule's name for machines and the sentence for people, in both languages.
+
+    The sentence has no ids. ``parameters`` has those that it is about, for programs and for staff.
+    """
 
     rule: Slug
     nl: str
     en: str
+    parameters: tuple[Parameter, ...] = ()
 
 
 class MissingSeat(Message):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from contracts.base import Message
 from contracts.complaints import complained
 from contracts.fields import fields_at, meant
+from contracts.parameters import Parameter
 
 Details = TypeVar("Details", bound=Mapping[str, Any])
 
@@ -34,6 +35,7 @@ class Fault(Message):
     field: str | None = None
     rule: str | None = Field(default=None, description="For programs: of enrolment, or of the message's form.")
     detail_nl: str | None = Field(default=None, description="The same in Dutch.")
+    parameters: tuple[Parameter, ...] = Field(default=(), description="The ids that it is about, as they were asked.")
 
 
 class Problem(Message):

@@ -16,6 +16,7 @@ from cli.doctor.findings import Report, Section
 from cli.encryption import trusting
 from cli.endpoints import Access, Endpoints
 from cli.failure import Failure
+from cli.output import counted
 from contracts import subjects
 
 MONITOR = "monitor"
@@ -163,7 +164,7 @@ def _examine_servers(report: Report, servers: list[dict[str, Any]]) -> None:
         )
         for account in data.get("account_details") or ():
             streams |= {stream["name"]: stream for stream in account.get("stream_detail") or ()}
-    report.checked.append(f"{len(streams)} streams on {len(servers)} server(s)")
+    report.checked.append(f"{counted(len(streams), 'stream')} on {counted(len(servers), 'server')}")
     _examine_streams(report, streams)
 
 

@@ -52,7 +52,7 @@ def test_who_has_yet_to_confirm_and_until_when_is_shown(deelname: Deelname, runn
     shown = deelname("enrolment", "show", pending(deelname, many)["Anna"]["enrolment"]).said
     assert ": pending" in shown
     assert "1 yet to confirm until " in shown
-    assert "1 unit(s) held until then" in shown
+    assert "1 unit held until then" in shown
     assert "deelname enrolment confirm " in shown
     assert "enrolment.pending.v1" in shown
     assert "held until then" not in deelname("enrolment", "show", pending(deelname, many)["Carla"]["enrolment"]).said

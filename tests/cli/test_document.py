@@ -41,7 +41,7 @@ def test_a_good_file_is_read_and_knows_where_its_fields_stand(tmp_path: Path) ->
          " integer, not 'twee'"),
         ("capacity: 0", "16:3: enrolment.capacity: input should be greater than or equal to 1, not '0'"),
         ("volume: 3", "16:3: enrolment.volume: unknown key; known here: opens, closes, per, capacity, waiting_list,"
-         " maximum_per_organisation, eligible, prices, confirmation, keep_people_days."),
+         " maximum_per_organisation, eligible, prices, roles, confirmation, keep_people_days."),
         ("confirmation: { needed: sometimes }", "16:19: enrolment.confirmation.needed: input should be 'always',"
          " 'unknown' or 'never', not 'sometimes'"),
         ("confirmation: { held_percent: 0 }", "16:19: enrolment.confirmation.held_percent: input should be greater than"
@@ -117,7 +117,7 @@ def test_check_needs_no_broker_and_ends_with_1(tmp_path: Path) -> None:
     bad.write_text(GOOD.replace("kind:", "knd:"))
     told = invoke("programme", "check", good, bad)
     assert told.code == 1
-    assert f"✓ {good}: gesprek-2023, 1 session(s)" in told.said
+    assert f"✓ {good}: gesprek-2023, 1 session" in told.said
     assert f"{bad}:2:1: knd: unknown key; did you mean 'kind'?" in told.said
     assert invoke("programme", "check", good).code == 0
 

@@ -33,7 +33,7 @@ def test_what_registration_refuses_is_told_with_the_file(deelname: Deelname, tmp
     path.write_text(definition("strange").replace("organisers: [bisc]", "organisers: [nobody-knows]"))
     refused = deelname("programme", "publish", path)
     assert refused.code == 1
-    assert f"{path}:5:1: The organiser 'nobody-knows' is not in the registry." in refused.said
+    assert f"{path}:5:1: The organiser ‘nobody-knows’ is not in the registry." in refused.said
     assert refused.said.count("nobody-knows") == 1
     assert "staat niet in het register" in deelname("programme", "publish", path, "--language", "nl").said
     problem = deelname("programme", "publish", path, "--json").json

@@ -110,5 +110,5 @@ def _refused(enrolment: Enrolment, enrolled_by: EnrolmentRules, registry: Regist
     organisation = registry.organisations.get(enrolment.organisation or "")
     return bool(
         rules.broken_by_organisation(eligible, enrolment.organisation, organisation)
-        or rules.broken_by_roles(eligible, enrolment.participants)
+        or rules.broken_by_roles(enrolled_by, enrolment.participants)
     )

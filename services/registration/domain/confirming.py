@@ -48,7 +48,7 @@ def confirmed(
     if not newcomers:
         # They came in by another way meanwhile.
         asked |= {"participants": tuple(people), "present": tuple(one.person for one in people)}
-        return (*said, EnrolmentRefused(**asked, reasons=(reasons.already_enrolled(),)))
+        return (*said, EnrolmentRefused(**asked, reasons=(reasons.already_enrolled(len(people)),)))
     units = rules.units_of(definition, newcomers)
     own = state._replace(held=state.held - enrolment.held)
     asked["units"] = units

@@ -211,8 +211,8 @@ def _add(
     units = rules.units_of(definition, people)
     more = units - enrolment.units
     broken = [
-        *rules.broken_by_person(state, definition.enrolment.eligible, command.participant),
-        *rules.broken_by_seats(definition.team, people, command.participant),
+        *rules.broken_by_person(state, definition.enrolment, command.participant),
+        *rules.broken_by_seats(definition, people, command.participant),
     ]
     if more > 0:
         # Who completes a team keeps to the team's deadline; a further unit keeps to the programme's.
@@ -249,8 +249,8 @@ def _change(definition: Programme, enrolment: Enrolment, command: ChangeParticip
     # Who stays where they are answers for no rule that came later.
     broken = (
         [
-            *rules.broken_by_roles(definition.enrolment.eligible, [new]),
-            *rules.broken_by_seats(definition.team, people, new),
+            *rules.broken_by_roles(definition.enrolment, [new]),
+            *rules.broken_by_seats(definition, people, new),
         ]
         if (new.seat, new.role) != (old.seat, old.role)
         else []
@@ -269,8 +269,8 @@ def _replace(
         return Rejected("not-found", (reasons.no_such_participant(),))
     people = tuple(new if one.person == command.person else one for one in enrolment.participants)
     broken = [
-        *rules.broken_by_person(state, definition.enrolment.eligible, new),
-        *rules.broken_by_seats(definition.team, people, new),
+        *rules.broken_by_person(state, definition.enrolment, new),
+        *rules.broken_by_seats(definition, people, new),
     ]
     if broken:
         return Rejected("rejected", tuple(broken))

@@ -27,10 +27,10 @@ def broken_by_request(
         *_broken_by_crowd(definition, command),
         *broken_by_time(state, rules, moment),
         *broken_by_organisation(rules.eligible, command.organisation_id, command.organisation),
-        *broken_by_roles(rules.eligible, people),
+        *broken_by_roles(rules, people),
         # Of a stranger's request, whoever takes part already is told so, and nobody else.
         *(_broken_by_repetition(people) if command.stranger else _broken_by_persons(state, people)),
-        *broken_by_seats(definition.team, people),
+        *broken_by_seats(definition, people),
         *_broken_by_missing_seats(definition.team, people),
         *broken_by_maximum(state, rules, command.organisation_id, units),
         *_broken_by_capacity(state, rules, units),
@@ -102,12 +102,14 @@ def broken_by_organisation(eligible: Eligibility, id_: str | None, organisation:
     return broken
 
 
-def broken_by_roles(eligible: Eligibility, people: Sequence[Participant]) -> list[Reason]:
+def broken_by_roles(rules: EnrolmentRules, people: Sequence[Participant]) -> list[Reason]:
     """Whether somebody's role is not one that the programme is for."""
+    eligible = rules.eligible
     if not eligible.roles:
         return []
     wrong = sorted({person.role or "" for person in people if person.role not in eligible.roles})
-    return [reasons.role_not_eligible(role or None, eligible.roles) for role in wrong]
+    allowed = [rules.role(role) for role in eligible.roles]
+    return [reasons.role_not_eligible(rules.role(role) if role else None, allowed) for role in wrong]
 
 
 def _broken_by_repetition(people: Sequence[Participant]) -> list[Reason]:
@@ -118,18 +120,18 @@ def _broken_by_persons(state: ProgrammeState, people: Sequence[Participant]) -> 
     broken = _broken_by_repetition(people)
     for person in {participant.person for participant in people}:
         if person in state.persons:
-            broken.append(reasons.already_enrolled())
+            broken.append(reasons.already_enrolled(len(people)))
             break
     return broken
 
 
-def broken_by_person(state: ProgrammeState, eligible: Eligibility, participant: Participant) -> list[Reason]:
+def broken_by_person(state: ProgrammeState, rules: EnrolmentRules, participant: Participant) -> list[Reason]:
     """What speaks against one newcomer in an enrolment that stands."""
-    return [*broken_by_roles(eligible, [participant]), *_broken_by_persons(state, [participant])]
+    return [*broken_by_roles(rules, [participant]), *_broken_by_persons(state, [participant])]
 
 
 def broken_by_seats(
-    team: TeamRule | None, people: Sequence[Participant], only: Participant | None = None
+    definition: Programme, people: Sequence[Participant], only: Participant | None = None
 ) -> list[Reason]:
     """
     Whether everybody sits where the team rule lets them, or ``only`` this one of them.
@@ -137,6 +139,7 @@ def broken_by_seats(
     Who changes one seat answers for that one: after a change of the team rule the others may sit wrongly for a while,
     and each of them must be able to move.
     """
+    team, rules = definition.team, definition.enrolment
     judged = people if only is None else (only,)
     if team is None:
         unknown = {person.seat for person in judged if person.seat}
@@ -145,11 +148,12 @@ def broken_by_seats(
     broken: dict[Reason, None] = {}
     for participant in judged:
         if participant.seat is None:
-            broken[reasons.seat_required(seats)] = None
+            broken[reasons.seat_required(team.open_seats)] = None
         elif (seat := seats.get(participant.seat)) is None:
-            broken[reasons.seat_unknown(participant.seat, seats)] = None
+            broken[reasons.seat_unknown(participant.seat, team.open_seats)] = None
         elif seat.roles and participant.role not in seat.roles:
-            broken[reasons.seat_role(seat.id, participant.role, seat.roles)] = None
+            role = rules.role(participant.role) if participant.role else None
+            broken[reasons.seat_role(seat, role, [rules.role(each) for each in seat.roles])] = None
     for reason in broken_by_crowded_seats(team.open_seats, people, only):
         broken[reason] = None
     return list(broken)
@@ -161,7 +165,7 @@ def broken_by_crowded_seats(
     """Whether more people sit in a seat, or in that of ``only`` this one, than it has room for."""
     taken = Counter(participant.seat for participant in people)
     return [
-        reasons.seat_taken(seat.id, seat.count)
+        reasons.seat_taken(seat)
         for seat in seats
         if taken[seat.id] > seat.count and (only is None or only.seat == seat.id)
     ]
@@ -201,7 +205,8 @@ def _broken_by_missing_seats(team: TeamRule | None, people: Sequence[Participant
     if team is None or team.complete_within_days is not None:
         return []
     missing = missing_seats(team, people)
-    return [reasons.team_incomplete(seat.seat for seat in missing)] if missing else []
+    lacking = {seat.seat for seat in missing}
+    return [reasons.team_incomplete(seat for seat in team.seats if seat.id in lacking)] if missing else []
 
 
 def broken_by_maximum(
@@ -217,9 +222,9 @@ def broken_by_maximum(
     if most is None:
         return []
     if organisation is None:
-        return [reasons.request_maximum(most)] if before + units > most else []
+        return [reasons.request_maximum(most, before + units)] if before + units > most else []
     taken = state.organisations.get(organisation) or 0
-    return [reasons.organisation_maximum(most, taken)] if taken + units > most else []
+    return [reasons.organisation_maximum(most, taken, units)] if taken + units > most else []
 
 
 def whole_minute(moment: datetime) -> datetime:

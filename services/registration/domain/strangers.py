@@ -133,7 +133,7 @@ def _told_to_be_present(
     asked = _asked(command, stranger, present, present)
     # How they are written to goes by the enrolment that they have.
     asked |= {"enrolment": _own_enrolments(command, stranger)[present[0]], "unconfirmed": ()}
-    return EnrolmentRefused(**asked, reasons=(reasons.already_enrolled(),))
+    return EnrolmentRefused(**asked, reasons=(reasons.already_enrolled(len(present)),))
 
 
 def _team_waits(

@@ -11,6 +11,7 @@ from contracts.base import Message
 from contracts.commands import MOST_TOLD, Change, EnrolmentReceipt, EnrolmentResult, Published
 from contracts.enrolment import Reason
 from contracts.facts import NAMES, RegistrationFact
+from contracts.parameters import for_staff
 from contracts.problem import MOST_FAULTS, Fault, Problem, enrolment_instance, problem_type
 from services.registration.domain import ProgrammeState, Rejected, summaries
 from services.registration.domain.reasons.words import counted
@@ -40,7 +41,7 @@ def rejected(rejection: Rejected) -> Answer:
             type=problem_type(rejection.kind),
             title="Not found" if missing else "Not possible",
             status=404 if missing else 409,
-            detail=" ".join(reason.en for reason in rejection.reasons),
+            detail=_detail(rejection.reasons),
             errors=_faults(rejection.reasons),
         )
     )
@@ -53,7 +54,7 @@ def refused(enrolment: str, reasons: Sequence[Reason]) -> Answer:
             type=problem_type("refused"),
             title="Enrolment refused",
             status=409,
-            detail=" ".join(reason.en for reason in reasons),
+            detail=_detail(reasons),
             instance=enrolment_instance(enrolment),
             errors=_faults(reasons),
         )
@@ -157,5 +158,13 @@ def told_in_public(answer: Answer) -> Answer:
     )
 
 
+def _detail(reasons: Sequence[Reason]) -> str:
+    """All in one, for who reads answers to programs."""
+    return " ".join(for_staff(reason.en, reason.parameters) for reason in reasons)
+
+
 def _faults(reasons: Sequence[Reason]) -> tuple[Fault, ...]:
-    return tuple(Fault(rule=reason.rule, detail=reason.en, detail_nl=reason.nl) for reason in reasons)
+    return tuple(
+        Fault(rule=reason.rule, detail=reason.en, detail_nl=reason.nl, parameters=reason.parameters)
+        for reason in reasons
+    )

@@ -72,7 +72,7 @@ def test_a_programme_without_a_closing_time_is_closed_by_the_end_of_its_last_ses
     result = scene.when(request("a", now=end)).then_refused("over")
     (fact,) = result.facts
     assert isinstance(fact, EnrolmentRefused)
-    assert fact.reasons[0].en == "The programme is over; it ended on Thursday 13 April 2023 at 16:00 (Amsterdam time)."
+    assert fact.reasons[0].en == "The programme is over. It ended on Thursday 13 April 2023 at 16:00 (Amsterdam time)."
 
 
 def test_a_programme_is_not_over_while_a_session_has_no_date() -> None:
@@ -84,8 +84,10 @@ def test_a_programme_is_not_over_while_a_session_has_no_date() -> None:
 def test_the_sentences_name_the_moment_in_the_words_of_each_language() -> None:
     (fact,) = given(published(closes=LOCAL)).when(request("a", now=MOMENT)).facts
     assert isinstance(fact, EnrolmentRefused)
-    assert fact.reasons[0].nl == "Aanmelden kon tot vrijdag 10 maart 2023 om 12:00 uur."
-    assert fact.reasons[0].en == "Enrolment was open until Friday 10 March 2023 at 12:00 (Amsterdam time)."
+    assert fact.reasons[0].nl == "De aanmelding is gesloten. Aanmelden kon tot vrijdag 10 maart 2023 om 12:00 uur."
+    assert (
+        fact.reasons[0].en == "Enrolment is closed. It was open until Friday 10 March 2023 at 12:00 (Amsterdam time)."
+    )
 
 
 def test_nobody_comes_into_a_withdrawn_programme() -> None:

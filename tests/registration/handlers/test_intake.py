@@ -95,7 +95,9 @@ async def test_whatever_comes_gets_one_outcome_that_says_what_to_do(system: Syst
         page = PARTNERS_PAGE.read_text(encoding="utf-8")
         assert all(f"`{problem}`" in page for _, problem in expected)
         assert f"{LARGEST} are allowed" in by_id["l1"]["errors"][0]["detail"]
-        assert by_id["o1"]["errors"][0]["detail_nl"].startswith("De organisatie 'nergens'")
+        (unknown,) = by_id["o1"]["errors"]
+        assert unknown["detail_nl"].startswith("We kennen je organisatie nog niet.")
+        assert unknown["parameters"] == [{"name": "organisation", "value": "nergens"}]
         assert by_id["o1"]["enrolment"]
         text = repr(outcomes)
         assert "Bcc" not in text

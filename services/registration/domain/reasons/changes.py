@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contracts.enrolment import Reason
-from services.registration.domain.reasons.words import places
+from contracts.parameters import parameters
+from services.registration.domain.reasons.words import places, still_free
 
 
 def not_waiting() -> Reason:
@@ -16,10 +17,11 @@ def not_waiting() -> Reason:
 def no_room(units: int, free: int) -> Reason:
     """Promotion by hand, or one more participant, would exceed the capacity."""
     nl, en = places(units)
+    still_nl, still_en = still_free(free)
     return Reason(
         rule="full",
-        nl=f"Hiervoor is {nl} nodig en er is ruimte voor {free}.",
-        en=f"This needs {en} and there is room for {free}.",
+        nl=f"Er {'is' if units == 1 else 'zijn'} {nl} nodig. {still_nl}",
+        en=f"This needs {en}. {still_en}",
     )
 
 
@@ -27,8 +29,8 @@ def others_wait() -> Reason:
     """One more participant would jump the waiting list."""
     return Reason(
         rule="others-wait",
-        nl="Er staan anderen op de wachtlijst; een extra deelnemer zou voorgaan. Meld die apart aan.",
-        en="Others are waiting; one more participant would go before them. Enrol that person separately.",
+        nl="Er staan anderen op de wachtlijst. Een extra deelnemer zou voorgaan. Meld die apart aan.",
+        en="Others are waiting. One more participant would go before them. Enrol that person separately.",
     )
 
 
@@ -42,7 +44,7 @@ def not_active() -> Reason:
     return Reason(
         rule="not-active",
         nl="Deze aanmelding is afgemeld of geweigerd. Meld je opnieuw aan.",
-        en="This enrolment was withdrawn or refused; enrol again.",
+        en="This enrolment was withdrawn or refused. Please enrol again.",
     )
 
 
@@ -57,6 +59,7 @@ def no_such_programme(id_: str) -> Reason:
     """The programme has not been published."""
     return Reason(
         rule="programme-unknown",
-        nl=f"Het programma '{id_}' bestaat niet.",
-        en=f"There is no programme '{id_}'.",
+        nl="Dit programma bestaat niet.",
+        en="There is no such programme.",
+        parameters=parameters(programme=id_),
     )

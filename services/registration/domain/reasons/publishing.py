@@ -1,4 +1,4 @@
-"""Why a definition can't be published."""
+"""Why a definition cannot be published."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from contracts.enrolment import Reason
 
 
 def per_changed() -> Reason:
-    """A programme can't turn from persons to teams."""
+    """A programme cannot turn from persons to teams."""
     return Reason(
         rule="per-changed",
-        nl="Een programma kan niet wisselen tussen personen en teams; publiceer het onder een ander id.",
-        en="A programme can't change between persons and teams; publish it under another id.",
+        nl="Een programma kan niet wisselen tussen personen en teams. Publiceer het onder een ander id.",
+        en="A programme cannot change between persons and teams. Publish it under another id.",
     )
 
 
@@ -29,8 +29,8 @@ def capacity_below_confirmed(capacity: int, confirmed: int) -> Reason:
     """The capacity would be lower than what has been promised."""
     return Reason(
         rule="capacity-below-confirmed",
-        nl=f"De capaciteit kan niet naar {capacity}: er zijn al {confirmed} plekken bevestigd. Trek er eerst in.",
-        en=f"The capacity can't become {capacity}: {confirmed} places are confirmed. Withdraw some first.",
+        nl=f"De capaciteit kan niet naar {capacity}: er zijn al {confirmed} plekken bevestigd. Meld er eerst af.",
+        en=f"The capacity cannot become {capacity}: {confirmed} places are confirmed. Withdraw some first.",
     )
 
 
@@ -38,8 +38,8 @@ def unknown_organiser(id_: str) -> Reason:
     """An organiser is not in the registry."""
     return Reason(
         rule="organisation-unknown",
-        nl=f"De organisator '{id_}' staat niet in het register. Voeg hem eerst toe.",
-        en=f"The organiser '{id_}' is not in the registry. Register it first.",
+        nl=f"De organisator ‘{id_}’ staat niet in het register. Voeg hem eerst toe.",
+        en=f"The organiser ‘{id_}’ is not in the registry. Register it first.",
     )
 
 
@@ -47,8 +47,8 @@ def unknown_theme(id_: str) -> Reason:
     """A theme has not been published."""
     return Reason(
         rule="theme-unknown",
-        nl=f"Het thema '{id_}' bestaat niet. Publiceer het eerst.",
-        en=f"There is no theme '{id_}'. Publish it first.",
+        nl=f"Het thema ‘{id_}’ bestaat niet. Publiceer het eerst.",
+        en=f"There is no theme ‘{id_}’. Publish it first.",
     )
 
 
@@ -56,6 +56,6 @@ def unknown_goal(theme: str, goal: str) -> Reason:
     """A theme has no such goal."""
     return Reason(
         rule="goal-unknown",
-        nl=f"Het thema '{theme}' heeft geen doel '{goal}'.",
-        en=f"The theme '{theme}' has no goal '{goal}'.",
+        nl=f"Het thema ‘{theme}’ heeft geen doel ‘{goal}’.",
+        en=f"The theme ‘{theme}’ has no goal ‘{goal}’.",
     )

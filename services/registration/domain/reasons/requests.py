@@ -6,8 +6,12 @@ from collections.abc import Iterable
 from datetime import date, datetime
 
 from contracts import dates
+from contracts.base import Title
 from contracts.enrolment import Reason
-from services.registration.domain.reasons.words import KIND_NAMES, either, in_both, places, province_name
+from contracts.parameters import parameters
+from contracts.programme import Role
+from services.registration.domain.reasons.teams import role_given
+from services.registration.domain.reasons.words import either, in_both, kind_title, listed, places, province_name
 
 
 def programme_withdrawn() -> Reason:
@@ -24,7 +28,11 @@ def not_open_yet(opens: date) -> Reason:
 def closed(closes: date) -> Reason:
     """Too late."""
     nl, en = in_both(dates.until, closes)
-    return Reason(rule="closed", nl=f"Aanmelden kon {nl}.", en=f"Enrolment was open {en}.")
+    return Reason(
+        rule="closed",
+        nl=f"De aanmelding is gesloten. Aanmelden kon {nl}.",
+        en=f"Enrolment is closed. It was open {en}.",
+    )
 
 
 def over(end: datetime) -> Reason:
@@ -32,8 +40,8 @@ def over(end: datetime) -> Reason:
     nl, en = in_both(dates.ending, end)
     return Reason(
         rule="over",
-        nl=f"Het programma is voorbij; het eindigde op {nl}.",
-        en=f"The programme is over; it ended on {en}.",
+        nl=f"Het programma is voorbij. Het eindigde op {nl}.",
+        en=f"The programme is over. It ended on {en}.",
     )
 
 
@@ -41,8 +49,9 @@ def organisation_unknown(id_: str) -> Reason:
     """The registry has no such organisation."""
     return Reason(
         rule="organisation-unknown",
-        nl=f"De organisatie '{id_}' staat niet in het register. Controleer het id of laat de organisatie toevoegen.",
-        en=f"The organisation '{id_}' is not in the registry. Check the id, or have the organisation added.",
+        nl="We kennen je organisatie nog niet. Neem contact met ons op, dan voegen we haar toe.",
+        en="We do not know your organisation yet. Please contact us, and we will add it.",
+        parameters=parameters(organisation=id_),
     )
 
 
@@ -50,49 +59,61 @@ def organisation_required() -> Reason:
     """Nobody may come without an organisation."""
     return Reason(
         rule="organisation-required",
-        nl="Voor dit programma meld je je aan vanuit een organisatie.",
-        en="Enrolment in this programme needs an organisation.",
+        nl="Aanmelden kan hier alleen vanuit een organisatie.",
+        en="You can enrol here only from an organisation.",
     )
 
 
 def kind_not_eligible(kinds: Iterable[str]) -> Reason:
     """The organisation is of a kind that the programme is not for."""
-    names = [KIND_NAMES[str(kind)] for kind in kinds]
+    nl, en = listed(kind_title(str(kind)) for kind in kinds)
     return Reason(
         rule="kind-not-eligible",
-        nl=f"Dit programma is bedoeld voor {either((nl for nl, _ in names), 'nl')}.",
-        en=f"This programme is for {either((en for _, en in names), 'en_GB')}.",
+        nl=f"Dit programma is bedoeld voor {nl}.",
+        en=f"This programme is for {en}.",
     )
 
 
 def province_not_eligible(provinces: Iterable[str]) -> Reason:
     """The organisation is in a province that the programme is not for."""
-    names = [province_name(province) for province in provinces]
+    nl, en = either(Title(nl=name, en=name) for name in map(province_name, provinces))
     return Reason(
         rule="province-not-eligible",
-        nl=f"Dit programma is bedoeld voor organisaties in {either(names, 'nl')}.",
-        en=f"This programme is for organisations in {either(names, 'en_GB')}.",
+        nl=f"Dit programma is bedoeld voor organisaties in {nl}.",
+        en=f"This programme is for organisations in {en}.",
     )
 
 
-def role_not_eligible(role: str | None, roles: Iterable[str]) -> Reason:
+def role_not_eligible(role: Role | None, roles: Iterable[Role]) -> Reason:
     """A participant's role is not one that the programme is for."""
-    allowed = list(roles)
-    had_nl = f"'{role}' hoort daar niet bij" if role else "er is geen rol opgegeven"
-    had_en = f"'{role}' is not one of them" if role else "no role was given"
+    allowed = tuple(roles)
+    had_nl, had_en = role_given(role)
+    plurals = [each.plural for each in allowed if each.plural is not None]
+    if len(plurals) == len(allowed):
+        nl, en = listed(plurals)
+    else:
+        nl, en = either(each.title for each in allowed)
+        nl, en = f"mensen met de rol {nl}", f"people with the role {en}"
     return Reason(
         rule="role-not-eligible",
-        nl=f"Dit programma is bedoeld voor de rol {either(allowed, 'nl')}; {had_nl}.",
-        en=f"This programme is for the role {either(allowed, 'en_GB')}; {had_en}.",
+        nl=f"Dit programma is bedoeld voor {nl}. {had_nl}",
+        en=f"This programme is for {en}. {had_en}",
+        parameters=parameters(role=role.id if role else None),
     )
 
 
-def already_enrolled() -> Reason:
-    """Somebody in the request takes part already."""
+def already_enrolled(people: int) -> Reason:
+    """Somebody takes part already, of so many people whom the request names."""
+    if people == 1:
+        return Reason(
+            rule="already-enrolled",
+            nl="Je was al aangemeld. Je eerdere aanmelding blijft gewoon staan.",
+            en="You were already enrolled. Your earlier enrolment stands.",
+        )
     return Reason(
         rule="already-enrolled",
-        nl="Een van de deelnemers is al aangemeld voor dit programma (dezelfde naam en hetzelfde e-mailadres).",
-        en="One of the participants is enrolled in this programme already (the same name and e-mail address).",
+        nl="Een van jullie was al aangemeld, met dezelfde naam en hetzelfde e-mailadres. Meld de anderen apart aan.",
+        en="One of you was already enrolled, with the same name and email address. Enrol the others separately.",
     )
 
 
@@ -100,29 +121,38 @@ def named_twice() -> Reason:
     """Somebody stands in the request twice."""
     return Reason(
         rule="named-twice",
-        nl="Dezelfde persoon staat twee keer in de aanmelding (dezelfde naam en hetzelfde e-mailadres).",
-        en="The same person stands in the request twice (the same name and e-mail address).",
+        nl="Dezelfde persoon is twee keer opgegeven (dezelfde naam en hetzelfde e-mailadres).",
+        en="The same person is named twice (the same name and email address).",
     )
 
 
-def organisation_maximum(maximum: int, taken: int) -> Reason:
+def organisation_maximum(maximum: int, taken: int, asked: int) -> Reason:
     """The organisation would have more units than it may."""
     nl, en = places(maximum)
-    has_nl, has_en = ("is", "is") if taken == 1 else ("zijn", "are")
+    are_nl, are_en = ("is", "is") if maximum == 1 else ("zijn", "are")
+    if not taken:
+        stand_nl, stand_en = f"Jullie vroegen er {asked}.", f"You asked for {asked}."
+    elif taken >= maximum:
+        stand_nl = "Die is al bezet." if maximum == 1 else "Die zijn al bezet."
+        stand_en = "It is taken already." if maximum == 1 else "They are taken already."
+    else:
+        stand_nl = f"Jullie hebben er al {taken} en vroegen er nu {asked}."
+        stand_en = f"You have {taken} already and asked for {asked} now."
     return Reason(
         rule="organisation-maximum",
-        nl=f"Per organisatie is er ruimte voor {nl}; daarvan {has_nl} er al {taken} in gebruik.",
-        en=f"Each organisation may take {en}; {taken} of them {has_en} taken already.",
+        nl=f"Per organisatie {are_nl} er {nl}. {stand_nl}",
+        en=f"There {are_en} {en} for each organisation. {stand_en}",
     )
 
 
-def request_maximum(maximum: int) -> Reason:
+def request_maximum(maximum: int, asked: int) -> Reason:
     """A request without an organisation has more units than an organisation may have."""
     nl, en = places(maximum)
+    are_nl, are_en = ("is", "is") if maximum == 1 else ("zijn", "are")
     return Reason(
         rule="request-maximum",
-        nl=f"Een aanmelding zonder organisatie is voor maximaal {nl}.",
-        en=f"A request without an organisation may take {en} at most.",
+        nl=f"Voor wie geen organisatie opgeeft, {are_nl} er {nl}. Jullie vroegen er {asked}.",
+        en=f"There {are_en} {en} for those who name no organisation. You asked for {asked}.",
     )
 
 
@@ -131,8 +161,8 @@ def full(capacity: int) -> Reason:
     nl, en = places(capacity)
     return Reason(
         rule="full",
-        nl=f"Het programma is vol ({nl}) en heeft geen wachtlijst.",
-        en=f"The programme is full ({en}) and has no waiting list.",
+        nl=f"Het programma is vol ({nl}). Er is geen wachtlijst.",
+        en=f"The programme is full ({en}). There is no waiting list.",
     )
 
 
@@ -151,7 +181,7 @@ def crowd(most: int) -> Reason:
     return Reason(
         rule="too-many-people",
         nl=f"Je kunt hier maximaal {most} mensen tegelijk aanmelden. Meld de anderen daarna apart aan.",
-        en=f"You can enrol at most {most} people at once here. Send the others in another request.",
+        en=f"You can enrol at most {most} people at once here. Enrol the others separately afterwards.",
     )
 
 
@@ -178,16 +208,16 @@ def reserved() -> Reason:
     """Units are free, but those who wait come first and the waiting list takes nobody any more."""
     return Reason(
         rule="full",
-        nl="De vrije plekken zijn voor wie al op de wachtlijst staat; de wachtlijst is gesloten.",
-        en="The free places are for those who are waiting already; the waiting list is closed.",
+        nl="De vrije plekken zijn voor wie al op de wachtlijst staat. De wachtlijst is gesloten.",
+        en="The free places are for those who are waiting already. The waiting list is closed.",
     )
 
 
 def larger_than_capacity(units: int, capacity: int) -> Reason:
     """The group could not fit even into the empty programme."""
-    _, en = places(capacity)
+    nl, en = places(units)
     return Reason(
         rule="larger-than-capacity",
-        nl=f"De aanmelding telt {units} plekken; het programma heeft er in totaal {capacity}.",
-        en=f"The request takes {units} places; the programme has {en} in all.",
+        nl=f"De aanmelding is voor {nl}. Het programma heeft er in totaal {capacity}.",
+        en=f"The enrolment is for {en}. The programme has {capacity} in all.",
     )

@@ -6,65 +6,85 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from contracts import dates
+from contracts.base import Title
 from contracts.enrolment import Reason
-from services.registration.domain.reasons.words import either, in_both
+from contracts.parameters import parameters
+from contracts.programme import Role, Seat
+from services.registration.domain.reasons.words import either, in_both, listed
 
 
-def seat_required(seats: Iterable[str]) -> Reason:
+def seat_required(seats: Iterable[Seat]) -> Reason:
     """A participant of a team has no seat."""
-    allowed = list(seats)
+    nl, en = either(seat.title for seat in seats)
     return Reason(
         rule="seat-required",
-        nl=f"Geef voor elke deelnemer een plek in het team op: {either(allowed, 'nl')}.",
-        en=f"Give each participant a seat in the team: {either(allowed, 'en_GB')}.",
+        nl=f"Van ieder teamlid moeten we weten wat die in het team is: {nl}.",
+        en=f"We need to know of every member what they are in the team: {en}.",
     )
 
 
-def seat_unknown(seat: str, seats: Iterable[str]) -> Reason:
+def seat_unknown(seat: str, seats: Iterable[Seat]) -> Reason:
     """The team has no such seat, or the programme has no teams."""
-    allowed = list(seats)
-    if not allowed:
+    open_ = tuple(seats)
+    about = parameters(seat=seat)
+    if not open_:
         return Reason(
             rule="seat-unknown",
-            nl=f"Dit programma kent geen teams; laat de plek '{seat}' weg.",
-            en=f"This programme has no teams; leave out the seat '{seat}'.",
+            nl="Dit programma heeft geen teams. Niemand kan er een plek in een team hebben.",
+            en="This programme has no teams. Nobody can have a seat in a team there.",
+            parameters=about,
         )
+    nl, en = either(each.title for each in open_)
     return Reason(
         rule="seat-unknown",
-        nl=f"De plek '{seat}' bestaat niet in het team; kies {either(allowed, 'nl')}.",
-        en=f"The team has no seat '{seat}'; choose {either(allowed, 'en_GB')}.",
+        nl=f"Iemand heeft een plek die niet in het team bestaat. Kies uit: {nl}.",
+        en=f"Somebody has a seat that is not in the team. Choose from: {en}.",
+        parameters=about,
     )
 
 
-def seat_role(seat: str, role: str | None, roles: Iterable[str]) -> Reason:
+def seat_role(seat: Seat, role: Role | None, roles: Iterable[Role]) -> Reason:
     """A participant's role does not go with the seat."""
-    allowed = list(roles)
-    had_nl = f"niet voor '{role}'" if role else "en er is geen rol opgegeven"
-    had_en = f"not '{role}'" if role else "and no role was given"
+    nl, en = either(each.title for each in roles)
+    had_nl, had_en = role_given(role)
     return Reason(
         rule="seat-role",
-        nl=f"De plek '{seat}' is voor de rol {either(allowed, 'nl')}, {had_nl}.",
-        en=f"The seat '{seat}' is for the role {either(allowed, 'en_GB')}, {had_en}.",
+        nl=f"Als ‘{seat.title.nl}’ kan alleen iemand meedoen met de rol {nl}. {had_nl}",
+        en=f"Only somebody with the role {en} can take part as ‘{seat.title.en}’. {had_en}",
+        parameters=parameters(seat=seat.id, role=role.id if role else None),
     )
 
 
-def seat_taken(seat: str, count: int) -> Reason:
+def role_given(role: Role | None) -> tuple[str, str]:
+    """Which role it was that did not fit."""
+    if role is None:
+        return "Er is geen rol opgegeven.", "No role was given."
+    return f"Opgegeven is de rol {role.title.nl}.", f"The role given is {role.title.en}."
+
+
+def seat_taken(seat: Seat) -> Reason:
     """More people in a seat than it has room for."""
-    nl, en = ("1 deelnemer", "1 participant") if count == 1 else (f"{count} deelnemers", f"{count} participants")
+    one = seat.count == 1
+    nl = "kan per team 1 persoon" if one else f"kunnen per team {seat.count} personen"
+    en = "1 person" if one else f"{seat.count} people"
     return Reason(
         rule="seat-taken",
-        nl=f"Op de plek '{seat}' is ruimte voor {nl} per team.",
-        en=f"The seat '{seat}' has room for {en} a team.",
+        nl=f"Als ‘{seat.title.nl}’ {nl} meedoen.",
+        en=f"In each team, {en} can take part as ‘{seat.title.en}’.",
+        parameters=parameters(seat=seat.id),
     )
 
 
-def team_incomplete(seats: Iterable[str]) -> Reason:
+def team_incomplete(seats: Iterable[Seat]) -> Reason:
     """The team lacks somebody, and the programme takes complete teams only."""
-    missing = sorted(seats)
+    missing = tuple(seats)
+    nl, en = listed(Title(nl=f"‘{seat.title.nl}’", en=f"‘{seat.title.en}’") for seat in missing)
+    verb = "ontbreekt" if len(missing) == 1 else "ontbreken"
     return Reason(
         rule="team-incomplete",
-        nl=f"Het team is niet compleet; er ontbreekt: {', '.join(missing)}.",
-        en=f"The team is not complete; missing: {', '.join(missing)}.",
+        nl=f"Het team is niet compleet. Er {verb} nog: {nl}.",
+        en=f"The team is not complete. It still lacks: {en}.",
+        parameters=parameters(seat=[seat.id for seat in missing]),
     )
 
 
@@ -73,6 +93,6 @@ def deadline_passed(time: datetime) -> Reason:
     nl, en = in_both(dates.ending, time)
     return Reason(
         rule="team-incomplete",
-        nl=f"Het team was op {nl} nog niet compleet.",
-        en=f"The team was still not complete on {en}.",
+        nl=f"Het team was op {nl} niet compleet.",
+        en=f"The team was not complete on {en}.",
     )

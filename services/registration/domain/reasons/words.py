@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date
+from typing import Literal
 
 from babel.lists import format_list
 
-from contracts.base import Language
+from contracts import dates
+from contracts.base import Language, Title
 
 
 def in_both(say: Callable[[date, Language], str], when: date) -> tuple[str, str]:
@@ -15,9 +17,18 @@ def in_both(say: Callable[[date, Language], str], when: date) -> tuple[str, str]
     return say(when, "nl"), say(when, "en")
 
 
-def either(words: Iterable[str], locale: str) -> str:
-    """One of several words: "a, b or c"."""
-    return format_list([str(word) for word in words], style="or", locale=locale)
+def either(titles: Iterable[Title]) -> tuple[str, str]:
+    """One of several: "a, b of c", "a, b or c"."""
+    return listed(titles, "or")
+
+
+def listed(titles: Iterable[Title], style: Literal["or", "standard"] = "standard") -> tuple[str, str]:
+    """Several, in Dutch and in English: "a, b en c", "a, b and c"."""
+    several = list(titles)
+    return (
+        format_list([title.nl for title in several], style=style, locale=dates.LOCALES["nl"]),
+        format_list([title.en for title in several], style=style, locale=dates.LOCALES["en"]),
+    )
 
 
 def places(count: int) -> tuple[str, str]:
@@ -28,13 +39,26 @@ def places(count: int) -> tuple[str, str]:
     )
 
 
+def still_free(free: int) -> tuple[str, str]:
+    """How many units are left for who needs more."""
+    if free == 1:
+        return "Er is er nog 1 vrij.", "1 is free."
+    return (f"Er zijn er nog {free} vrij.", f"{free} are free.") if free else ("Er is er geen vrij.", "None is free.")
+
+
 KIND_NAMES = {
     "library": ("bibliotheken", "libraries"),
-    "social-work-company": ("sociaal werkbedrijven", "social work companies"),
+    "social-work-company": ("sociaal werkbedrijven", "sheltered employment companies"),
     "municipality": ("gemeenten", "municipalities"),
     "support-organisation": ("ondersteuningsorganisaties", "support organisations"),
     "other": ("andere organisaties", "other organisations"),
 }
+
+
+def kind_title(kind: str) -> Title:
+    """What organisations of a kind are called."""
+    nl, en = KIND_NAMES[kind]
+    return Title(nl=nl, en=en)
 
 
 def province_name(province: str) -> str:

@@ -15,10 +15,10 @@ from cli.output import counted
 from cli.programme_files import located, remarks
 from contracts import dates
 from contracts.base import Text
-from contracts.commands import Published, PublishProgramme, WithdrawProgramme
+from contracts.commands import CloseProgramme, Published, PublishProgramme, WithdrawProgramme
 from contracts.problem import ProblemError
 from contracts.programme import Confirmation, Contact, Occasion, PriceRule, Programme
-from contracts.queries import Everything, LunchList, ProgrammeList, ProgrammeQuestion, ProgrammeView
+from contracts.queries import Everything, LunchList, ProgrammeList, ProgrammeQuestion, ProgrammeStanding, ProgrammeView
 from contracts.theme import ThemeReference
 
 app = group("Programmes: publish a YAML file, publish it again with changes, look, withdraw.")
@@ -105,7 +105,7 @@ def list_(desk: Desk) -> None:
                 row.id,
                 getattr(row.title, desk.language),
                 row.kind,
-                "withdrawn" if row.withdrawn else "open" if row.open else "closed",
+                _state(row),
                 row.capacity if row.capacity is not None else "no limit",
                 row.confirmed,
                 row.held,
@@ -148,7 +148,7 @@ def show(desk: Desk, programme: Id) -> None:
         "Enrolment",
         ["Rule", "Value"],
         [
-            ("state", "withdrawn" if view.withdrawn else "open" if view.open else "closed"),
+            ("state", _state(view)),
             ("opens", dates.beginning(rules.opens, desk.language) if rules.opens else None),
             ("is open", dates.until(rules.closes, desk.language) if rules.closes else None),
             ("capacity", f"{rules.capacity or 'no limit'} {rules.per}s; {taken}"),
@@ -248,6 +248,26 @@ def withdraw(
     if desk.output.as_json:
         desk.output.json(result)
     say(desk, result, "was withdrawn already")
+
+
+@command(app, "close", examples=["deelname programme close leesclub-2023"])
+def close(
+    desk: Desk,
+    programme: Id,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Let a programme be over although it, or a session, never had a date. Nobody can enrol, and nobody is mailed."""
+    desk.confirm(f"Close {programme} for good? Nobody is mailed.", yes or dry_run)
+    with desk.connect() as connection:
+        result = told(desk, connection, "close", CloseProgramme(programme=programme, dry_run=dry_run), yes)
+    if desk.output.as_json:
+        desk.output.json(result)
+    say(desk, result, "was closed or withdrawn already")
+
+
+def _state(row: ProgrammeStanding) -> str:
+    return "withdrawn" if row.withdrawn else "over" if row.over else "open" if row.open else "closed"
 
 
 def _when(session: Occasion, desk: Desk) -> str:

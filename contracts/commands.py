@@ -56,6 +56,16 @@ class WithdrawProgramme(TellingCommand):
     reason: Text | None = None
 
 
+class CloseProgramme(TellingCommand):
+    """
+    Let a programme be over although a session never had a date: nobody can enrol any more, and nobody is mailed.
+
+    While a session with a date is to come it is refused. The answer's ``notes`` say who still waits.
+    """
+
+    programme: Slug
+
+
 class PublishTheme(Command):
     """Publish a theme, or publish it again with changes."""
 

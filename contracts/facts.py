@@ -144,6 +144,17 @@ class ProgrammeWithdrawn(Message):
     reason: Text | None = None
 
 
+@_fact("programme.closed.v1")
+class ProgrammeClosed(Message):
+    """
+    The programme is over since that moment, although a session never had a date. Nobody is told.
+
+    Who has a place keeps it and who waits goes on waiting; nobody can enrol, and no deadline runs any more.
+    """
+
+    since: AwareDatetime
+
+
 @_fact("session.added.v1")
 class SessionAdded(Message):
     """The programme has one more session."""
@@ -479,6 +490,7 @@ RegistrationFact: TypeAlias = (
     | ProgrammeCapacityLowered
     | ProgrammeTeamRuleChanged
     | ProgrammeWithdrawn
+    | ProgrammeClosed
     | SessionAdded
     | SessionMoved
     | SessionDescribed

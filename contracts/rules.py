@@ -51,6 +51,8 @@ _TITLES: Final[Mapping[str, tuple[str, str]]] = {
     "does-not-fit": ("past nu niet", "does not fit now"),
     "frozen": ("doorschuiven gestopt", "moving up has stopped"),
     # Why a programme cannot be published.
+    "sessions-to-come": ("bijeenkomsten op komst", "sessions to come"),
+    "programme-closed": ("programma afgesloten", "programme closed"),
     "per-changed": ("personen of teams", "persons or teams"),
     "capacity-below-confirmed": ("minder plekken dan vergeven", "fewer places than given"),
     "theme-unknown": ("onbekend thema", "unknown theme"),

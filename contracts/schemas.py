@@ -29,6 +29,7 @@ SAMPLES: Final = Path(__file__).parent / "samples"
 COMMANDS: Final[tuple[type[Message], ...]] = (
     commands.PublishProgramme,
     commands.WithdrawProgramme,
+    commands.CloseProgramme,
     commands.PublishTheme,
     commands.RegisterOrganisations,
     commands.RequestEnrolment,

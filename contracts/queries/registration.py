@@ -34,6 +34,7 @@ class ProgrammeStanding(Message):
     kind: ProgrammeKind
     title: Title
     withdrawn: bool
+    over: bool = Field(default=False, description="Whether the last session has ended, or it was closed by the staff.")
     open: bool = Field(description="Whether a request that comes now would be in time.")
     capacity: int | None = None
     confirmed: int

@@ -126,6 +126,7 @@ class ProgrammeReport(Message):
     title: Title
     kind: ProgrammeKind
     withdrawn: bool
+    closed: bool = Field(default=False, description="Whether the staff closed it, because a session never had a date.")
     per: Literal["person", "team"] = Field(default="person", description="What a unit is.")
     capacity: int | None = None
     counts: Counts
@@ -150,6 +151,7 @@ class ProgrammeReportRow(Message):
     title: Title
     kind: ProgrammeKind | None = None
     withdrawn: bool = False
+    closed: bool = False
     capacity: int | None = None
     counts: Counts
     mails_sent: int

@@ -78,6 +78,8 @@ def routes(handlers: Handlers) -> list[Route]:
               "Publish a programme, or publish it again with changes.", "organiser"),
         Route(do("programme", "withdraw"), c.WithdrawProgramme, c.Published, h.withdraw_programme(),
               "Cancel a programme with everything in it.", "organiser"),
+        Route(do("programme", "close"), c.CloseProgramme, c.Published, h.close_programme(),
+              "Let a programme without dates be over, and mail nobody.", "organiser"),
         Route(do("theme", "publish"), c.PublishTheme, c.Published, h.publish_theme(), "Publish a theme."),
         Route(do("organisation", "register"), c.RegisterOrganisations, c.OrganisationsRegistered,
               h.register_organisations(), "Put organisations into the registry, or change them."),

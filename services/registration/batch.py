@@ -208,7 +208,7 @@ class Batch:
         for fact in facts:
             state = evolve(state, fact)
             self._append(state.id, state.version, fact, now, cause)
-        if state.withdrawn and before:
+        if before and (state.withdrawn or state.closed is not None):
             store.forget_deadlines(self.connection, state.id)
         elif state.deadlines is not before:
             for enrolment in dict.fromkeys(getattr(fact, "enrolment", None) for fact in facts):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cli.conftest import Deelname, definition
+from tests.cli.conftest import Deelname, definition, until
 from tests.tool import SAMPLES, invoke
 
 # One system for all of them, not one for each worker.
@@ -110,6 +110,33 @@ def test_withdrawing_needs_a_yes_and_both_languages_of_a_reason(
     assert f"{path}:1:1: This programme was withdrawn, and that can't be undone." in " ".join(again.said.split())
     assert "Give it another id and publish that." in again.said
     assert "Correct it" not in again.said
+
+
+def test_a_programme_without_dates_is_closed_and_shown_as_over(deelname: Deelname, tmp_path: Path) -> None:
+    path = tmp_path / "ooit.yaml"
+    dates = "    start: 2023-06-20T10:00\n    end: 2023-06-20T13:00\n"
+    text = definition("ooit", capacity=1)
+    assert dates in text
+    path.write_text(text.replace(dates, ""))
+    assert deelname("programme", "publish", path).code == 0
+    for name in ("a", "b"):
+        person = f"{name} <{name}@ooit.example>"
+        assert deelname("enrolment", "request", "ooit", "-o", "bibliotheek-zeist", "-p", person).code == 0
+    mails = deelname("mail", "list", "--programme", "ooit", "--json").json["mails"]
+    unasked = deelname("programme", "close", "ooit")
+    assert unasked.code == 2
+    assert "--yes" in unasked.err
+    assert "and nobody is told" in deelname("programme", "close", "ooit", "--dry-run").said
+    closed = deelname("programme", "close", "ooit", "--yes")
+    assert "programme.closed.v1" in closed.said
+    assert "1 enrolment is still on the waiting list." in closed.said
+    assert "over" in deelname("programme", "show", "ooit").said.split()
+    (row,) = [each for each in deelname("programme", "list", "--json").json["programmes"] if each["id"] == "ooit"]
+    assert (row["over"], row["open"]) == (True, False)
+    until(lambda: bool(deelname("report", "programme", "ooit", "--json").json["closed"]))
+    assert len(deelname("mail", "list", "--programme", "ooit", "--json").json["mails"]) >= len(mails)
+    purposes = {each["purpose"] for each in deelname("mail", "list", "--programme", "ooit", "--json").json["mails"]}
+    assert purposes <= {"confirmation", "waiting"}
 
 
 def test_a_change_that_mails_many_asks_first(deelname: Deelname, programme: str, tmp_path: Path) -> None:

@@ -467,6 +467,18 @@ def test_a_move_that_may_not_have_been_told_before_it_took_place_is_not_forgotte
     assert told(mails) == [("withdrawn-invite", "noor", "kick-off")], "the later date may stand in the agenda"
 
 
+def test_nobody_hears_that_a_programme_is_closed_nor_anything_after_it() -> None:
+    life = Life(session("ooit"))
+    life.happens(confirmed("e1", "noor"))
+    life.happens(waitlisted("e2", "sam"))
+    (waiting,) = life.happens(confirmed("e3", "kim"))
+    assert life.happens(facts.ProgrammeClosed(since=life.time)) == []
+    assert obstacle(life.state, waiting, life.time) == "the programme is over"
+    assert life.happens(promoted("e2")) == []
+    assert life.happens(withdrawn("e1")) == []
+    assert life.happens(facts.ProgrammeWithdrawn()) == []
+
+
 def test_publishing_anew_after_a_withdrawal_of_the_programme_invites_those_who_still_take_part() -> None:
     life = Life(session("kick-off", JUNE))
     life.happens(confirmed("e1", "noor"))

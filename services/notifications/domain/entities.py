@@ -17,12 +17,17 @@ from services.chassis.state import State
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A programme as it stands. ``former`` are its cancelled sessions: mails about them still name them."""
+    """
+    A programme as it stands. ``former`` are its cancelled sessions: mails about them still name them.
+
+    ``closed``: the staff let it be over, and nobody hears of it any more.
+    """
 
     definition: Programme
     withdrawn: bool = False
     reason: Text | None = None
     former: tuple[Session, ...] = ()
+    closed: bool = False
 
     def session(self, id_: str) -> Session | None:
         """The session with this id, also when it was cancelled."""
@@ -253,7 +258,9 @@ def _in_an_agenda(occasion: Occasion) -> tuple[object, ...]:
 
 
 def all_over(course: Course, at: datetime) -> bool:
-    """Whether the programme had sessions and all of them ended by ``at``."""
+    """Whether the programme had sessions and all of them ended by ``at``, or was closed."""
+    if course.closed:
+        return True
     sessions = course.definition.sessions
     # From the last one: until that is over, it says so alone.
     for session in reversed(sessions):

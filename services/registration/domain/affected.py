@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from contracts.enrolment import Reason
-from contracts.facts import ProgrammePublished, RegistrationFact, SessionAdded, SessionMoved
+from contracts.facts import ProgrammeClosed, ProgrammePublished, RegistrationFact, SessionAdded, SessionMoved
 from contracts.programme import EnrolmentRules, Programme, Session, TeamRule
 from services.registration.domain import rules
 from services.registration.domain.reasons import foresight
@@ -18,12 +18,14 @@ from services.registration.domain.state import Enrolment, ProgrammeState
 def notes(
     before: ProgrammeState,
     after: ProgrammeState,
-    facts: Iterable[RegistrationFact],
+    facts: Sequence[RegistrationFact],
     registry: Registry,
     now: datetime,
 ) -> tuple[Reason, ...]:
     """What whoever publishes should know: who keeps a place by old rules, and which sessions are over already."""
     found = list(_past(facts, after.definition, now))
+    if after.waiting and any(isinstance(fact, ProgrammeClosed) for fact in facts):
+        found.append(foresight.still_waiting(len(after.waiting)))
     old, new = before.definition, after.definition
     if old is not None and new is not None:
         standing = [one for one in after.enrolments.values() if one.active]

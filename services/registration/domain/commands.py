@@ -32,6 +32,13 @@ class WithdrawProgramme:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CloseProgramme:
+    """Let the programme be over, without a word to anybody."""
+
+    now: datetime
+
+
 class Stranger(NamedTuple):
     """
     What is known of a request that anybody may have sent, and of those whom it names.
@@ -183,7 +190,9 @@ AboutEnrolment: TypeAlias = (
 )
 """What is asked of one enrolment that there is."""
 
-Command: TypeAlias = PublishProgramme | WithdrawProgramme | RequestEnrolment | AboutEnrolment | LetDeadlinesPass
+Command: TypeAlias = (
+    PublishProgramme | WithdrawProgramme | CloseProgramme | RequestEnrolment | AboutEnrolment | LetDeadlinesPass
+)
 
 
 @dataclass(frozen=True, slots=True)

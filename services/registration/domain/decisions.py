@@ -18,17 +18,19 @@ from contracts.facts import (
     ParticipantReplaced,
     ParticipantWithdrawn,
     ProgrammeCapacityRaised,
+    ProgrammeClosed,
     ProgrammePublished,
     ProgrammeWithdrawn,
     RegistrationFact,
 )
-from contracts.programme import Programme, TeamRule
+from contracts.programme import Programme, TeamRule, in_order_of_time
 from services.registration.domain import confirming, reasons, rules, strangers, waiting
 from services.registration.domain.arriving import asked_for, come_in
 from services.registration.domain.commands import (
     AboutEnrolment,
     AddParticipant,
     ChangeParticipant,
+    CloseProgramme,
     Command,
     ConfirmEnrolment,
     Decision,
@@ -63,12 +65,23 @@ def decide(state: ProgrammeState, command: Command, decided: datetime | None = N
     match command:
         case WithdrawProgramme():
             return () if state.withdrawn else (*_given_up(state), ProgrammeWithdrawn(reason=command.reason))
+        case CloseProgramme():
+            return _close(state, definition, command.now)
         case RequestEnrolment():
             return _request(state, definition, command, moment)
         case LetDeadlinesPass():
             return _let_deadlines_pass(state, command, moment)
         case _:
             return _about_enrolment(state, definition, command, moment)
+
+
+def _close(state: ProgrammeState, definition: Programme, now: datetime) -> Decision:
+    if state.withdrawn or state.closed is not None:
+        return ()
+    to_come = [one for one in definition.sessions if one.finishes is not None and one.finishes > now]
+    if to_come:
+        return Rejected("rejected", (reasons.sessions_to_come(in_order_of_time(to_come)),))
+    return (*_given_up(state), ProgrammeClosed(since=now))
 
 
 def _given_up(state: ProgrammeState) -> tuple[RegistrationFact, ...]:

@@ -27,6 +27,7 @@ from contracts.facts import (
     ProgrammeCapacityLowered,
     ProgrammeCapacityRaised,
     ProgrammeClassified,
+    ProgrammeClosed,
     ProgrammeDescribed,
     ProgrammeOrganised,
     ProgrammePublished,
@@ -78,6 +79,9 @@ def evolve(state: ProgrammeState, fact: Message) -> ProgrammeState:
         case ProgrammeWithdrawn():
             # No team need become complete any more for what does not take place.
             return state._replace(withdrawn=True, why_withdrawn=fact.reason, deadlines=HashTrieMap())
+        case ProgrammeClosed(since=since):
+            # Who has a place keeps it: there is nothing to be complete for.
+            return state._replace(closed=since, deadlines=HashTrieMap())
         case SessionCancelled(session=id_) if state.definition is not None:
             gone = tuple(session for session in state.definition.sessions if session.id == id_)
             return state._replace(
@@ -207,6 +211,7 @@ def _came_in(state: ProgrammeState, version: int, fact: Enrolled, status: Enrolm
         _deadlines(state, enrolment),
         awaited,
         held,
+        state.closed,
     )
 
 
@@ -287,7 +292,7 @@ def _changed(state: ProgrammeState, enrolment: Enrolment) -> ProgrammeState:
 def _deadlines(state: ProgrammeState, enrolment: Enrolment) -> HashTrieMap[str, datetime]:
     completes = enrolment.complete_by if enrolment.active else None
     moments = [moment for moment in (completes, enrolment.confirm_by) if moment is not None]
-    if moments and not state.withdrawn:
+    if moments and not state.withdrawn and state.closed is None:
         return state.deadlines.insert(enrolment.id, min(moments))
     if enrolment.id in state.deadlines:
         return state.deadlines.remove(enrolment.id)

@@ -37,6 +37,10 @@ def broken_by_definition(state: ProgrammeState, definition: Programme, registry:
         broken += [reasons.unknown_goal(theme.id, goal) for goal in reference.goals if goal not in goals]
     if state.withdrawn:
         broken.append(reasons.withdrawn_for_good())
+    if state.closed is not None and state.definition is not None:
+        before, after = ({one.id: one.occasion for one in each.sessions} for each in (state.definition, definition))
+        if before != after:
+            broken.append(reasons.closed_for_good())
     if state.definition is not None and state.definition.enrolment.per != definition.enrolment.per:
         broken.append(reasons.per_changed())
     capacity = definition.enrolment.capacity

@@ -53,8 +53,8 @@ def ending(state: ProgrammeState, withdrawn: datetime | None) -> Ending:
     """
     When a programme ends; ``withdrawn`` is when it was withdrawn, if it was.
 
-    With the end of its last session. While one of them has no date, with the closing of enrolment, and where that is
-    not named either, nobody knows.
+    With the end of its last session. While one of them has no date, when the staff closed it; else with the closing of
+    enrolment, and where that is not named either, nobody knows.
     """
     if state.definition is None:
         return Ending()
@@ -96,7 +96,7 @@ def _until(appearance: Appearance, terms: Terms) -> datetime | None:
 
 def _diet_until(state: ProgrammeState) -> datetime | None:
     """The beginning of the day after the last lunch."""
-    if state.definition is None or state.withdrawn:
+    if state.definition is None or state.withdrawn or state.closed is not None:
         return AT_ONCE
     lunches = [session.finishes for session in state.definition.sessions if session.lunch]
     dated = [end for end in lunches if end is not None]

@@ -85,6 +85,8 @@ class ProgrammeState(NamedTuple):
     """Who has yet to confirm, and in which enrolment."""
     held: int = 0
     """Units that are kept free for them."""
+    closed: datetime | None = None
+    """Since when the staff have let it be over."""
 
     @property
     def free(self) -> int | None:
@@ -118,17 +120,15 @@ class ProgrammeState(NamedTuple):
         return min((one.confirm_by for one in self.awaiting() if one.confirm_by is not None), default=None)
 
     def is_over(self, now: datetime) -> bool:
-        """Whether its last session has ended."""
+        """Whether its last session has ended, or the staff closed it."""
         return self.over_since is not None and self.over_since <= now
 
     @property
     def over_since(self) -> datetime | None:
-        """The end of the last session; None while a session has no date, or there is none."""
-        if self.definition is None or not self.definition.sessions:
-            return None
-        ends = [session.finishes for session in self.definition.sessions]
+        """The end of the last session; while one has no date, or there is none, when the staff closed it, or None."""
+        ends = [session.finishes for session in self.definition.sessions] if self.definition else []
         known = [end for end in ends if end is not None]
-        return max(known) if len(known) == len(ends) else None
+        return max(known) if known and len(known) == len(ends) else self.closed
 
     def has_begun(self, now: datetime) -> bool:
         """Whether its first dated session has started."""

@@ -128,6 +128,10 @@ def _words(fact: RegistrationFact, session: Session | None, state: ProgrammeStat
                 "over bijeenkomsten die in hun agenda komen of eruit gaan",
                 "of sessions that come into their calendar or leave it",
             )
+        case f.ProgrammeClosed():
+            return _Words(
+                "het programma is voorbij, en niemand hoort ervan", "the programme is over, and nobody is told"
+            )
         case f.ProgrammeWithdrawn():
             return _Words("het programma gaat niet door", "the programme is cancelled", "daarover", "of that")
         case f.EnrolmentPromoted():

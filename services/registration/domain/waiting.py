@@ -20,7 +20,7 @@ def promotions(state: ProgrammeState, moment: Moment, why: Callable[[int], Reaso
     none is passed over with the reason, once: the same reason is not stored again. An enrolment moves as a whole.
     """
     definition = state.definition
-    if definition is None or state.withdrawn or not state.waiting:
+    if definition is None or state.withdrawn or state.closed is not None or not state.waiting:
         return ()
     capacity = definition.enrolment.capacity
     fill_gaps = _fills_gaps(definition)

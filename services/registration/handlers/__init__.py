@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from contracts.commands import (
     AddParticipant,
     ChangeParticipant,
+    CloseProgramme,
     Command,
     ConfirmEnrolment,
     CorrectPerson,
@@ -191,6 +192,10 @@ class Handlers:
             PublishProgramme,
             lambda body, now: programmes.publish(body, now, self._most_unconfirmed, smtputf8=self._smtputf8),
         )
+
+    def close_programme(self) -> Handler:
+        """``do.registration.programme.close``."""
+        return self._command(CloseProgramme, lambda body, now: programmes.close(body, now, self._most_unconfirmed))
 
     def withdraw_programme(self) -> Handler:
         """``do.registration.programme.withdraw``."""

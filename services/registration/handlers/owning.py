@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from contracts.commands import EnrolmentCommand, PublishProgramme, RequestEnrolment, WithdrawProgramme
+from contracts.commands import CloseProgramme, EnrolmentCommand, PublishProgramme, RequestEnrolment, WithdrawProgramme
 from contracts.problem import Problem, problem_type
 from contracts.queries import EnrolmentQuestion, EnrolmentsQuestion, ProgrammeQuestion
 from services.chassis.access import Caller
@@ -17,6 +17,7 @@ from services.registration.batch import Batch
 LED: Final[tuple[type[BaseModel], ...]] = (
     PublishProgramme,
     WithdrawProgramme,
+    CloseProgramme,
     RequestEnrolment,
     EnrolmentCommand,
     ProgrammeQuestion,

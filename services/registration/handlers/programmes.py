@@ -7,6 +7,7 @@ from datetime import datetime
 
 from contracts.base import Message
 from contracts.commands import (
+    CloseProgramme,
     OrganisationsRegistered,
     Published,
     PublishProgramme,
@@ -118,6 +119,17 @@ def withdraw(body: WithdrawProgramme, now: datetime, most_unconfirmed: int = MOS
     def work(batch: Batch) -> Answer:
         state = batch.programme(body.programme)
         decision = decide(state, domain.WithdrawProgramme(body.reason, now))
+        return _done(batch, body, state, decision, now=now, most=most_unconfirmed)
+
+    return work
+
+
+def close(body: CloseProgramme, now: datetime, most_unconfirmed: int = MOST_UNCONFIRMED) -> Work:
+    """Let a programme be over without mailing anybody."""
+
+    def work(batch: Batch) -> Answer:
+        state = batch.programme(body.programme)
+        decision = decide(state, domain.CloseProgramme(now))
         return _done(batch, body, state, decision, now=now, most=most_unconfirmed)
 
     return work

@@ -62,6 +62,7 @@ def _standing(state: ProgrammeState, definition: Programme, now: datetime, *, pu
         "kind": definition.kind,
         "title": definition.title,
         "withdrawn": state.withdrawn,
+        "over": state.is_over(now),
         "open": not rules.broken_by_time(state, definition.enrolment, Moment.at(now)),
         "capacity": definition.enrolment.capacity,
         "confirmed": state.confirmed + (state.held if public else 0),

@@ -143,6 +143,11 @@ def _team_rule_changed(state: State, programme: str, data: facts.ProgrammeTeamRu
     return _change_programme(state, programme, seats=data.team.seats)
 
 
+@_on(facts.ProgrammeClosed)
+def _programme_closed(state: State, programme: str, _: facts.ProgrammeClosed, __: datetime) -> State:
+    return _change_programme(state, programme, closed=True)
+
+
 @_on(facts.ProgrammeWithdrawn)
 def _programme_withdrawn(state: State, programme: str, _: facts.ProgrammeWithdrawn, __: datetime) -> State:
     return _change_programme(state, programme, withdrawn=True)

@@ -55,6 +55,7 @@ class ProgrammeEntry:
     seats: tuple[Seat, ...]
     withdrawn: bool = False
     sessions: tuple[SessionEntry, ...] = ()
+    closed: bool = False
 
 
 class EnrolmentEntry(NamedTuple):

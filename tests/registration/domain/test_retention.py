@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.facts import ProgrammeWithdrawn, RegistrationFact, SessionCancelled
+from contracts.facts import ProgrammeClosed, ProgrammeWithdrawn, RegistrationFact, SessionCancelled
 from contracts.programme import Session
 from services.registration.domain.retention import (
     AT_ONCE,
@@ -43,6 +43,15 @@ class TestAProgrammeEnds:
             update={"id": "eerder", "start": local("2023-03-01T09:00"), "end": local("2023-03-01T10:00")}
         )
         assert ending(fold([published(sessions=(SESSION, earlier))]), None) == Ending(END)
+
+    def test_when_the_staff_close_it_while_a_session_has_no_date(self) -> None:
+        closed = ProgrammeClosed(since=NOW + timedelta(days=3))
+        for sessions in ((UNDATED,), (SESSION, UNDATED), ()):
+            assert ending(fold([published(sessions=sessions), closed]), None) == Ending(closed.since)
+        # It has ended before: nobody is known for longer.
+        assert (
+            ending(fold([published(sessions=(SESSION,)), ProgrammeClosed(since=END + TERMS.people)]), None).ends == END
+        )
 
     def test_with_the_closing_of_enrolment_while_a_session_has_no_date(self) -> None:
         closes = local("2023-03-10T12:00")

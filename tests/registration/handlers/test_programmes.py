@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from contracts.base import Title
-from contracts.commands import PublishProgramme, WithdrawProgramme
+from contracts.commands import CloseProgramme, PublishProgramme, WithdrawProgramme
 from contracts.programme import Programme
 from services.registration.handlers import digest, programmes
 from services.registration.work import Key
 from tests.registration.conftest import Desk
-from tests.registration.domain.given import NOW, SESSION, programme
+from tests.registration.domain.given import IN_ORDER, NOW, SESSION, programme
 from tests.registration.domain.test_telling import moved
 
 SECOND = moved(SESSION, 7).model_copy(update={"id": "tweede", "title": Title(nl="Tweede", en="Second")})
@@ -206,3 +206,52 @@ async def test_publishing_says_whom_new_rules_would_not_let_in_and_that_they_sta
     assert [one["rule"] for one in answer["notes"]] == ["no-longer-eligible"]
     assert answer["notes"][0]["en"] == "1 enrolment would be refused by the new rules. It keeps the place."
     assert answer["notes"][0]["nl"].endswith("Die houdt de plek.")
+
+
+UNDATED = SESSION.model_copy(update={"start": None, "end": None})
+
+
+async def close(desk: Desk, **more: Any) -> tuple[int, dict[str, Any]]:
+    body = CloseProgramme(programme="ontmoeting", **more)
+    return await desk.ask(programmes.close(body, desk.now, 0))
+
+
+async def test_a_programme_without_dates_is_closed_and_the_answer_says_who_waits(desk: Desk) -> None:
+    await desk.open(sessions=(UNDATED,), capacity=1, waiting_list=IN_ORDER)
+    await desk.request("noor@x.example")
+    await desk.request("sam@x.example")
+    status, foreseen = await close(desk, dry_run=True)
+    assert (status, foreseen["facts"], foreseen["people"]) == (200, ["programme.closed.v1"], 0)
+    assert (await desk.state()).closed is None
+    # Nobody is mailed: there is nothing to confirm, however few may be.
+    status, answer = await close(desk)
+    assert (status, answer["facts"], answer["people"]) == (200, ["programme.closed.v1"], 0)
+    (note,) = answer["notes"]
+    assert note["rule"] == "still-waiting"
+    assert note["en"].startswith("1 enrolment is still on the waiting list.")
+    status, refused = await desk.request("eva@x.example")
+    assert (status, [one["rule"] for one in refused["errors"]]) == (409, ["over"])
+    # Nobody moves up unheard.
+    enrolment = next(one for one in (await desk.state()).enrolments.values() if one.status == "confirmed")
+    assert (await desk.withdraw(enrolment.id))[0] == 200
+    assert len((await desk.state()).waiting) == 1
+    assert (await close(desk))[1]["facts"] == []
+
+
+async def test_a_programme_with_a_session_to_come_is_not_closed_quietly(desk: Desk) -> None:
+    await desk.open(sessions=(SESSION, UNDATED.model_copy(update={"id": "later"})))
+    status, problem = await close(desk)
+    assert (status, problem["errors"][0]["rule"]) == (409, "sessions-to-come")
+    assert "Cancel it first" in problem["errors"][0]["detail"]
+    desk.now = NOW.replace(month=5)
+    assert (await close(desk))[0] == 200
+
+
+async def test_the_sessions_of_a_closed_programme_stay_as_they_are_and_its_words_may_change(desk: Desk) -> None:
+    await desk.open(sessions=(UNDATED,))
+    await close(desk)
+    for sessions in ((), (SESSION,), (UNDATED, SECOND)):
+        status, problem = await publish(desk, programme(sessions=sessions))
+        assert (status, problem["errors"][0]["rule"]) == (409, "programme-closed")
+    words = programme(sessions=(UNDATED,)).model_copy(update={"page": "https://x.example/"})
+    assert (await publish(desk, words))[1]["facts"] == ["programme.described.v1"]

@@ -429,6 +429,14 @@ def test_answers_are_counted_of_those_who_are_invited_now() -> None:
     assert session.id not in [each.session for each in report_of(state).answers]
 
 
+def test_a_closed_programme_says_so_and_counts_as_before() -> None:
+    state = given_facts(published(), confirmed("e1", people("noor")))
+    before = report_of(state)
+    after = report_of(given_facts(facts.ProgrammeClosed(since=datetime(2023, 5, 1, tzinfo=UTC)), state=state))
+    assert (before.closed, after.closed) == (False, True)
+    assert after.counts == before.counts
+
+
 def test_the_answers_stand_in_the_order_of_time() -> None:
     def on(id_: str, month: int) -> Session:
         session = kick_off()

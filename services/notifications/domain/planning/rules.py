@@ -74,6 +74,11 @@ def _programme_withdrawn(work: Work, data: facts.ProgrammeWithdrawn) -> None:
             work.reconcile(participant.person)
 
 
+def _programme_closed(work: Work, _: facts.ProgrammeClosed) -> None:
+    if (course := work.course) is not None:
+        work.put_course(dataclasses.replace(course, closed=True))
+
+
 def _session_added(work: Work, data: facts.SessionAdded) -> None:
     if (course := work.course) is None:
         return
@@ -265,6 +270,7 @@ RULES: dict[type[Message], Callable[[Work, Any], None]] = {
     facts.ProgrammeCapacityLowered: _capacity_changed,
     facts.ProgrammeTeamRuleChanged: _team_rule_changed,
     facts.ProgrammeWithdrawn: _programme_withdrawn,
+    facts.ProgrammeClosed: _programme_closed,
     facts.SessionAdded: _session_added,
     facts.SessionMoved: _session_moved,
     facts.SessionDescribed: _session_described,

@@ -15,7 +15,9 @@ from services.registration.domain.reasons.changes import (
 )
 from services.registration.domain.reasons.publishing import (
     capacity_below_confirmed,
+    closed_for_good,
     per_changed,
+    sessions_to_come,
     unknown_goal,
     unknown_organiser,
     unknown_theme,
@@ -71,6 +73,7 @@ __all__ = [
     "capacity_below_confirmed",
     "capacity_raised",
     "closed",
+    "closed_for_good",
     "confirmed_too_late",
     "crowd",
     "deadline_passed",
@@ -110,6 +113,7 @@ __all__ = [
     "seat_role",
     "seat_taken",
     "seat_unknown",
+    "sessions_to_come",
     "team_incomplete",
     "unit_free",
     "unknown_goal",

@@ -137,6 +137,17 @@ def above_maximum(maximum: int, organisations: int) -> Reason:
     )
 
 
+def still_waiting(enrolments: int) -> Reason:
+    """Who waits in a programme that is closed."""
+    return Reason(
+        rule="still-waiting",
+        nl=f"{counted(enrolments, 'aanmelding staat', 'aanmeldingen staan')} nog op de wachtlijst. "
+        "Niemand krijgt hierover mail; laat het hun zelf weten.",
+        en=f"{counted(enrolments, 'enrolment is', 'enrolments are')} still on the waiting list. "
+        "Nobody is mailed of this; tell them yourself.",
+    )
+
+
 def _stays(count: int) -> tuple[str, str]:
     return (
         ("Die houdt de plek.", "It keeps the place.")

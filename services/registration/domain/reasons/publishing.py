@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from contracts.enrolment import Reason
+from contracts.programme import Session
+from services.registration.domain.reasons.foresight import named
 
 
 def per_changed() -> Reason:
@@ -22,6 +26,28 @@ def withdrawn_for_good() -> Reason:
         "ander id. Wie aangemeld was, meldt zich opnieuw aan.",
         en="This programme was withdrawn, and that can't be undone. Publish it as a new programme, under another id. "
         "Those who were enrolled have to enrol again.",
+    )
+
+
+def closed_for_good() -> Reason:
+    """A closed programme's sessions stay as they are: nobody would be told of a change."""
+    return Reason(
+        rule="programme-closed",
+        nl="Dit programma is afgesloten; de bijeenkomsten kunnen niet meer veranderen. Publiceer een nieuw programma, "
+        "onder een ander id.",
+        en="This programme is closed, and its sessions can't change any more. Publish a new one, under another id.",
+    )
+
+
+def sessions_to_come(sessions: Sequence[Session]) -> Reason:
+    """People expect sessions that have a date."""
+    nl, en = named(sessions[0])
+    return Reason(
+        rule="sessions-to-come",
+        nl=f"{nl} komt nog. Laat die eerst vervallen (publiceer de definitie zonder), of trek het programma in: dan "
+        "hoort iedereen ervan.",
+        en=f"{en} is still to come. Cancel it first (publish the definition without it), or withdraw the programme: "
+        "then everybody is told.",
     )
 
 

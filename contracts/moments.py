@@ -29,6 +29,9 @@ _TIME: Final = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
 _OFFSET: Final = "(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)"
 _WRITTEN: Final = re.compile(f"{_DAY}([T ]{_TIME}{_OFFSET}?)?")
 
+RULE: Final = "day-or-time"
+"""What is broken, for programs, by a day or a time that cannot be taken."""
+
 LENIENTLY: Final = "leniently"
 """In the context of a validation: a local time that a night skips or has twice is taken, as logs may hold it."""
 
@@ -61,12 +64,14 @@ def _read(value: object, info: ValidationInfo) -> date:
             raise Unfit(
                 "Write a day as 2026-09-08 or a time as 2026-09-08T17:00, between 2000 and 2099.",
                 "Schrijf een dag als 2026-09-08 of een tijd als 2026-09-08T17:00, tussen 2000 en 2099.",
+                RULE,
             )
         value = datetime.fromisoformat(value) if len(value) > len("2026-09-08") else date.fromisoformat(value)
     if not isinstance(value, date):
         raise Unfit(
             "Write a day as '2026-09-08' or a time as '2026-09-08T17:00', as text.",
             "Schrijf een dag als '2026-09-08' of een tijd als '2026-09-08T17:00', als tekst.",
+            RULE,
         )
     if isinstance(value, datetime):
         value = _exact(value, leniently=bool(info.context and info.context.get(LENIENTLY)))
@@ -74,7 +79,7 @@ def _read(value: object, info: ValidationInfo) -> date:
         # Of a library's own class, where one made it.
         value = date(value.year, value.month, value.day)
     if value.year not in _YEARS:
-        raise Unfit("The year is between 2000 and 2099.", "Het jaar ligt tussen 2000 en 2099.")
+        raise Unfit("The year is between 2000 and 2099.", "Het jaar ligt tussen 2000 en 2099.", RULE)
     return value
 
 
@@ -84,7 +89,7 @@ def _exact(at: datetime, *, leniently: bool) -> datetime:
         try:
             local = at.astimezone(AMSTERDAM)
         except OverflowError:
-            raise Unfit("The year is between 2000 and 2099.", "Het jaar ligt tussen 2000 en 2099.") from None
+            raise Unfit("The year is between 2000 and 2099.", "Het jaar ligt tussen 2000 en 2099.", RULE) from None
         naive = _without_zone(local)
         first, second = _offsets(naive)
         return naive if first == second else naive.replace(tzinfo=timezone(local.utcoffset() or first))
@@ -114,6 +119,7 @@ def _skipped(naive: datetime) -> Unfit:
     return Unfit(
         f"This time does not exist, because the clock goes from 02:00 to 03:00 that night: write {before} or {after}.",
         f"Deze tijd bestaat niet, want de klok gaat die nacht van 02:00 naar 03:00: schrijf {before} of {after}.",
+        RULE,
     )
 
 
@@ -124,6 +130,7 @@ def _twice(naive: datetime, first: timedelta, second: timedelta) -> Unfit:
         f" write {one} (the first, in summer time) or {two} (the second, in winter time).",
         "Deze tijd komt twee keer voor, want de klok gaat die nacht van 03:00 terug naar 02:00:"
         f" schrijf {one} (de eerste, zomertijd) of {two} (de tweede, wintertijd).",
+        RULE,
     )
 
 

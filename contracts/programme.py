@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Literal, Protocol, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Protocol, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from contracts.base import EmailAddress, Line, Link, Message, OrganisationKind, Province, Slug, Text, Title
 from contracts.characters import Unfit
-from contracts.moments import DayOrTime, end_of, is_day, start_of
+from contracts.moments import RULE, DayOrTime, end_of, is_day, start_of
 from contracts.theme import ThemeReference
 
 
@@ -65,6 +65,28 @@ class Venue(Message):
     address: Line
 
 
+_NOTHING: Final = {"type": "null"}
+_A_DAY: Final = {"type": "string", "maxLength": len("2026-09-08")}
+_A_TIME: Final = {"type": "string", "minLength": len("2026-09-08T17:00")}
+_DAYS_OR_TIMES: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"type": "object", "properties": {"start": _NOTHING, "end": _NOTHING}},
+        {
+            "type": "object",
+            "required": ["start"],
+            "properties": {"start": _A_DAY, "end": {"anyOf": [_A_DAY, _NOTHING]}},
+        },
+        {"type": "object", "required": ["start", "end"], "properties": {"start": _A_TIME, "end": _A_TIME}},
+    ],
+    "not": {
+        "type": "object",
+        "required": ["online", "venue"],
+        "properties": {"online": {"type": "object"}, "venue": {"type": "object"}},
+    },
+}
+"""What a schema can say of it: that the end comes after the start, it cannot."""
+
+
 class Occasion(Message):
     """
     When and where a session takes place; no ``start`` means that the date is not known yet.
@@ -72,6 +94,8 @@ class Occasion(Message):
     A ``start`` without a time is a whole day whose time will follow, and so are all days up to an ``end``, which is the
     last of them.
     """
+
+    model_config = ConfigDict(json_schema_extra=_DAYS_OR_TIMES)
 
     start: DayOrTime | None = None
     end: DayOrTime | None = None
@@ -83,7 +107,7 @@ class Occasion(Message):
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
         if self.end is not None and self.start is None:
-            raise _INCOMPLETE
+            raise Unfit(*_INCOMPLETE)
         if self.start is not None:
             _check_order(self.start, self.end)
         if self.online and self.venue:
@@ -107,29 +131,32 @@ class Occasion(Message):
         return end_of(last) if last else None
 
 
-_INCOMPLETE = Unfit(
+_INCOMPLETE: Final = (
     "start and end come together: give both a time, or neither while the date is not known; where only the time is not"
     " known, give the day alone",
     "start en end horen bij elkaar: geef beide een tijd, of laat beide weg zolang er geen datum is; is alleen de tijd"
     " nog niet bekend, geef dan alleen de dag",
+    RULE,
 )
-_MIXED = Unfit(
+_MIXED: Final = (
     "start and end are both times, or both days while the time is not known; here one is a day and the other a time",
     "start en end zijn allebei een tijd, of allebei een dag zolang de tijd niet bekend is; hier is de een een dag en de"
     " ander een tijd",
+    RULE,
 )
 
 
 def _check_order(start: date, end: date | None) -> None:
     if end is None:
         if not is_day(start):
-            raise _INCOMPLETE
+            raise Unfit(*_INCOMPLETE)
     elif is_day(start) != is_day(end):
-        raise _MIXED
+        raise Unfit(*_MIXED)
     elif end_of(end) <= start_of(start):
         raise Unfit(
             "the end must come after the start" if not is_day(end) else "the last day must not come before the first",
             "het einde moet na het begin komen" if not is_day(end) else "de laatste dag mag niet vóór de eerste komen",
+            RULE,
         )
 
 

@@ -24,6 +24,9 @@ from tests.contracts.test_programme import programme
 
 WHEN: TypeAdapter[date] = TypeAdapter(DayOrTime)
 SCHEMA = Draft202012Validator(moments.SCHEMA)
+OCCASION = Draft202012Validator(Occasion.model_json_schema())
+NEUDE = {"name": "Neude", "address": "Neude 11"}
+Place = dict[str, object]
 DAYS = st.dates(date(2020, 1, 1), date(2040, 12, 31))
 
 
@@ -188,8 +191,9 @@ def test_a_refusal_says_where_why_and_what_to_write_instead(text: str, english: 
         assert taken(proposed) is not None
 
 
-@given(TIMES.filter(lambda local: not exists_once(local)))
+@given(st.builds(datetime.combine, CHANGES, st.times(time(2), time(2, 59, 59, 999_999))))
 def test_what_a_refusal_proposes_is_taken(local: datetime) -> None:
+    assert not exists_once(local)
     with pytest.raises(ValidationError) as refused:
         WHEN.validate_python(local)
     proposed = re.findall(r"20\d\d-\S+\d", str(refused.value.errors()[0]["msg"]))
@@ -237,6 +241,23 @@ def test_a_session_has_two_days_or_two_times(occasion: dict[str, str], message: 
     error = refused.value.errors()[0].get("ctx", {})["error"]
     assert isinstance(error, Unfit)
     assert error.dutch
+
+
+@pytest.mark.parametrize("place", [{}, {"online": {}}, {"online": {}, "venue": NEUDE}])
+@pytest.mark.parametrize("start", [None, "2026-09-10", "2026-09-10T10:00", "2026-09-10T10:00:00Z"])
+@pytest.mark.parametrize("end", [None, "2026-09-11", "2026-09-11T10:00", "2026-09-11T10:00:00Z"])
+def test_the_schema_of_a_session_takes_what_the_code_takes(
+    start: str | None, end: str | None, place: dict[str, object]
+) -> None:
+    for with_nothing in (True, False):
+        given_ = {"start": start, "end": end}
+        fields = {name: value for name, value in given_.items() if value is not None or with_nothing} | place
+        try:
+            Occasion.model_validate(fields)
+        except ValidationError:
+            assert not OCCASION.is_valid(fields)
+        else:
+            assert OCCASION.is_valid(fields)
 
 
 @given(DAYS, st.none() | st.integers(0, 400))

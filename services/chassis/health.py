@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from services.chassis.clock import Clock
+from services.chassis.clock import Clock, SystemClock
 from services.chassis.storage import in_words
 
 _DATABASE_TIMEOUT = 5.0
@@ -119,6 +119,8 @@ class Health:
             **self._details,
             "reasons": reasons,
             "disk": self._disk(),
+            # By itself or because somebody set it: the doctor has to know which of the two to speak of.
+            "clock": "set" if isinstance(self._clock, SystemClock) and self._clock.settings else "machine",
             "now": self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
 

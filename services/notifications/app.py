@@ -28,6 +28,8 @@ from services.chassis.broker import connect, faststream_broker
 from services.chassis.clock import Clock, clock_from
 from services.chassis.commands import Route, serve
 from services.chassis.database import Database
+from services.chassis.going_back import SECONDS_BETWEEN_LOOKS as SECONDS_BETWEEN_LOOKS_BACK
+from services.chassis.going_back import GoingBack
 from services.chassis.health import Health
 from services.chassis.metrics import together
 from services.chassis.reader import Reader
@@ -204,6 +206,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             appended=relay.offer,
             limits=settings.limits,
         )
+        going_back = await GoingBack(database, clock, store.NEVER_LATER, store.text, sender.time_went_back).begun()
         planner = Planner(database, clock, sender.wake, quiet_until=settings.quiet_until, hold=settings.hold)
 
         def taken() -> None:
@@ -276,7 +279,6 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             service=NAME,
         )
         serve(broker, (*routes(desk, postbox), *copies.routes(NAME, kept)), queue=NAME)
-        archivist = Archivist(database, clock, archive_days=settings.archive_days, inbox_days=settings.inbox_days)
         tasks = {
             "reader": reader.run,
             "sender": sender.run,
@@ -284,8 +286,12 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             "stores": service.periodic(SECONDS_BETWEEN_LOOKS, stores.look),
             "forget": service.periodic(_FORGET_EVERY, database.forget),
             "copies": service.periodic(copies.SECONDS_BETWEEN_TIDYING, kept.tidy),
-            "archivist": service.periodic(_TIDY_EVERY, archivist.tidy),
+            "archivist": service.periodic(
+                _TIDY_EVERY,
+                Archivist(database, clock, archive_days=settings.archive_days, inbox_days=settings.inbox_days).tidy,
+            ),
             "mail reader": mail_reader.run,
+            "going back": service.periodic(SECONDS_BETWEEN_LOOKS_BACK, going_back.look),
             "under way": service.periodic(_LOOK_EVERY, under_way.look),
         }
         if lmtp is not None:

@@ -22,6 +22,8 @@ from services.chassis.access import Verifier
 from services.chassis.broker import connect, faststream_broker
 from services.chassis.clock import Clock, clock_from
 from services.chassis.commands import Route, serve
+from services.chassis.going_back import SECONDS_BETWEEN_LOOKS as SECONDS_BETWEEN_LOOKS_BACK
+from services.chassis.going_back import GoingBack
 from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.metrics import Measure, nothing_more
@@ -42,7 +44,7 @@ from services.registration.handlers.strangers import Bounds
 from services.registration.known_clock import KnownClock
 from services.registration.listening import Listening
 from services.registration.settings import Settings
-from services.registration.store import strangers
+from services.registration.store import moments, strangers
 from services.registration.tokens import Tokens
 from services.registration.web import router
 from services.registration.writer import Writer
@@ -239,6 +241,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
 
     deadlines = Deadlines(writer, database, clock)
     known_clock = await KnownClock.begun(database, clock)
+    going_back = await GoingBack(database, clock, moments.NEVER_LATER).begun()
 
     async def forget_strangers() -> None:
         await database.transact(lambda raw: strangers.forget(raw, clock()))
@@ -255,6 +258,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         "copies": periodic(copies.SECONDS_BETWEEN_TIDYING, kept.tidy),
         "strangers": periodic(SECONDS_BETWEEN_FORGETTING_STRANGERS, forget_strangers),
         "clock": periodic(SECONDS_BETWEEN_LOOKS_AT_THE_CLOCK, known_clock.note),
+        "going back": periodic(SECONDS_BETWEEN_LOOKS_BACK, going_back.look),
         "deadlines": periodic(SECONDS_BETWEEN_DEADLINE_CHECKS, deadlines.look),
     }
     relays = {subjects.log_stream(NAME): relay}
@@ -283,9 +287,16 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         clock=clock,
         service=NAME,
     )
-    bounds = Bounds(links, settings.public_mails_a_source_and_hour, settings.smtputf8)
     await run(
-        web(writer, clock, bounds, health=health, guard=guard, table=table, measure=stores.measure),
+        web(
+            writer,
+            clock,
+            Bounds(links, settings.public_mails_a_source_and_hour, settings.smtputf8),
+            health=health,
+            guard=guard,
+            table=table,
+            measure=stores.measure,
+        ),
         host=settings.http_host,
         port=settings.http_port,
         admission=settings.admission,

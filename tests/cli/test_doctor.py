@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
 from cli.doctor import links
 from cli.doctor.findings import Report
+from cli.doctor.services import _examine_clocks
 from services.chassis.links import LinkKeys
 from tests.cli.conftest import Deelname
 from tests.ports import free_ports
@@ -22,6 +26,31 @@ def test_a_clock_that_was_set_is_something_to_look_at_and_nothing_wrong(deelname
     assert "goes by another time than the real one: 2023-02-06" in outcome.said
     assert "docs/operations.md#clocks" in outcome.said
     assert "Nothing is wrong" in outcome.said
+
+
+@pytest.mark.parametrize(
+    ("clock", "ahead", "shows_ahead", "codes"),
+    [
+        ("machine", 0, 0, []),
+        ("machine", -3600, -3600, ["clock-differs"]),
+        ("set", 0, 86400, ["clock-set"]),
+        ("set", 0, 0, []),
+        ("set", -3600, 86400, ["clock-differs", "clock-set"]),
+        (None, -3600, -3600, ["clock-differs"]),
+        (None, 0, 86400, ["clock-set"]),
+    ],
+)
+def test_a_setting_is_blamed_for_the_time_only_where_it_is_set(
+    clock: str | None, ahead: int, shows_ahead: int, codes: list[str]
+) -> None:
+    asked = datetime.now(UTC).replace(microsecond=0)
+    headers = http.client.HTTPMessage()
+    headers["date"] = format_datetime(asked + timedelta(seconds=ahead), usegmt=True)
+    ready = {"now": (asked + timedelta(seconds=shows_ahead)).isoformat(), **({"clock": clock} if clock else {})}
+    report = Report()
+    _examine_clocks(report, "registration", ready, headers, asked)
+    assert [finding.code for finding in report.findings] == codes
+    assert all("DEELNAME_NOW" not in finding.what for finding in report.findings if finding.code == "clock-differs")
 
 
 def test_a_service_that_says_nothing_is_told_from_one_that_is_not_there(

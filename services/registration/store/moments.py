@@ -7,6 +7,19 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from services.chassis.clock import Setting, written
+from services.chassis.going_back import Moments
+from services.registration.store.strangers import ANSWERS_KEPT
+
+NEVER_LATER = (
+    # What a source, or a mailbox, has used up would be used up until the old time has come again and an hour is over.
+    Moments("sources", "since"),
+    Moments("asked", "since"),
+    Moments("requests", "until", ahead=ANSWERS_KEPT),
+    # From when on a term counts: whoever is to be forgotten would be known for longer.
+    Moments("appearances", "since"),
+    Moments("people", "since"),
+)
+"""What a clock that went back must not make wait (``chassis.going_back``)."""
 
 
 def settings(connection: sqlite3.Connection) -> list[Setting]:

@@ -19,6 +19,8 @@ from contracts.base import EmailAddress
 from contracts.commands import (
     LARGEST_RAW,
     AddSuppression,
+    Dismissed,
+    DismissReceived,
     LiftSuppression,
     ReceivedMail,
     ReceiveMail,
@@ -223,6 +225,20 @@ def received(
         [(r.received, r.at, r.kind, r.note, r.mail, r.person, r.size) for r in answer.received],
         empty="Nothing came back.",
     )
+
+
+@command(app, "dismiss", examples=["deelname mail dismiss 12", "deelname mail dismiss 12 13 14"])
+def dismiss(
+    desk: Desk,
+    numbers: Annotated[list[int], typer.Argument(metavar="NUMBER…", help="As 'deelname mail received' shows them.")],
+) -> None:
+    """Say that mails which waited for a person are dealt with: what they say is forgotten."""
+    asked = DismissReceived.model_validate({"received": numbers})
+    with desk.connect() as connection:
+        result = connection.do("notifications", "received", "dismiss", asked, Dismissed)
+    if desk.output.as_json:
+        desk.output.json(result)
+    desk.output.say(f"✓ dealt with: {result.changed}" if result.changed else "✓ none of them waited any more")
 
 
 @command(app, "suppressed", examples=["deelname mail suppressed"])

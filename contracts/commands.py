@@ -169,6 +169,16 @@ class ReceiveMail(Command):
     recipient: EmailAddress | None = None
 
 
+class DismissReceived(Command):
+    """
+    Mails that came back and were kept for a person need not be any more: somebody has dealt with them.
+
+    What they say is forgotten; that they came, and what was made of them, is not.
+    """
+
+    received: Annotated[tuple[int, ...], Field(min_length=1, max_length=1000)]
+
+
 class SuppressionCommand(Command, Choosing):
     """A command about one address, named by itself or by the person whose it is."""
 
@@ -360,6 +370,12 @@ class RetriedMail(Message):
     """The mail is due again."""
 
     mail: Identity
+
+
+class Dismissed(Message):
+    """How many of the mails were still kept."""
+
+    changed: int
 
 
 class ReceivedMail(Message):

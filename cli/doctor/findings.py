@@ -24,6 +24,7 @@ Section = Literal[
     "mail-relay-down",
     "mails-that-stay-under-way",
     "mail-that-comes-back-is-not-taken",
+    "mails-that-wait-for-a-person",
     "mails-of-unknown-fate",
     "more-mails-than-the-caps-allow",
     "personal-links",

@@ -27,6 +27,8 @@ from contracts.queries import (
     MailList,
     MailsQuestion,
     ProgrammeReportList,
+    ReceivedList,
+    ReceivedQuestion,
     SuppressionList,
 )
 
@@ -81,6 +83,16 @@ _REASONS: dict[str, tuple[str, str, Section]] = {
         "mails-that-stay-under-way",
     ),
 }
+_REMARKS: dict[str, tuple[str, str, Section]] = {
+    "inbox_full": (
+        "inbox-full",
+        "'deelname mail received --unread' says what fills it: deal with it, then 'deelname mail dismiss NUMBER'. The"
+        " mail server keeps what was refused, and hands it over then.",
+        "mails-that-wait-for-a-person",
+    ),
+}
+"""Of what waits for a person, the broker says more."""
+
 _DIVERGED = ("the stream is at", "facts the stream holds", "the stream has lost", "of the stream is not the fact")
 
 _NOT_LET_IN = "the broker does not let us in"
@@ -152,6 +164,10 @@ def _examine_http(
     report.checked.append(f"{service} over HTTP ({'ready' if status == http.client.OK else 'not ready'})")
     for part, reason in sorted(reasons.items()):
         _not_ready(report, service, part, str(reason))
+    for part, remark in sorted(dict(ready.get("remarks") or {}).items()):
+        if part in _REMARKS:
+            code, remedy, section = _REMARKS[part]
+            report.add(service, code, f"{remark}.", remedy, section, wrong=False)
     _examine_disk(report, service, ready.get("disk") or {}, free)
     if not_after:
         examine_end(report, address, "the certificate", not_after, days)
@@ -355,6 +371,9 @@ def _examine_mails(report: Report, connection: Connection) -> None:
     """What a person has to decide; when notifications does not answer that is a finding already."""
     try:
         uncertain = connection.ask("notifications", "mail", "list", MailsQuestion(status="uncertain"), MailList)
+        received = connection.ask(
+            "notifications", "received", "list", ReceivedQuestion(unread=True, limit=1), ReceivedList
+        )
         failed = connection.ask("notifications", "mail", "list", MailsQuestion(status="failed"), MailList)
         suppressed = connection.ask("notifications", "suppression", "list", Everything(), SuppressionList)
     except (ProblemError, Failure):
@@ -385,6 +404,14 @@ def _examine_mails(report: Report, connection: Connection) -> None:
             "'deelname mail list --status failed' says why; once it is mended, 'deelname mail retry MAIL' for each. Of"
             " addresses that do not exist the programmes' contacts were told.",
             "addresses-to-which-nothing-is-sent",
+        ),
+        (
+            received.unread or len(received.received),
+            "mails-unread",
+            "how many came in and wait for a person: {}.",
+            "'deelname mail received --unread' lists them, 'deelname mail received NUMBER' shows one; then"
+            " 'deelname mail dismiss NUMBER' for each that is dealt with.",
+            "mails-that-wait-for-a-person",
         ),
         (
             len(suppressed.suppressed),

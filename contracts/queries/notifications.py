@@ -95,9 +95,10 @@ class ReceivedView(Message):
 
 
 class ReceivedList(Message):
-    """Mails that came back."""
+    """Mails that came back; ``unread`` is how many are kept for a person, however many are listed."""
 
     received: tuple[ReceivedView, ...]
+    unread: int | None = None
 
 
 class ReceivedMailQuestion(Message):

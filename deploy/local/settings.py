@@ -161,6 +161,8 @@ def environment(
             "PUBLIC_URL": f"http://127.0.0.1:{ports.http('registration')}",
             "INBOX": os.environ.get("DEELNAME_INBOX", "off"),
         }
+        if (most := os.environ.get("DEELNAME_INBOX_MAILS")) is not None:
+            settings["INBOX_MAILS"] = most
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("DEELNAME_")}
     return inherited | {"PYTHONUNBUFFERED": "1"} | {f"DEELNAME_{key}": value for key, value in settings.items()}
 

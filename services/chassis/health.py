@@ -63,6 +63,7 @@ class Health:
         relays: by stream; each must follow.
         readers: by stream; each must follow and be at most ``most_lag`` behind.
         checks: further ones, by name, such as a connection.
+        remarks: what somebody should look at although the service is of use, by name.
         details: what else the report tells, by name; nothing secret, and nobody.
         most_lag: messages that a reader may be behind and still count as ready.
         clock: the service's, which may be set to another time than the real one.
@@ -76,6 +77,7 @@ class Health:
         relays: Mapping[str, Follower] | None = None,
         readers: Mapping[str, Follower] | None = None,
         checks: Mapping[str, Check] | None = None,
+        remarks: Mapping[str, Check] | None = None,
         details: Mapping[str, Any] | None = None,
         most_lag: int = 10_000,
         clock: Clock = lambda: datetime.now(UTC),
@@ -85,6 +87,7 @@ class Health:
         self.relays = dict(relays or {})
         self.readers = dict(readers or {})
         self._checks = dict(checks or {})
+        self._remarks = dict(remarks or {})
         self._details = dict(details or {})
         self._most_lag = most_lag
         self._clock = clock
@@ -112,12 +115,14 @@ class Health:
             findings[name] = not reason
             if reason:
                 reasons[name] = reason
+        remarks = {name: remark for name, look in sorted(self._remarks.items()) if (remark := await look())}
         return not reasons, {
             "status": "not ready" if reasons else "ready",
             "service": self._service,
             **findings,
             **self._details,
             "reasons": reasons,
+            "remarks": remarks,
             "disk": self._disk(),
             # By itself or because somebody set it: the doctor has to know which of the two to speak of.
             "clock": "set" if isinstance(self._clock, SystemClock) and self._clock.settings else "machine",

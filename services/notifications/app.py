@@ -115,6 +115,13 @@ def routes(desk: Desk, postbox: Postbox) -> tuple[Route, ...]:
             description="A mail that came back and is kept for a person, as it came.",
         ),
         Route(
+            subject=subjects.command(NAME, "received", "dismiss"),
+            request=commands.DismissReceived,
+            reply=commands.Dismissed,
+            handler=postbox.dismiss_received,
+            description="Mails that were kept for a person need not be any more.",
+        ),
+        Route(
             subject=subjects.query(NAME, "suppression", "list"),
             request=queries.Everything,
             reply=queries.SuppressionList,
@@ -223,6 +230,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             clock=clock,
             appended=taken,
             hold=settings.hold,
+            room=settings.room,
         )
         postbox = Postbox(database, inbox=inbox, contacts=contacts, clock=clock, appended=relay.wake)
         desk = Desk(
@@ -274,6 +282,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
                 "inbox": inbox_trouble,
                 "sending": mails_that_stay,
             },
+            remarks={"unread": inbox.waiting, "inbox_full": inbox.full},
             details={"links": links.description},
             clock=clock,
             service=NAME,
@@ -301,7 +310,15 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
                 health,
                 settings.guard(),
                 together(
-                    stores.measure, measure(database, sender, clock, inbox_trouble=inbox_trouble, under_way=under_way)
+                    stores.measure,
+                    measure(
+                        database,
+                        sender,
+                        clock,
+                        inbox_trouble=inbox_trouble,
+                        under_way=under_way,
+                        room=settings.room,
+                    ),
                 ),
             ),
             host=settings.http_host,

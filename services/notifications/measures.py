@@ -11,7 +11,7 @@ from services.chassis.database import Database
 from services.chassis.health import Check
 from services.chassis.metrics import Gauge
 from services.notifications import store
-from services.notifications.inbox import MOST_UNREAD
+from services.notifications.inbox import Room
 from services.notifications.sender import Sender, UnderWay
 
 _QUEUE = "deelname_mail_queue"
@@ -19,13 +19,16 @@ _QUEUE_MEANS = "Mails that are not done: due now, due later, under way, failed, 
 
 
 def measure(
-    database: Database, sender: Sender, clock: Clock, *, inbox_trouble: Check, under_way: UnderWay
+    database: Database, sender: Sender, clock: Clock, *, inbox_trouble: Check, under_way: UnderWay, room: Room
 ) -> metrics.Measure:
     """Looks up the queue, what holds it, the addresses to which nothing is sent, and how the inbox does."""
 
     async def look() -> Iterable[Gauge]:
         now = clock()
-        queue, unread = await database.run(lambda raw: (store.queue(raw, now), store.unread(raw)))
+        queue, unread, oldest = await database.run(
+            lambda raw: (store.queue(raw, now), store.unread(raw), store.oldest_unread(raw))
+        )
+        waited = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
         await under_way.look()
         longest = under_way.longest
         reached = await sender.reach.trouble() == ""
@@ -76,7 +79,9 @@ def measure(
             Gauge("deelname_inbox_fault", "Whether mail cannot come in: 1 or 0.", int(bool(await inbox_trouble()))),
             Gauge("deelname_unread_mails", "Mails that came in and are kept for a person.", unread.mails),
             Gauge("deelname_unread_octets", "Octets of the mails that are kept for a person.", unread.octets),
-            Gauge("deelname_unread_octets_limit", "Octets of such mails that there is room for.", MOST_UNREAD),
+            Gauge("deelname_unread_mails_limit", "How many such mails there is room for.", room.mails),
+            Gauge("deelname_unread_octets_limit", "Octets of such mails that there is room for.", room.octets),
+            Gauge("deelname_unread_seconds", "How long the oldest of them has waited for a person.", waited),
         )
 
     return look

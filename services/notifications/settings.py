@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from services.chassis.settings import LinkSettings
 from services.notifications.hygiene import UnusableAddress, link, mailbox
 from services.notifications.inbox.lmtp import parse_inbox
+from services.notifications.inbox.room import MOST_UNREAD, MOST_UNREAD_MAILS, Room
 from services.notifications.letters import Address
 from services.notifications.return_path import ReturnPaths
 from services.notifications.sender.limits import LARGEST_SHARE, Limits
@@ -62,6 +63,12 @@ class Settings(LinkSettings):
     inbox_days: Annotated[
         int, Field(ge=14, description="Days after which it is forgotten what came back; bounces count for 14.")
     ] = 30
+    inbox_mails: Annotated[
+        int, Field(ge=10, description="The most mails that are kept for a person, a tenth of them of one sender.")
+    ] = MOST_UNREAD_MAILS
+    inbox_octets: Annotated[
+        int, Field(ge=1_000_000, description="Octets of all of them together, a tenth of them of one sender.")
+    ] = MOST_UNREAD
     quiet_until: Annotated[
         int,
         Field(
@@ -128,6 +135,11 @@ class Settings(LinkSettings):
             strangers_percent=self.unconfirmed_percent,
             strangers_domain=self.unconfirmed_mails_a_domain_and_hour,
         )
+
+    @property
+    def room(self) -> Room:
+        """How much is kept for a person of what comes in."""
+        return Room(mails=self.inbox_mails, octets=self.inbox_octets)
 
     @field_validator("transport")
     @classmethod

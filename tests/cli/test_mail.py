@@ -121,6 +121,9 @@ def test_an_answer_is_taken_and_what_is_no_answer_waits_for_a_person(
     assert deelname("mail", "received", number, "--raw", copy).code == 0
     assert copy.read_bytes() == words, "byte for byte, whatever its character set"
     assert b64decode(deelname("mail", "received", number, "--json").json["raw"]) == words
+    assert deelname("mail", "dismiss", number).said == "✓ dealt with: 1"
+    assert deelname("mail", "dismiss", number).said == "✓ none of them waited any more"
+    assert deelname("mail", "received", number).code == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import socket
@@ -28,6 +29,7 @@ from deploy.production.directory import Directory
 from deploy.streams import streams_of
 from deploy.topology import declare_streams
 from tests.deploy.conftest import visit
+from tests.notifications.inbox.returned import person as person_wrote
 from tests.system.moody import Moody, moody_server
 from tests.system.world import Json, World, enrolment, organisation, person, programme, session, started, until
 from tests.tool import invoke
@@ -72,6 +74,7 @@ async def patient(
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEELNAME_MAILS_A_PROGRAMME_AND_HOUR", "4")
+        patch.setenv("DEELNAME_INBOX_MAILS", "10")
         async with started(
             tmp_path_factory.mktemp("patient"),
             server,
@@ -156,6 +159,32 @@ async def test_mails_of_unknown_fate_and_addresses_that_do_not_exist_are_listed_
     assert "'deelname mail list --status failed' says why" in findings["mails-failed"]["remedy"]
     # Nothing of this stops the work: it is for a person to decide, and does not end a script.
     assert not any(findings[code]["wrong"] for code in ("mails-uncertain", "mails-failed", "addresses-suppressed"))
+
+
+async def test_letters_that_wait_for_a_person_and_those_that_there_is_no_room_for_are_told_and_stop_nothing(
+    patient: World,
+) -> None:
+    """A tenth of the room for ten is one sender's."""
+
+    def letter(words: str) -> Json:
+        return {
+            "raw": base64.b64encode(person_wrote("deelname@deelname.example", "noor@people.example", words)).decode()
+        }
+
+    taken = await patient.staff.do("do.notifications.mail.receive", letter("Mag mijn collega ook?"))
+    refused = await patient.staff.attempt("do.notifications.mail.receive", letter("En nog iemand?"))
+    assert refused.certainty != "done"
+    finding = await diagnosed(patient, "mails-unread")
+    assert finding["what"].endswith("wait for a person: 1.")
+    assert "'deelname mail dismiss NUMBER'" in finding["remedy"]
+    assert finding["runbook"] == f"{RUNBOOK}#mails-that-wait-for-a-person"
+    finding = await diagnosed(patient, "inbox-full")
+    assert "no more room for one sender" in finding["what"]
+    assert not finding["wrong"]
+    assert await patient.unready("notifications") == ""
+    await patient.staff.do("do.notifications.received.dismiss", {"received": [taken["received"]]})
+    _, findings = await examined(patient.system.layout.endpoints)
+    assert "mails-unread" not in findings
 
 
 async def test_a_cap_that_holds_mails_back_for_more_than_an_hour_is_named(patient: World) -> None:

@@ -7,6 +7,17 @@ Nothing here ever answers a mail, so that it goes round in no circle. What is no
 from services.notifications.inbox.lmtp import Lmtp, parse_inbox
 from services.notifications.inbox.postbox import Postbox
 from services.notifications.inbox.reader import MailReader
-from services.notifications.inbox.receiving import MOST_UNREAD, Inbox, TryLater
+from services.notifications.inbox.receiving import Inbox, TryLater
+from services.notifications.inbox.room import MOST_UNREAD, MOST_UNREAD_MAILS, Room
 
-__all__ = ["MOST_UNREAD", "Inbox", "Lmtp", "MailReader", "Postbox", "TryLater", "parse_inbox"]
+__all__ = [
+    "MOST_UNREAD",
+    "MOST_UNREAD_MAILS",
+    "Inbox",
+    "Lmtp",
+    "MailReader",
+    "Postbox",
+    "Room",
+    "TryLater",
+    "parse_inbox",
+]

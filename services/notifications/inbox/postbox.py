@@ -11,6 +11,8 @@ from contracts.base import same_address
 from contracts.commands import (
     LARGEST_RAW,
     AddSuppression,
+    Dismissed,
+    DismissReceived,
     LiftSuppression,
     ReceivedMail,
     ReceiveMail,
@@ -96,8 +98,10 @@ class Postbox:
     async def list_received(self, call: Call) -> ReceivedList:
         """``ask.notifications.received.list``: what came back, the newest first."""
         question = call.parse(ReceivedQuestion)
-        found = await self._database.run(lambda raw: store.received(raw, question.limit, unread=question.unread))
-        return ReceivedList(received=tuple(found))
+        found, waiting = await self._database.run(
+            lambda raw: (store.received(raw, question.limit, unread=question.unread), store.unread(raw))
+        )
+        return ReceivedList(received=tuple(found), unread=waiting.mails)
 
     async def get_received(self, call: Call) -> ReceivedMessage:
         """``ask.notifications.received.get``: one of them, as it came."""
@@ -127,6 +131,16 @@ class Postbox:
                 )
             )
         return ReceivedMessage(raw=base64.b64encode(piece).decode(), size=size)
+
+    async def dismiss_received(self, call: Call) -> Dismissed:
+        """``do.notifications.received.dismiss``: somebody has dealt with mails that were kept."""
+        return await self.dismiss(call.parse(DismissReceived))
+
+    async def dismiss(self, command: DismissReceived) -> Dismissed:
+        """Forget what the mails say, and that they wait; what was noted of them stays. Others are passed over."""
+        changed = await self._database.transact(lambda raw: store.dismiss(raw, command.received))
+        self._database.forget_soon()
+        return Dismissed(changed=changed)
 
     async def list_suppressions(self, call: Call) -> SuppressionList:
         """``ask.notifications.suppression.list``: addresses to which nothing is sent."""

@@ -24,6 +24,7 @@ from services.notifications.domain import given, overtakes
 from services.notifications.domain.failures import Failure, about, reported
 from services.notifications.domain.mails import TO_CONTACT
 from services.notifications.inbox.reader import ReaderUnavailable
+from services.notifications.inbox.room import Refusals, Room, Share
 from services.notifications.incoming.content import (
     Answered,
     Automatic,
@@ -40,16 +41,23 @@ from services.notifications.store import Mailed, News
 _log = structlog.get_logger("notifications.inbox")
 
 _ANSWERS: dict[str, InvitationAnswer] = {"ACCEPTED": "accepted", "TENTATIVE": "tentative", "DECLINED": "declined"}
-MOST_UNREAD = 500_000_000
-"""Octets of all mails together that are kept for a person: strangers who write cannot fill the disk."""
-
 _RECEIVED = metrics.counter("deelname_received_mails", "Mails that came back, by what was made of them.", ["kind"])
+
+ROOM = Room()
 
 Reads = Callable[[bytes, bool | None], Awaitable[Read]]
 
 
 class TryLater(Exception):  # noqa: N818
     """The mail can't be taken at this moment; whoever has it keeps it and comes again."""
+
+
+class NoRoom(TryLater):
+    """There is no room for one more mail that a person has to look at."""
+
+    def __init__(self, share: Share) -> None:
+        super().__init__("there is no more room for mails that a person has to look at")
+        self.share = share
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ class Inbox:
             ``ReaderUnavailable`` when nothing can at this moment.
         organiser: the address of the organiser of every invitation, whose mail may be copied here.
         appended: called after a mail was taken: there may be facts in our log, and mails to send.
-        most_unread: octets of all mails together that are kept for a person.
+        room: the most that is kept for a person: strangers who write cannot fill the disk.
         hold: how long an answer waits for others of the same person before the programme's contact is told.
     """
 
@@ -84,7 +92,7 @@ class Inbox:
         organiser: str,
         clock: Clock,
         appended: Callable[[], None] = lambda: None,
-        most_unread: int = MOST_UNREAD,
+        room: Room = ROOM,
         hold: timedelta = timedelta(),
     ) -> None:
         self._database = database
@@ -93,12 +101,22 @@ class Inbox:
         self._organiser = same_address(organiser)
         self._clock = clock
         self._appended = appended
-        self._most_unread = most_unread
+        self._room = room
+        self._refusals = Refusals()
         self._hold = hold
 
     def takes(self, address: str) -> bool:
         """Whether mail to an address belongs here."""
         return self._return_paths.covers(address) or same_address(address) == self._organiser
+
+    async def waiting(self) -> str:
+        """How many mails are kept for a person, in words for staff; "" where none is."""
+        unread = await self._database.run(store.unread)
+        return f"how many mails wait for a person: {unread.mails}" if unread.mails else ""
+
+    async def full(self) -> str:
+        """What was lately refused because there was no room for it, in words for staff; "" where nothing was."""
+        return self._refusals.told(self._clock())
 
     async def receive(self, raw: bytes, recipient: str | None = None, actor: str | None = None) -> ReceivedMail:
         """
@@ -148,9 +166,13 @@ class Inbox:
             if verdict.kept and known is not None and verdict.mail is None:
                 return known, verdict
             raw = blanked(opened.raw) if verdict.kept else None
-            fits = raw is None or store.unread(connection).octets + len(raw) <= self._most_unread
-            if not fits and not work.known:
-                raise TryLater("there is no more room for mails that a person has to look at")
+            sender = store.fingerprint(work.key, found.sender) if found.sender and verdict.kept else None
+            if raw is not None and not work.known:
+                about = verdict.mail
+                whose = about.person if about else sender or ""
+                lacking = self._room.lacking(connection, whose, len(raw), stranger=about is None)
+                if lacking is not None:
+                    raise NoRoom(lacking)
             number = store.keep(
                 connection,
                 digest=digest,
@@ -160,10 +182,15 @@ class Inbox:
                 raw=raw,
                 mentioned=[store.fingerprint(work.key, each) for each in found.mentioned] if verdict.kept else (),
                 now=now,
+                sender=sender,
             )
             return number, verdict
 
-        number, verdict = await self._database.transact(take)
+        try:
+            number, verdict = await self._database.transact(take)
+        except NoRoom as error:
+            self._refusals.note(error.share, now)
+            raise
         self._appended()
         _RECEIVED.labels(verdict.kind).inc()
         _log.info("mail received", received=number, kind=verdict.kind, mail=verdict.mail and verdict.mail.id)

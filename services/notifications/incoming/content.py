@@ -93,8 +93,13 @@ Content = Report | OddReport | Reply | Automatic | Unclear
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a mail says, to whom its headers say that it goes, and every address that stands anywhere in it."""
+    """
+    What a mail says, to whom its headers say that it goes, and every address that stands anywhere in it.
+
+    ``sender`` is the one address of the header From, if it has one.
+    """
 
     content: Content
     recipients: tuple[str, ...] = ()
     mentioned: frozenset[str] = frozenset()
+    sender: str | None = None

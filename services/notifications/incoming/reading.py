@@ -67,7 +67,7 @@ def read(raw: bytes, null_sender: bool | None = None) -> Read:
         if null_sender is None:
             null_sender = _text(message, "Return-Path") in ("<>", "<MAILER-DAEMON>")
         content = _content(message, raw, null_sender=null_sender)
-        return Read(content, tuple(_recipients(message)), mentioned(raw, message))
+        return Read(content, tuple(_recipients(message)), mentioned(raw, message), _sender(message))
     except MemoryError:
         raise
     except TooMuch as error:

@@ -17,7 +17,6 @@ from services.notifications.store.doubting import doubt, doubt_until, doubtful_u
 from services.notifications.store.inbox import (
     Kept,
     Mailed,
-    Unread,
     bounced,
     forget_old_received,
     keep,
@@ -29,7 +28,6 @@ from services.notifications.store.inbox import (
     received,
     received_about,
     received_piece,
-    unread,
 )
 from services.notifications.store.items import histories
 from services.notifications.store.key import fingerprint, key
@@ -52,6 +50,14 @@ from services.notifications.store.sending import (
 )
 from services.notifications.store.strangers import known
 from services.notifications.store.suppression import count_failure, lift, suppress, suppressions, tell
+from services.notifications.store.waiting import (
+    Unread,
+    dismiss,
+    oldest_unread,
+    unread,
+    unread_of,
+    unread_of_strangers,
+)
 
 NEVER_LATER = (
     # What was to be tried again, or waited for its turn, is looked at again at once.
@@ -93,6 +99,7 @@ __all__ = [
     "begin",
     "bounced",
     "count_failure",
+    "dismiss",
     "doubt",
     "doubt_until",
     "doubtful_until",
@@ -117,6 +124,7 @@ __all__ = [
     "mark_told",
     "messages",
     "number_of",
+    "oldest_unread",
     "people_with_address",
     "put_answer",
     "queue",
@@ -138,4 +146,6 @@ __all__ = [
     "under_way",
     "unreached",
     "unread",
+    "unread_of",
+    "unread_of_strangers",
 ]

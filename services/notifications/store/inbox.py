@@ -79,6 +79,7 @@ def keep(
     raw: bytes | None,
     mentioned: Iterable[str],
     now: datetime,
+    sender: str | None = None,
 ) -> int:
     """
     Note what came in; bytes are kept where they are given. Returns its number, the old one for what was noted before.
@@ -86,14 +87,15 @@ def keep(
     Args:
         digest: the same for the same bytes to the same recipient.
         mentioned: fingerprints of the addresses in ``raw``.
+        sender: the fingerprint of its sender's address.
     """
     known = number_of(connection, digest)
     if known is not None:
         return known
     (ordinal,) = connection.execute(
-        "INSERT INTO received (digest, at, kind, note, mail, person, raw) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO received (digest, at, kind, note, mail, person, raw, sender) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " RETURNING ordinal",
-        (digest, text(now), kind, note, mail.ordinal if mail else None, mail.person if mail else None, raw),
+        (digest, text(now), kind, note, mail.ordinal if mail else None, mail.person if mail else None, raw, sender),
     ).fetchone()
     if raw is not None:
         connection.executemany(
@@ -109,18 +111,6 @@ def number_of(connection: sqlite3.Connection, digest: str) -> int | None:
     return int(row[0]) if row else None
 
 
-class Unread(NamedTuple):
-    """How many mails are kept for a person, and how many octets they have."""
-
-    mails: int
-    octets: int
-
-
-def unread(connection: sqlite3.Connection) -> Unread:
-    """What is kept for a person."""
-    return Unread(*connection.execute("SELECT mails, octets FROM unread").fetchone())
-
-
 def received(connection: sqlite3.Connection, limit: int, *, unread: bool = False) -> list[ReceivedView]:
     """What came in, the newest first; ``unread`` for what is kept for a person."""
     rows = connection.execute(
@@ -134,11 +124,14 @@ def received(connection: sqlite3.Connection, limit: int, *, unread: bool = False
 
 def received_piece(connection: sqlite3.Connection, ordinal: int, begin: int, most: int) -> tuple[bytes, int] | None:
     """A piece of a mail that came in, and how many octets all of it has; None where its bytes are not kept."""
-    row = connection.execute(
-        "SELECT substr(raw, ?, ?), length(raw) FROM received WHERE ordinal = ? AND raw IS NOT NULL",
-        (begin + 1, most, ordinal),
-    ).fetchone()
-    return (bytes(row[0]), int(row[1])) if row else None
+    row = connection.execute("SELECT length(raw) FROM received WHERE ordinal = ?", (ordinal,)).fetchone()
+    if row is None or row[0] is None:
+        return None
+    size = int(row[0])
+    # Of a large one nothing is read but the piece.
+    with connection.blobopen("received", "raw", ordinal, readonly=True) as blob:
+        blob.seek(min(begin, size))
+        return blob.read(most), size
 
 
 class Kept(NamedTuple):

@@ -21,7 +21,7 @@ from contracts.queries import PersonQuestion, ReceivedMailQuestion
 from services.notifications import store
 from services.notifications.domain import Planned
 from services.notifications.handlers import Archivist
-from services.notifications.inbox import TryLater
+from services.notifications.inbox import Room, TryLater
 from services.notifications.inbox.reader import ReaderUnavailable
 from services.notifications.incoming.content import Read
 from services.notifications.transport import Maildir
@@ -335,7 +335,7 @@ async def test_where_there_is_no_room_for_what_a_person_has_to_see_the_mail_serv
     life = life_with(confirmed("e1", "noor"))
     await told(notifications, life, tmp_path)
     first, second = (returned.person("bounce@deelname.example", NOOR, words) for words in ("one", "two"))
-    inbox = notifications.inbox_that_reads(at_once, most_unread=len(first) + 10)
+    inbox = notifications.inbox_that_reads(at_once, room=Room(octets=len(first) + 10))
     await inbox.receive(first)
     with pytest.raises(TryLater, match="no more room"):
         await inbox.receive(second)

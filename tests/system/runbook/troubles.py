@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import time
@@ -142,6 +143,18 @@ def _off_the_block_list(around: Surroundings) -> None:
     around.moody.blocks = False
 
 
+def _question(around: Surroundings) -> None:
+    raw = b"From: noor@zeist.example\r\nTo: deelname@deelname.example\r\n\r\nMag mijn collega ook?\r\n"
+
+    async def hand_over() -> None:
+        async with around.connected("staff") as staff:
+            asked = json.dumps({"raw": base64.b64encode(raw).decode()}).encode()
+            answer = await staff.request("do.notifications.mail.receive", asked, timeout=30)
+            assert json.loads(answer.data)["kind"] == "unknown", answer.data
+
+    asyncio.run(hand_over())
+
+
 def _poison(around: Surroundings) -> None:
     subject = "intake.demo.enrolment.request"
     head = {"specversion": "1.0", "source": "demo", "time": "2023-03-02T09:14:00Z"}
@@ -188,6 +201,7 @@ TROUBLES: Mapping[str, Callable[[Surroundings], None]] = {
     "somebody enrols with an address that does not exist": _address_does_not_exist,
     "a mail server has us on a block list": _on_a_block_list,
     "the mail server is off the block list": _off_the_block_list,
+    "somebody answers a mail with a question": _question,
     "strangers ask for places in a programme": _strangers_ask,
     "a partner sends what is not JSON, an unknown type, and too much": _poison,
 }

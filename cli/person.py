@@ -166,6 +166,7 @@ def expiring(
     if answer.undecided:
         kept = counted(answer.undecided, "person is", "people are")
         desk.output.note(f"{kept} in programmes whose end is not known yet, and kept.")
+        desk.output.next("deelname programme close PROGRAMME")
 
 
 @command(app, "correct", examples=["deelname person correct noor@zeist.example --new-email noor.dewit@zeist.example"])

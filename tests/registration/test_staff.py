@@ -314,3 +314,23 @@ def test_an_account_of_the_proxys_people_is_made_once_and_names_nobody_in_the_lo
         assert "marieke" not in repr(connection.execute("SELECT * FROM log").fetchall())
         assert connection.execute("SELECT count(*) FROM accounts").fetchone() == (1,)
         connection.close()
+
+
+def test_a_slip_is_answered_with_a_question_over_http_as_over_the_broker(desk: Desk) -> None:
+    desk.publish("vergissing", "probiblio")
+    assert desk.ask("do.registration.enrolment.request", wish("vergissing", "noor@x.example"))[0] == 200
+    none = programme(sessions=()).model_copy(update={"id": "vergissing"}).model_dump(mode="json")
+    tried = desk.call("admin", "do/programme/publish", {"programme": none, "dry_run": True})
+    assert tried[0] == 200
+    assert tried[1]["facts"] == ["session.cancelled.v1"]
+    assert tried[1]["questions"][0]["rule"] == "session-off"
+    asked = desk.call("admin", "do/programme/publish", {"programme": none})
+    assert asked == desk.ask("do.registration.programme.publish", {"programme": none})
+    assert (asked[0], asked[1]["type"]) == (409, "urn:deelname:problem:needs-confirmation")
+    assert [fault["rule"] for fault in asked[1]["errors"]] == ["session-off", "mails"]
+    assert all(fault["detail"] and fault["detail_nl"] for fault in asked[1]["errors"])
+    done = desk.call("admin", "do/programme/publish", {"programme": none, "confirmed": True})
+    assert (done[0], done[1]["facts"]) == (200, ["session.cancelled.v1"])
+    assert desk.call("viewer", "do/programme/close", {"programme": "vergissing"})[0] == 403
+    closed = desk.call("admin", "do/programme/close", {"programme": "vergissing"})
+    assert (closed[0], closed[1]["facts"]) == (200, ["programme.closed.v1"])

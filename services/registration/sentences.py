@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -12,7 +12,7 @@ from babel.numbers import format_currency, format_decimal
 
 from contracts import dates
 from contracts.base import Language, OrganisationKind, Province
-from contracts.programme import Occasion, Programme, Seat
+from contracts.programme import Occasion, Programme, Role, Seat
 from services.registration.domain.offering import Offer
 from services.registration.domain.reasons import KIND_NAMES, province_name
 from services.registration.domain.rules import deadline
@@ -101,11 +101,18 @@ class Sentences:
         else:
             sentences.append(words["everybody" if eligible.without_organisation else "every_organisation"])
         if eligible.roles:
-            roles = self._either(self.role(role) for role in eligible.roles)
-            sentences.append(words["with_role"].format(roles=roles))
+            sentences.append(self._for_roles([rules.role(role) for role in eligible.roles]))
         if rules.maximum_per_organisation:
             sentences.append(self._counted("maximum", rules.maximum_per_organisation, rules.per))
         return sentences
+
+    def _for_roles(self, roles: Sequence[Role]) -> str:
+        plurals = [role.plural for role in roles if role.plural is not None]
+        if len(plurals) == len(roles):
+            several = self.all_of(getattr(plural, self._language) for plural in plurals)
+            return self._words["for_roles"].format(roles=several)
+        titles = self._either(getattr(role.title, self._language) for role in roles)
+        return self._words["with_role"].format(roles=titles)
 
     def seat(self, seat: Seat, definition: Programme) -> str:
         """A seat in a team: how many, with which roles, how long and for which sessions."""
@@ -137,10 +144,10 @@ class Sentences:
         """The day by which a team that comes in now must be complete."""
         return self.ending(deadline(days, now))
 
-    @staticmethod
-    def role(role: str) -> str:
-        """A role, which has an id and no title, as people would write it."""
-        return role.replace("-", " ")
+    def role(self, role: str, definition: Programme) -> str:
+        """What people read for a role."""
+        title: str = getattr(definition.enrolment.role(role).title, self._language)
+        return title
 
     def _price(self, amount: Decimal, per: str) -> str:
         if not amount:

@@ -151,18 +151,18 @@ def withdraw(site: Site, id_: str, **why: Any) -> None:
 OVER = SESSION.model_copy(update={"start": local("2023-02-01T10:00"), "end": local("2023-02-01T12:00")})
 STATES: dict[str, tuple[dict[str, Any], str]] = {
     "komt": ({"opens": "2023-03-03T09:00"}, "Aanmelden kan vanaf vrijdag 3 maart 2023 om 09:00 uur."),
-    "loopt": ({"closes": "2023-04-01T00:00"}, "Aanmelden kan tot en met vrijdag 31 maart 2023."),
-    "dag": ({"closes": "2023-03-31"}, "Aanmelden kan tot en met vrijdag 31 maart 2023."),
+    "loopt": ({"closes": "2023-04-01T00:00"}, "Je kunt je aanmelden tot en met vrijdag 31 maart 2023."),
+    "dag": ({"closes": "2023-03-31"}, "Je kunt je aanmelden tot en met vrijdag 31 maart 2023."),
     "morgen": ({"opens": "2023-03-03"}, "Aanmelden kan vanaf vrijdag 3 maart 2023."),
-    "uur": ({"closes": "2023-04-01T12:00"}, "Aanmelden kan tot zaterdag 1 april 2023 om 12:00 uur."),
+    "uur": ({"closes": "2023-04-01T12:00"}, "Je kunt je aanmelden tot zaterdag 1 april 2023 om 12:00 uur."),
     "dicht": (
         {"closes": "2023-03-01T00:00"},
-        "De aanmelding is gesloten; aanmelden kon tot en met dinsdag 28 februari",
+        "De aanmelding is gesloten. Dat kon tot en met dinsdag 28 februari",
     ),
     "voorbij": ({"sessions": (OVER,)}, "Dit programma is voorbij."),
     "ruim": ({"capacity": 3}, "Er zijn nog 2 plekken vrij."),
     "krap": ({"capacity": 2}, "Er is nog 1 plek vrij."),
-    "rij": ({"capacity": 1, "waiting_list": IN_ORDER}, "vol, maar je kunt op de wachtlijst. Er wacht nog niemand."),
+    "rij": ({"capacity": 1, "waiting_list": IN_ORDER}, "vol. Je kunt wel op de wachtlijst. De wachtlijst is nog leeg."),
     "vol": ({"capacity": 1}, "Het programma is vol."),
     "weg": ({}, "Dit programma gaat niet door."),
 }
@@ -288,8 +288,8 @@ def test_a_page_tells_what_a_programme_is_and_never_the_link_into_it(site: Site)
         "online (Teams)",
         "De Zaal, Dorpsstraat 1, Zeist",
         "januari 2024",
-        "nog niet bekend",
-        "Medewerkers van bibliotheken in Utrecht of Fryslân.",
+        "datum volgt",
+        "Voor medewerkers van bibliotheken in Utrecht of Fryslân.",
         "Met de rol taal coach.",
         "Maximaal 2 plekken per organisatie.",
         "Bibliotheken: gratis",
@@ -360,7 +360,7 @@ def test_who_would_wait_is_told_so(site: Site) -> None:
         assert made.heading == RECEIVED
         assert (WORDS["nl"]["expect_waiting"] in made.text) is waits
         assert WORDS["nl"]["by_mail"].format(addresses=f"persoon-{number}@x.example") in made.text
-    assert "Er wachten nu 2 aanmeldingen." in site.get("/programmes/wacht").text
+    assert "Er staan 2 aanmeldingen op de wachtlijst." in site.get("/programmes/wacht").text
 
 
 def test_a_team_may_come_with_an_empty_seat_where_the_rule_lets_it(site: Site) -> None:
@@ -380,7 +380,7 @@ def test_a_team_may_come_with_an_empty_seat_where_the_rule_lets_it(site: Site) -
         **{"manager-1-name": "Eva", "manager-1-email": "eva@x.example", "manager-1-language": "nl"},
     )
     assert (made.status, made.heading) == (202, RECEIVED)
-    assert "Er ontbreekt: Basis Stuur de namen uiterlijk donderdag 16 maart 2023 naar Team aanmelden" in made.text
+    assert "Er ontbreken nog namen: Basis Stuur ze uiterlijk donderdag 16 maart 2023 naar Team aanmelden" in made.text
     assert "een mail: noor@x.example en eva@x.example." in made.text, "a typing error shows"
     (stands,) = asyncio.run(site.system.enrolments("spoor"))
     assert stands["complete_by"] == "2023-03-16T23:00:00Z", "the whole day that the form and the page after it name"

@@ -6,6 +6,7 @@ import base64
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -24,6 +25,8 @@ from contracts.commands import (
     LiftSuppression,
     ReceivedMail,
     ReceiveMail,
+    ResendMail,
+    ResentMail,
     RetriedMail,
     RetryMail,
     Suppressed,
@@ -143,6 +146,19 @@ def preview(
     desk.output.say("\n" + found.text)
     if found.calendar:
         desk.output.say("\n" + found.calendar.replace("\r\n", "\n"), "dim")
+
+
+@command(app, "resend", examples=["deelname mail resend 0198…"])
+def resend(
+    desk: Desk,
+    mail: Annotated[str, typer.Argument(metavar="MAIL", help="The mail's id, as 'deelname mail list' shows.")],
+) -> None:
+    """Send a new copy of a mail that went out, on purpose: from what is so now, to the address as it is now."""
+    with desk.connect() as connection:
+        result = connection.do("notifications", "mail", "resend", ResendMail(mail=mail, id=str(uuid4())), ResentMail)
+    if desk.output.as_json:
+        desk.output.json(result)
+    desk.output.say(f"✓ a copy of {result.copy_of} is due: {result.mail}")
 
 
 @command(app, "retry", examples=["deelname mail retry 0198…"])

@@ -156,6 +156,16 @@ class RetryMail(Command):
     mail: Identity
 
 
+class ResendMail(Command):
+    """
+    Send a new copy of a mail that went out, on purpose: from what is so now, to the address as it is now.
+
+    A copy is a mail of its own, with a Message-ID of its own; ``mail.sent`` names the mail of which it is one.
+    """
+
+    mail: Identity
+
+
 class ReceiveMail(Command):
     """
     Hand a mail over that came back: a bounce, or an answer to an invitation.
@@ -376,6 +386,13 @@ class Dismissed(Message):
     """How many of the mails were still kept."""
 
     changed: int
+
+
+class ResentMail(Message):
+    """A copy is due: ``mail`` is the copy's own id."""
+
+    mail: Identity
+    copy_of: Identity
 
 
 class ReceivedMail(Message):

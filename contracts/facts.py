@@ -363,9 +363,14 @@ class ThemePublished(Message):
 
 @_fact("person.corrected.v1")
 class PersonCorrected(Message):
-    """Somebody's name, address or language is another; the new one stands in the contacts, never here."""
+    """
+    Somebody's name, address or language is another; the new one stands in the contacts, never here.
+
+    ``changed`` says which of them; ``email`` that mail goes to another address than before.
+    """
 
     person: Identity
+    changed: tuple[Literal["name", "email", "language"], ...] = ()
 
 
 @_fact("person.erased.v1")
@@ -418,6 +423,7 @@ class MailSent(Message):
     person: Identity
     enrolment: Identity | None = None
     session: Slug | None = None
+    copy_of: Identity | None = Field(default=None, description="The mail of which somebody wanted a new copy.")
 
 
 @_fact("mail.failed.v1", "notifications")
@@ -433,6 +439,7 @@ class MailFailed(Message):
     person: Identity
     enrolment: Identity | None = None
     session: Slug | None = None
+    copy_of: Identity | None = Field(default=None, description="The mail of which somebody wanted a new copy.")
     cause: Literal["refused", "given-up", "uncertain"]
     verdict: DeliveryVerdict | None = None
 

@@ -387,7 +387,7 @@ class PlausibleLogs:
 
 def _mail_of(data: facts.MailSent | facts.MailFailed | facts.MailBounced) -> dict[str, Any]:
     """What every fact about one mail says of it."""
-    return {name: getattr(data, name) for name in facts.MailSent.model_fields}
+    return {name: getattr(data, name) for name in facts.MailSent.model_fields if name != "copy_of"}
 
 
 def fact(

@@ -42,6 +42,7 @@ class MailView(Message):
     verdict: DeliveryVerdict | None = Field(
         default=None, description="What it says about the address, where a mail server refused it or it came back."
     )
+    copy_of: Identity | None = Field(default=None, description="The mail of which somebody wanted a new copy.")
 
 
 class MailList(Message):

@@ -87,6 +87,13 @@ def routes(desk: Desk, postbox: Postbox) -> tuple[Route, ...]:
             description="Everything that notifications keeps about a person.",
         ),
         Route(
+            subject=subjects.command(NAME, "mail", "resend"),
+            request=commands.ResendMail,
+            reply=commands.ResentMail,
+            handler=desk.resend_mail,
+            description="Send a new copy of a mail that went out, on purpose.",
+        ),
+        Route(
             subject=subjects.command(NAME, "mail", "retry"),
             request=commands.RetryMail,
             reply=commands.RetriedMail,

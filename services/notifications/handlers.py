@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from sqlite3 import Connection
@@ -9,7 +10,7 @@ from sqlite3 import Connection
 import structlog
 
 from contracts.base import same_address
-from contracts.commands import RetriedMail, RetryMail
+from contracts.commands import ResendMail, ResentMail, RetriedMail, RetryMail
 from contracts.enrolment import KnownPerson
 from contracts.facts import ParticipantConfirmed, PersonCorrected, PersonErased, parse
 from contracts.problem import Problem, ProblemError, not_found, problem_type
@@ -24,6 +25,7 @@ from contracts.queries import (
 from services.chassis.clock import Clock
 from services.chassis.commands import Call
 from services.chassis.database import Database
+from services.chassis.identity import new_id
 from services.chassis.reader import Message, load_position
 from services.chassis.state import State
 from services.notifications import message, store
@@ -89,7 +91,7 @@ class Planner:
         """
         state = self._state
         planned: list[tuple[int, Planned]] = []
-        people: list[PersonErased | PersonCorrected | ParticipantConfirmed] = []
+        people: list[tuple[int, PersonErased | PersonCorrected | ParticipantConfirmed]] = []
         traces: dict[int, str] = {}
         for each in messages:
             fact = parse(each.body)
@@ -99,17 +101,17 @@ class Planner:
                 if fact.traceparent is not None:
                     traces[each.position] = fact.traceparent
             if isinstance(fact.data, PersonErased | PersonCorrected | ParticipantConfirmed):
-                people.append(fact.data)
+                people.append((each.position, fact.data))
         now = self._clock()
 
         def record(raw: Connection) -> None:
             store.record(raw, messages[-1].position, state, planned, now, hold=self._hold, traces=traces)
-            for data in people:
+            for position, data in people:
                 match data:
                     case PersonErased(person=person):
                         store.erase(raw, person)
-                    case PersonCorrected(person=person):
-                        store.forget_bytes(raw, person)
+                    case PersonCorrected(person=person, changed=changed):
+                        store.forget_bytes(raw, person, position, readdressed="email" in changed)
                     case ParticipantConfirmed(person=person):
                         store.known(raw, person, now)
             if messages[0].position <= self._doubt_until:
@@ -117,7 +119,7 @@ class Planner:
 
         await self._database.transact(record)
         self._state = state.settled()
-        if any(isinstance(data, PersonErased) for data in people):
+        if any(isinstance(data, PersonErased) for _, data in people):
             self._database.forget_soon()
             await self._database.forget()
         if planned:
@@ -304,7 +306,7 @@ class Desk:
             raise ProblemError(not_found("mail", command.mail))
         if status in ("sent", "dropped"):
             detail = {
-                "sent": "It was sent. Nobody is mailed twice for the same thing.",
+                "sent": "It was sent. Whoever should have it once more gets a new copy on purpose: 'mail resend'.",
                 "dropped": "It was dropped because it was no longer true; 'answer' in the list of mails says why.",
             }
             raise ProblemError(
@@ -317,6 +319,39 @@ class Desk:
             )
         self._prod()
         return RetriedMail(mail=command.mail)
+
+    async def resend_mail(self, call: Call) -> ResentMail:
+        """``do.notifications.mail.resend``: send a new copy of a mail that went out."""
+        return await self.resend(call.parse(ResendMail), call.actor)
+
+    async def resend(self, command: ResendMail, actor: str | None = None) -> ResentMail:
+        """
+        Plan a new copy, the same one for the same id of the command.
+
+        Raises:
+            ProblemError: there is no such mail, or it never went out.
+        """
+        now = self._clock()
+        copy = hashlib.sha256(f"copy|{command.mail}|{command.id or new_id()}".encode()).hexdigest()[:32]
+        status = await self._database.transact(lambda raw: store.resend(raw, command.mail, copy, now, actor))
+        if status is None:
+            raise ProblemError(not_found("mail", command.mail))
+        if status != "sent":
+            detail = {
+                "planned": "It has not gone out yet: it will, by itself.",
+                "sending": "It is going out at this moment.",
+                "dropped": "It never went out, because it was no longer true; 'answer' in the list of mails says why.",
+            }
+            raise ProblemError(
+                Problem(
+                    type=problem_type("conflict"),
+                    title="There is nothing to copy",
+                    status=409,
+                    detail=detail.get(status, "It did not arrive, as far as we know: send it again by 'mail retry'."),
+                )
+            )
+        self._prod()
+        return ResentMail(mail=copy, copy_of=command.mail)
 
 
 class Archivist:

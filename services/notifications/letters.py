@@ -24,6 +24,7 @@ Purpose = Literal[
     "programme-cancelled",
     "withdrawn",
     "withdrawn-invite",
+    "readdressed",
     "team-incomplete",
     "undeliverable",
     "declined",
@@ -324,6 +325,18 @@ class WithdrawnInvite:
 
 
 @dataclass(frozen=True, slots=True)
+class Readdressed:
+    """Takes one session out of the calendar at an address where its person is not: the invitation goes to another."""
+
+    purpose: ClassVar[Purpose] = "readdressed"
+    session: Session
+    calendar: Calendar
+
+    def __post_init__(self) -> None:
+        _needs_date(self.session)
+
+
+@dataclass(frozen=True, slots=True)
 class TeamIncomplete:
     """A team that has or had its place lacks somebody."""
 
@@ -375,13 +388,14 @@ Occasion = (
     | ProgrammeCancelled
     | Withdrawn
     | WithdrawnInvite
+    | Readdressed
     | TeamIncomplete
     | Undeliverable
     | Declined
 )
 ToContact = Undeliverable | Declined
 """What is told to the programme's contact, about somebody."""
-CalendarOccasion = Invite | SessionMoved | SessionCancelled | WithdrawnInvite
+CalendarOccasion = Invite | SessionMoved | SessionCancelled | WithdrawnInvite | Readdressed
 
 
 class Price(NamedTuple):

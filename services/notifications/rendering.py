@@ -38,6 +38,7 @@ from services.notifications.letters import (
     ProgrammeCancelled,
     Promotion,
     Purpose,
+    Readdressed,
     Refusal,
     SessionCancelled,
     SessionMoved,
@@ -368,7 +369,7 @@ class Renderer:
         slot = occasion.session.slot
         assert slot.start is not None  # noqa: S101  (letters refuses a calendar occasion without a date)
         assert slot.end is not None  # noqa: S101
-        cancelled = isinstance(occasion, SessionCancelled | WithdrawnInvite)
+        cancelled = isinstance(occasion, SessionCancelled | WithdrawnInvite | Readdressed)
         title = session["title"]
         return invitation.Event(
             method="CANCEL" if cancelled else "REQUEST",
@@ -392,7 +393,7 @@ def _of_calendar(occasion: CalendarOccasion, of_session: Callable[..., View]) ->
     match occasion:
         case SessionCancelled(session, _, postponed):
             return {"postponed": postponed, "session": of_session(session, struck=True)}
-        case WithdrawnInvite(session):
+        case WithdrawnInvite(session) | Readdressed(session):
             return {"session": of_session(session, brief=True)}
         case Invite(session, _, again):
             return {"again": again, "session": of_session(session, described=LONGEST_DESCRIPTIONS)}
@@ -418,7 +419,7 @@ def _told(occasion: Occasion) -> object:
     match occasion:
         case Invite(session, _, again):
             return session, again
-        case WithdrawnInvite(session):
+        case WithdrawnInvite(session) | Readdressed(session):
             return session
         case SessionMoved(session, before):
             return session, before

@@ -34,6 +34,8 @@ class ReturnPaths:
 
     def __init__(self, address: str, key: bytes) -> None:
         local, _, self._domain = mailbox(address).rpartition("@")
+        if not local.isascii():
+            raise UnusableAddress("only letters without accents before the @: every mail server has to send to it")
         if len(local) + 1 + _MAIL + _CODE > LONGEST_LOCAL_PART:
             raise UnusableAddress(f"at most {LONGEST_LOCAL_PART - 1 - _MAIL - _CODE} characters before the @")
         self._local = local

@@ -91,7 +91,7 @@ class Writer:
         unproven = entities.is_unconfirmed(state, enrolment, mail.person) or (
             mail.by_stranger and not entities.is_known(state, mail.person)
         )
-        if mail.purpose == "confirmation-request" or (unproven and not answered):
+        if mail.purpose in ("confirmation-request", "readdressed") or (unproven and not answered):
             return Letter(
                 recipient=letters.Recipient("", person.email, language),
                 programme=self._programme(course, language),
@@ -178,7 +178,7 @@ class Writer:
             case "confirmation":
                 sessions = self._to_come(course, enrolment, mail.person, language)
                 return letters.Confirmation(sessions, _lacking(course, enrolment, language))
-            case "invite" | "session-moved" | "session-cancelled" | "withdrawn-invite":
+            case "invite" | "session-moved" | "session-cancelled" | "withdrawn-invite" | "readdressed":
                 return self._calendar(course, mail, language)
             case "promotion":
                 sessions = self._to_come(course, enrolment, mail.person, language)
@@ -243,6 +243,8 @@ class Writer:
                 return letters.SessionCancelled(session, calendar, appointment.postponed)
             case "withdrawn-invite":
                 return letters.WithdrawnInvite(session, calendar)
+            case "readdressed":
+                return letters.Readdressed(session, calendar)
             case _:
                 return letters.Invite(session, calendar, mail.detail.again)
 

@@ -153,12 +153,35 @@ def test_mails_are_listed_previewed_and_kept_as_files(deelname: Deelname, progra
     assert deelname("mail", "preview", enrolment, "--purpose", "nonsense").code == 1
 
 
-def test_a_mail_that_was_sent_cannot_be_retried(deelname: Deelname, programme: str) -> None:
+def test_a_mail_that_was_sent_cannot_be_retried_and_is_sent_as_a_copy_on_purpose(
+    deelname: Deelname, programme: str
+) -> None:
     enrolment = enrol(deelname, programme, "Anna")
     words = ("mail", "list", "--enrolment", enrolment, "--status", "sent", "--json")
     until(lambda: bool(deelname(*words).json["mails"]))
-    assert deelname("mail", "retry", deelname(*words).json["mails"][0]["mail"]).code == 1
+    (mail, *_) = (each["mail"] for each in deelname(*words).json["mails"])
+    refused = deelname("mail", "retry", mail)
+    assert refused.code == 1
+    assert "mail resend" in refused.said
     assert deelname("mail", "retry", "unknown").code == 1
+    copy = deelname("mail", "resend", mail, "--json").json
+    assert copy["copy_of"] == mail
+    until(lambda: copy["mail"] in {each["mail"] for each in deelname(*words).json["mails"]})
+
+
+def test_a_corrected_address_gets_what_still_holds_and_the_old_one_a_cancellation(
+    deelname: Deelname, programme: str
+) -> None:
+    enrolment = enrol(deelname, programme, "Sara")
+
+    def sent() -> list[str]:
+        mails = deelname("mail", "list", "--enrolment", enrolment, "--json").json["mails"]
+        return sorted(mail["purpose"] for mail in mails if mail["status"] == "sent")
+
+    until(lambda: sent() == ["confirmation", "invite"])
+    address = f"sara@{programme}.example"
+    assert deelname("person", "correct", address, "--new-email", f"sara.de.boer@{programme}.example").code == 0
+    until(lambda: sent() == ["confirmation", "confirmation", "invite", "invite", "readdressed"])
 
 
 def test_reports_come_as_tables_json_and_csv(deelname: Deelname, programme: str) -> None:

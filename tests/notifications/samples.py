@@ -27,6 +27,7 @@ from services.notifications.letters import (
     ProgrammeCancelled,
     Promotion,
     Purpose,
+    Readdressed,
     Recipient,
     Refusal,
     Session,
@@ -152,6 +153,7 @@ def occasions(language: Language) -> Iterator[tuple[Occasion, datetime]]:
     yield Declined("Noor de Wit", *ids, (), (KICK_OFF,)), first + timedelta(days=4)
     yield Invite(WORK_1, BACK, again=True), BACK.stamp
     yield Invite(WRAP_UP_IN_JANUARY[language], again=True), BACK.stamp
+    yield Readdressed(WORK_1_MOVED, CANCELLED), CANCELLED.stamp
 
 
 @cache
@@ -163,7 +165,7 @@ def letter(occasion: Occasion, language: Language = "nl", programme: Programme =
     if isinstance(occasion, ToContact):
         # It goes to the contact, who need not be told whom to ask.
         programme = replace(programme, content=None, enrolment=None)
-    if isinstance(occasion, ConfirmationRequest):
+    if isinstance(occasion, ConfirmationRequest | Readdressed):
         return Letter(RECIPIENTS[language]._replace(name=""), programme, occasion)
     return Letter(
         recipient=RECIPIENTS[language],

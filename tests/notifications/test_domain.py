@@ -572,3 +572,62 @@ class TestTheLastLook:
         life.happens(facts.ProgrammeWithdrawn())
         assert all(obstacle(life.state, each, life.time) for each in planned)
         assert not any(obstacle(life.state, each, life.time) for each in life.mails[len(planned) :])
+
+
+def corrected(life: Life, person: str, *changed: str) -> list[Planned]:
+    return life.happens(facts.PersonCorrected.model_validate({"person": person, "changed": changed}), subject="_")
+
+
+def test_whoever_has_another_address_is_told_there_what_still_holds_and_the_old_one_loses_its_items() -> None:
+    life = two_sessions()
+    life.happens(confirmed("e1", "noor", "sam"))
+    items = {each.session: each for each in life.mails if each.purpose == "invite" and each.person == "noor"}
+    mails = corrected(life, "noor", "email")
+    assert told(mails) == [
+        ("confirmation", "noor"),
+        ("readdressed", "noor", "kick-off"),
+        ("invite", "noor", "kick-off"),
+        ("readdressed", "noor", "werk"),
+        ("invite", "noor", "werk"),
+    ]
+    for mail in mails[1:]:
+        before, now = items[mail.session].detail.appointment, mail.detail.appointment
+        assert before is not None
+        assert now is not None
+        assert (now.uid == before.uid) is (mail.purpose == "readdressed"), "one mailbox may have both addresses"
+    assert told(life.moves("kick-off", LATER)) == [
+        ("session-moved", "noor", "kick-off"),
+        ("session-moved", "sam", "kick-off"),
+    ]
+
+
+def test_a_corrected_name_or_language_is_told_to_nobody() -> None:
+    life = two_sessions()
+    life.happens(confirmed("e1", "noor"))
+    assert corrected(life, "noor", "name", "language") == []
+    assert corrected(life, "noor") == []
+
+
+def test_at_another_address_is_told_only_what_is_to_come() -> None:
+    life = two_sessions()
+    life.happens(waitlisted("e1", "noor"))
+    life.happens(confirmed("e2", "sam"))
+    assert told(corrected(life, "noor", "email")) == [("waiting", "noor")]
+    life.happens(withdrawn("e2"))
+    assert corrected(life, "sam", "email") == []
+    life.happens(confirmed("e3", "eva"))
+    life.time = datetime(2023, 7, 1, tzinfo=UTC)
+    assert [each[2:] for each in told(corrected(life, "eva", "email"))] == [(), ("werk",), ("werk",)]
+    life.happens(facts.ProgrammeWithdrawn())
+    assert corrected(life, "eva", "email") == []
+
+
+def test_a_session_of_one_name_in_two_programmes_is_taken_back_in_both() -> None:
+    life = two_sessions()
+    life.happens(confirmed("e1", "noor"))
+    other = programme(session("kick-off", JUNE)).model_copy(update={"id": "tweede"})
+    life.happens(facts.ProgrammePublished(programme=other), subject="tweede")
+    life.happens(confirmed("e2", "noor"), subject="tweede")
+    mails = corrected(life, "noor", "email")
+    assert [each.programme for each in mails if each.session == "kick-off"] == [*[PROGRAMME] * 2, *["tweede"] * 2]
+    assert len({each.id for each in mails}) == len(mails)

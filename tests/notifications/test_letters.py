@@ -65,12 +65,13 @@ def test_every_purpose_has_one_occasion_and_the_samples_show_them_all() -> None:
     assert {occasion.purpose for occasion, _ in occasions("en")} == set(purposes)
 
 
-def test_only_four_occasions_touch_a_calendar() -> None:
+def test_only_these_occasions_touch_a_calendar() -> None:
     assert {kind.purpose for kind in get_args(CalendarOccasion)} == {
         "invite",
         "session-moved",
         "session-cancelled",
         "withdrawn-invite",
+        "readdressed",
     }
 
 

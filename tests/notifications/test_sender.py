@@ -21,8 +21,9 @@ import icalendar
 import pytest
 
 from contracts import facts
-from contracts.commands import RetryMail
+from contracts.commands import AddSuppression, ResendMail, RetryMail
 from contracts.enrolment import KnownPerson
+from contracts.problem import ProblemError
 from contracts.queries import MailPreviewQuestion, MailsQuestion, MailView
 from services.chassis.log import Entry
 from services.notifications import store
@@ -591,6 +592,115 @@ async def test_an_address_that_does_not_exist_fails_for_good_and_gets_nothing_mo
     assert told == await notifications.database.run(lambda raw: store.LOG.read(raw, 0, 100))
 
 
+def method_of(mail: EmailMessage) -> str:
+    parts = [part for part in mail.walk() if part.get_content_type() == "text/calendar"]
+    return str(parts[0].get_param("method")) if parts else ""
+
+
+def event_in(mail: EmailMessage) -> Any:
+    (event,) = icalendar.Calendar.from_ical(calendar_of(mail)).walk("VEVENT")
+    return event
+
+
+def corrected(person: str) -> facts.PersonCorrected:
+    return facts.PersonCorrected(person=person, changed=("email",))
+
+
+async def test_whoever_has_another_address_gets_everything_there_and_a_stranger_loses_the_invitation(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    """The address that was typed may be somebody else's, who must not learn who is meant now."""
+    lives_at(notifications, "noor", "s.deboer@bibliotheek.example")
+    life = life_with(confirmed("e1", "noor"))
+    await notifications.reads(life)
+    async with opened(mail_server.url) as transport:
+        sender = notifications.sender(transport)
+        await sender.send_due()
+        before = len(mail_server.taken)
+        lives_at(notifications, "noor", "noor@bibliotheek.example")
+        life.happens(corrected("noor"), subject=facts.NO_PROGRAMME)
+        await notifications.reads(life)
+        await sender.send_due()
+    new = mail_server.taken[before:]
+    assert sorted((str(each["To"]), method_of(each)) for each in new) == [
+        ("Noor de Wit <noor@bibliotheek.example>", ""),
+        ("Noor de Wit <noor@bibliotheek.example>", "REQUEST"),
+        ("s.deboer@bibliotheek.example", "CANCEL"),
+    ]
+    (cancel,) = [each for each in new if method_of(each) == "CANCEL"]
+    assert "Noor" not in cancel.as_string()
+    assert "noor@bibliotheek.example" not in cancel.as_string()
+
+
+async def test_nothing_is_taken_back_from_an_address_that_is_gone_nor_what_never_went_there(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    lives_at(notifications, "noor", "rcpt.550.5.1.1@bibliotheek.example")
+    lives_at(notifications, "sam", "sam.oud@bibliotheek.example")
+    life = life_with(confirmed("e1", "noor"), confirmed("e2", "sam"))
+    await notifications.reads(life)
+    async with opened(mail_server.url) as transport:
+        sender = notifications.sender(transport)
+        await sender.send_due()
+        await notifications.postbox.suppress(AddSuppression(email="sam.oud@bibliotheek.example", reason="a stranger"))
+        for person in ("noor", "sam"):
+            lives_at(notifications, person, f"{person}@bibliotheek.example")
+            life.happens(corrected(person), subject=facts.NO_PROGRAMME)
+        await notifications.reads(life)
+        await sender.send_due()
+        for person in ("noor", "sam"):
+            found = await mails(notifications, person=person)
+            standing = {each.purpose: each.status for each in found[-3:]}
+            assert standing == {"confirmation": "sent", "readdressed": "dropped", "invite": "sent"}
+
+
+async def test_what_was_still_to_go_out_goes_to_the_corrected_address_once(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    await notifications.reads(life)
+    life.happens(corrected("noor"), subject=facts.NO_PROGRAMME)
+    await notifications.reads(life)
+    async with opened(mail_server.url) as transport:
+        await notifications.sender(transport).send_due()
+    assert sorted(each.purpose for each in await mails(notifications, status="sent")) == ["confirmation", "invite"]
+
+
+async def test_a_copy_on_purpose_is_a_mail_of_its_own_that_says_what_was_told_last(
+    notifications: Service, mail_server: MailServer
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    await notifications.reads(life)
+    told: list[Entry] = []
+    async with opened(mail_server.url) as transport:
+        sender = notifications.sender(transport, appended=told.extend)
+        await sender.send_due()
+        first = {each.purpose: each for each in await mails(notifications)}
+        made = [
+            await notifications.desk.resend(ResendMail(mail=first[purpose].mail, id="again"))
+            for purpose in ("confirmation", "invite", "invite")
+        ]
+        assert made[1] == made[2], "the same command twice is one copy"
+        await sender.send_due()
+    copies = [each for each in await mails(notifications) if each.copy_of]
+    assert sorted((each.purpose, each.status, each.copy_of) for each in copies) == sorted(
+        (purpose, "sent", first[purpose].mail) for purpose in ("confirmation", "invite")
+    )
+    facts_ = [json.loads(each.body)["data"] for each in told]
+    assert {each.get("copy_of") for each in facts_} == {None, *(each.mail for each in first.values())}
+    invites = [each for each in mail_server.taken if method_of(each) == "REQUEST"]
+    said = [event_in(each) for each in invites]
+    assert [(each["UID"], each["SEQUENCE"]) for each in said] == [(said[0]["UID"], 0)] * 2
+    assert said[1]["DTSTAMP"].dt > said[0]["DTSTAMP"].dt
+    assert len({each["Message-ID"] for each in mail_server.taken}) == 4
+    for status in ("planned", "failed", "uncertain", "dropped"):
+        await notifications.becomes(first["invite"].mail, status)
+        with pytest.raises(ProblemError):
+            await notifications.desk.resend(ResendMail(mail=first["invite"].mail))
+    with pytest.raises(ProblemError):
+        await notifications.desk.resend(ResendMail(mail="nothing"))
+
+
 async def test_an_answer_that_never_came_is_uncertain_until_a_person_decides(
     notifications: Service, mail_server: MailServer
 ) -> None:
@@ -748,7 +858,7 @@ async def test_who_stays_unknown_is_given_up_after_a_day(notifications: Service,
 async def test_one_mail_that_cannot_be_written_stops_no_other(notifications: Service, tmp_path: Path) -> None:
     transport = Maildir(tmp_path / "mail")
     await transport.open()
-    lives_at(notifications, "noor", "ñoor@bibliotheek.example")
+    lives_at(notifications, "noor", "n..r@bibliotheek.example")
     await notifications.reads(life_with(confirmed("e1", "noor"), confirmed("e2", "sam")))
     await notifications.sender(transport).send_due()
     noor, sam = await mails(notifications, person="noor"), await mails(notifications, person="sam")

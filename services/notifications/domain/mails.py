@@ -14,7 +14,7 @@ from services.notifications.letters import Purpose
 REQUESTS: frozenset[Purpose] = frozenset({"invite", "session-moved"})
 """Purposes that put something into an agenda (METHOD:REQUEST)."""
 
-CANCELS: frozenset[Purpose] = frozenset({"session-cancelled", "withdrawn-invite"})
+CANCELS: frozenset[Purpose] = frozenset({"session-cancelled", "withdrawn-invite", "readdressed"})
 """Purposes that take something out of an agenda (METHOD:CANCEL)."""
 
 PERSONAL: frozenset[Purpose] = frozenset({"confirmation-request"})
@@ -96,7 +96,7 @@ class Planned(NamedTuple):
     One mail to one person, not yet written: who, why and since when.
 
     ``held``: it waits a little for further changes, so that several are told as one. ``by_stranger``: anybody may have
-    caused it, so that it must not delay the mails of others.
+    caused it, so that it must not delay the mails of others. ``copy_of``: the mail of which somebody wants a new copy.
     """
 
     id: str
@@ -109,6 +109,7 @@ class Planned(NamedTuple):
     detail: Detail = NO_DETAIL
     held: bool = False
     by_stranger: bool = False
+    copy_of: str | None = None
 
 
 def mail_id(fact: str, purpose: Purpose, person: str, session: str | None) -> str:

@@ -87,11 +87,15 @@ def settle(item: Invitation | None, mail: Planned, history: History, now: dateti
                 # The person waits for a date: there is something to say, and nothing to take out of a calendar.
                 return mail._replace(detail=dataclasses.replace(mail.detail, appointment=None))
             return Pointless("the invitation that this takes back never went out")
+        if told.purpose in CANCELS and mail.copy_of is not None:
+            return _saying(mail, told.purpose, _once_more(told, history, now))
         if told.purpose in CANCELS:
             return Pointless("an earlier mail took the session out of the agenda already")
         return _saying(mail, mail.purpose, _next(planned, item, history, now, occasion=told.appointment.occasion))
     if item.uid != planned.uid or not item.standing:
         return Pointless("the person is not invited to this session any more")
+    if mail.copy_of is not None and told is not None and same_for_an_agenda(told.appointment.occasion, item.occasion):
+        return _saying(mail, "invite", own.appointment if own else _once_more(told, history, now))
     again = own is not None and same_for_an_agenda(own.appointment.occasion, item.occasion)
     if own is not None and own.perhaps and not again:
         # Other words under the same Message-ID would be dropped as a copy by whoever has the first.
@@ -184,6 +188,12 @@ def _next(
         change=item.sequence,
         announced=planned.announced,
     )
+
+
+def _once_more(said: Said, history: History, now: datetime) -> Appointment:
+    """What was said already, with a stamp of its own: a calendar has nothing to change by it (RFC 5546 §2.1.5)."""
+    _, stamp = _numbers(history, now)
+    return dataclasses.replace(said.appointment, stamp=stamp, before=None)
 
 
 def _numbers(history: History, now: datetime) -> tuple[int, datetime]:

@@ -62,7 +62,7 @@ def obstacle(state: State, mail: Planned, now: datetime) -> str | None:
             return _not_coming(course, enrolment, mail.person, now) or _not_held(course, now)
         case "session-cancelled" if appointment is None:
             return _not_coming(course, enrolment, mail.person, now)
-        case "refusal" | "session-cancelled" | "programme-cancelled" | "withdrawn" | "withdrawn-invite":
+        case "refusal" | "session-cancelled" | "programme-cancelled" | "withdrawn" | "withdrawn-invite" | "readdressed":
             return None
 
 

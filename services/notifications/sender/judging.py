@@ -68,6 +68,8 @@ def _with_news(state: State, due: Due, now: datetime) -> Due:
 def _superfluous(due: Due) -> str | None:
     if due.mail.purpose == "declined" and due.raw is None and not due.answers:
         return "nothing differs from what the contact was told"
+    if due.mail.purpose == "readdressed" and due.told_at is None:
+        return "nothing that holds went to an earlier address, or nothing goes there any more"
     return "a later mail about this session went out already" if due.overtaken else None
 
 
@@ -153,6 +155,7 @@ def _named(due: Due) -> dict[str, str | None]:
         "person": mail.person,
         "enrolment": mail.enrolment,
         "session": mail.session,
+        "copy_of": mail.copy_of,
     }
 
 

@@ -306,6 +306,9 @@ class Sender:
             return Written(
                 due.ordinal, due.message_id, due.recipient, due.raw, due.mail.purpose, due.mail.detail.appointment
             )
+        if due.told_at is not None:
+            # Whoever reads it there may be anybody.
+            person = KnownPerson(name="", email=due.told_at, language=person.language)
         said = writer.letter(due.mail, person, answered=due.answered, answers=due.answers)
         own_id = message.message_id(due.mail.id, person.email, self._domain)
         confirmation = None

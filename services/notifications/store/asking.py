@@ -19,7 +19,7 @@ def mails(connection: sqlite3.Connection, limit: int, **conditions: str | None) 
     where = " AND ".join(f"{name} = ?" for name in wanted) or "1"
     rows = connection.execute(
         "SELECT id, purpose, person, programme, enrolment, session, status, due_at, attempts, message_id, answer,"  # noqa: S608
-        " (SELECT verdict FROM bounces WHERE mail = mails.ordinal AND mails.status = 'failed')"
+        " (SELECT verdict FROM bounces WHERE mail = mails.ordinal AND mails.status = 'failed'), copy_of"
         f" FROM mails WHERE {where} ORDER BY ordinal DESC LIMIT ?",
         (*wanted.values(), limit),
     ).fetchall()

@@ -78,16 +78,31 @@ def record(
     save_position(connection, FACTS, position)
 
 
-def forget_bytes(connection: sqlite3.Connection, person: str) -> None:
-    """Of a person whose name or address was corrected: what did not go out yet is written anew."""
+def forget_bytes(connection: sqlite3.Connection, person: str, position: int, *, readdressed: bool) -> None:
+    """
+    Of a person whose name or address was corrected: what did not go out yet is written anew.
+
+    Where the address is another one, the fact at ``position`` called for all of that, and what was planned before it
+    would say it twice. What stands against the old address stays: nothing goes there, also not to take something back.
+    """
     hand_on(connection, person)
     connection.execute(
         "DELETE FROM archive WHERE ordinal IN"
         " (SELECT ordinal FROM mails WHERE person = ? AND status IN ('planned', 'failed'))",
         (person,),
     )
-    # An address that a colleague took out stays out; who has another one now is not met by it.
-    connection.execute("DELETE FROM suppressed WHERE person = ? AND source <> 'staff'", (person,))
+    if readdressed:
+        connection.execute(
+            "UPDATE suppressed SET reason = reason || ', before the address was corrected'"
+            " WHERE person = ? AND address IS NOT NULL",
+            (person,),
+        )
+        connection.execute(
+            "UPDATE mails SET status = 'dropped', answer = 'the mail to the corrected address says it'"
+            " WHERE person = ? AND status = 'planned' AND fact < ?"
+            " AND purpose IN ('confirmation', 'promotion', 'waiting', 'confirmation-request')",
+            (person, position),
+        )
 
 
 def erase(connection: sqlite3.Connection, person: str) -> None:

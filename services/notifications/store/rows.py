@@ -18,7 +18,7 @@ from services.notifications.letters import Purpose
 DETAIL: TypeAdapter[Detail] = TypeAdapter(Detail)
 _DETAILS_REMEMBERED = 4096
 _NO_DETAIL = "{}"
-PLANNED = "m.id, m.purpose, m.person, m.programme, m.planned_at, m.enrolment, m.session, m.detail"
+PLANNED = "m.id, m.purpose, m.person, m.programme, m.planned_at, m.enrolment, m.session, m.detail, m.copy_of"
 """The columns that :func:`planned` reads."""
 
 TO_CONTACT_LIST = ", ".join(f"'{purpose}'" for purpose in sorted(TO_CONTACT))
@@ -49,6 +49,8 @@ class Due(NamedTuple):
         actor: the account of whoever of the staff had it tried again.
         by_stranger: whether anybody may have caused it.
         answered: whether the person has ever answered an invitation.
+        told_at: the address at which the item was told that this takes back because its person has another now; None
+            also where nothing more goes to it.
         answers: what the person answered, where the mail is about that.
     """
 
@@ -69,6 +71,7 @@ class Due(NamedTuple):
     actor: str | None = None
     by_stranger: bool = False
     answered: bool = False
+    told_at: str | None = None
     answers: tuple[Intention, ...] = ()
 
 
@@ -117,7 +120,7 @@ def text(moment: datetime) -> str:
 
 def planned(row: Sequence[Any]) -> Planned:
     """A planned mail from the columns that ``PLANNED`` names."""
-    id_, purpose, person, programme, planned_at, enrolment, session, detail = row
+    id_, purpose, person, programme, planned_at, enrolment, session, detail, copy_of = row
     return Planned(
         id=id_,
         purpose=purpose,
@@ -127,6 +130,7 @@ def planned(row: Sequence[Any]) -> Planned:
         enrolment=enrolment,
         session=session,
         detail=read_detail(detail),
+        copy_of=copy_of,
     )
 
 

@@ -63,28 +63,48 @@ def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
     rows += connection.execute(_DUE, (moment, limit // STRANGERS_ONE_IN or limit - len(rows), True)).fetchall()
     found = []
     for row in rows:
-        confirmation, _, message = (row[14] or "").partition(" ")
+        confirmation, _, message = (row[15] or "").partition(" ")
         found.append(
             _half_sent(
-                row[:14],
+                row[:15],
                 confirmation=confirmation or None,
                 confirmation_message=message or None,
-                previous=row[15],
-                overtaken=bool(row[16]),
-                trace=row[17],
-                actor=row[18],
-                by_stranger=bool(row[19]),
-                answered=bool(row[20]),
+                previous=row[16],
+                overtaken=bool(row[17]),
+                trace=row[18],
+                actor=row[19],
+                by_stranger=bool(row[20]),
+                answered=bool(row[21]),
             )
         )
-    return [_with_answers(connection, each) for each in _with_histories(connection, found, now)]
+    return [_with_more(connection, each) for each in _with_histories(connection, found, now)]
 
 
-def _with_answers(connection: sqlite3.Connection, due: Due) -> Due:
+def _with_more(connection: sqlite3.Connection, due: Due) -> Due:
+    """With what mails of its purpose alone need to know."""
     mail = due.mail
-    if mail.purpose != "declined":
-        return due
-    return due._replace(answers=intentions(connection, mail.programme, mail.person, due.ordinal))
+    match mail.purpose:
+        case "declined":
+            return due._replace(answers=intentions(connection, mail.programme, mail.person, due.ordinal))
+        case "readdressed":
+            return due._replace(told_at=_told_at(connection, due))
+        case _:
+            return due
+
+
+def _told_at(connection: sqlite3.Connection, due: Due) -> str | None:
+    """The address at which a calendar item was told last, unless nothing goes there any more."""
+    appointment = due.mail.detail.appointment
+    row = connection.execute(
+        "SELECT a.recipient FROM mails m JOIN archive a ON a.ordinal = m.ordinal WHERE m.uid = ? AND m.ordinal < ?"
+        " AND (m.status IN ('sending', 'sent', 'uncertain') OR m.perhaps) ORDER BY m.ordinal DESC LIMIT 1",
+        (appointment.uid if appointment else None, due.ordinal),
+    ).fetchone()
+    if row is None:
+        return None
+    address = fingerprint(key(connection), row[0])
+    gone = connection.execute("SELECT 1 FROM suppressed WHERE address = ?", (address,)).fetchone()
+    return None if gone else str(row[0])
 
 
 def _with_histories(connection: sqlite3.Connection, found: list[Due], now: datetime) -> list[Due]:
@@ -115,10 +135,10 @@ def _begins(due: Due) -> bool:
 
 
 def _half_sent(row: Sequence[Any], **looked_up: Any) -> Due:
-    first_at, attempts, message_id, raw, recipient = row[9:14]
+    first_at, attempts, message_id, raw, recipient = row[10:15]
     return Due(
         ordinal=row[0],
-        mail=planned(row[1:9]),
+        mail=planned(row[1:10]),
         planned_at=datetime.fromisoformat(row[5]),
         first_at=datetime.fromisoformat(first_at) if first_at else None,
         attempts=attempts,
@@ -222,7 +242,7 @@ def sending(connection: sqlite3.Connection) -> list[tuple[Due, bool]]:
         # In the words of the index, which SQLite would not use otherwise.
         " AND m.status IN ('sending', 'failed', 'uncertain') ORDER BY m.ordinal"
     )
-    return [(_half_sent(row, actor=row[15]), row[14] == REPEATABLE) for row in rows]
+    return [(_half_sent(row, actor=row[16]), row[15] == REPEATABLE) for row in rows]
 
 
 def under_way(connection: sqlite3.Connection) -> list[tuple[int, int]]:
@@ -275,6 +295,26 @@ def retry(connection: sqlite3.Connection, mail: str, now: datetime, actor: str |
     )
     connection.execute("DELETE FROM bounces WHERE mail = ?", (ordinal,))
     return status
+
+
+def resend(
+    connection: sqlite3.Connection, mail: str, copy: str, now: datetime, actor: str | None = None
+) -> MailStatus | None:
+    """
+    Plan a new copy of a mail that went out, under the id ``copy``; to plan it twice under one id is to plan it once.
+
+    Returns the status of the mail; None for an unknown one. Only of a mail that is ``sent`` there is a copy.
+    """
+    row = connection.execute("SELECT status FROM mails WHERE id = ?", (mail,)).fetchone()
+    if row is None or row[0] != "sent":
+        return row[0] if row else None
+    connection.execute(
+        "INSERT INTO mails (id, fact, purpose, person, programme, enrolment, session, uid, detail, planned_at, due_at,"
+        " by_stranger, actor, copy_of) SELECT ?1, fact, purpose, person, programme, enrolment, session, uid, detail,"
+        " ?2, ?2, by_stranger, ?3, id FROM mails WHERE id = ?4 ON CONFLICT (id) DO NOTHING",
+        (copy, text(now), actor, mail),
+    )
+    return "sent"
 
 
 class Tried(NamedTuple):

@@ -227,7 +227,7 @@ def tell(connection: sqlite3.Connection, mail: int, address: str, now: datetime)
         "SELECT purpose, person, programme, enrolment, by_stranger FROM mails WHERE ordinal = ?", (mail,)
     )
     purpose, person, programme, enrolment, by_stranger = row.fetchone()
-    if purpose in TO_CONTACT or enrolment is None or by_stranger:
+    if purpose in TO_CONTACT or purpose == "readdressed" or enrolment is None or by_stranger:
         return
     connection.execute(
         "INSERT INTO mails (id, fact, purpose, person, programme, enrolment, detail, planned_at, due_at)"

@@ -62,7 +62,7 @@ class Maildir:
         )
         delivery = _Delivery(
             name=_name(raw, message_id, recipient),
-            content=trace.encode("ascii") + raw.replace(b"\r\n", b"\n"),
+            content=trace.encode() + raw.replace(b"\r\n", b"\n"),
             done=asyncio.get_running_loop().create_future(),
         )
         self._waiting.append(delivery)

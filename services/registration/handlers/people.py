@@ -140,7 +140,16 @@ def correct(body: CorrectPerson, now: datetime, *, smtputf8: bool = False) -> Wo
         if corrected == known.contact and not respelt and not spoken:
             return answers.result(PersonResult(person=known.person, result="unchanged"))
         batch.correct_person(known.person, corrected)
-        batch.record_registry((PersonCorrected(person=known.person),), now, body.id)
+        elsewhere = same_address(corrected.email) != same_address(known.contact.email)
+        changed = {
+            "name": corrected.name != known.contact.name or (respelt and body.new_name is not None),
+            "email": elsewhere,
+            "language": corrected.language != known.contact.language or spoken,
+        }
+        fact = PersonCorrected.model_validate(
+            {"person": known.person, "changed": tuple(name for name, is_another in changed.items() if is_another)}
+        )
+        batch.record_registry((fact,), now, body.id)
         return answers.result(PersonResult(person=known.person, result="corrected"))
 
     return work

@@ -406,9 +406,9 @@ async def test_a_corrected_address_is_mailed_again_and_what_came_back_can_be_sen
     mail = mail_for(life, "noor")
     await notifications.inbox.receive(returned.postfix(path(notifications, mail), NOOR), path(notifications, mail))
     notifications.contacts.known["noor"] = somebody_at("noor.de.wit@bibliotheek.example")
-    life.happens(PersonCorrected(person="noor"), subject="_")
+    life.happens(PersonCorrected(person="noor", changed=("email",)), subject="_")
     await notifications.reads(life)
-    assert await suppressed(notifications) == []
+    assert await suppressed(notifications) == [("noor", "bounce", "5.1.1")], "the old address is gone as before"
     await notifications.database.transact(lambda raw: store.retry(raw, mail.id, notifications.clock()))
     await told(notifications, life, tmp_path)
     assert ("confirmation", "sent") in await notifications.statuses()

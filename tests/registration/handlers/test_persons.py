@@ -236,6 +236,21 @@ async def test_who_is_added_or_takes_over_is_written_as_it_was_said(both: Desk) 
     assert sorted(await names(both, "ontmoeting")) == ["Fatima El Amrani", "Piet Bakker"]
 
 
+async def test_a_correction_says_what_is_another_and_not_what_it_is(both: Desk) -> None:
+    """Whoever tells people things by mail has to know that mail goes elsewhere now; no log says where."""
+    await both.request(of(FATIMA))
+    for changes in (
+        {"new_name": "Fatima de Wit"},
+        {"new_email": MAILBOX.upper()},
+        {"new_email": "fatima@bieb-twee.example", "language": "en"},
+    ):
+        assert (await both.correct(MAILBOX, **changes))[0] == 200
+    bodies = await both.database.run(lambda raw: raw.execute("SELECT body FROM log ORDER BY position").fetchall())
+    corrected = [fact["data"] for (body,) in bodies if (fact := json.loads(body))["type"] == "person.corrected.v1"]
+    assert [each["changed"] for each in corrected] == [["name"], [], ["email", "language"]]
+    assert not any(b"bieb-twee.example" in body for (body,) in bodies)
+
+
 async def test_a_correction_goes_for_all_programmes(both: Desk) -> None:
     await both.request(of(FATIMA))
     await both.request(of(respelt(FATIMA, name="FATIMA EL AMRANI")), programme="zomer")

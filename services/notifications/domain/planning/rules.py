@@ -15,7 +15,7 @@ from contracts.programme import Occasion, Session
 from services.notifications.domain import entities
 from services.notifications.domain.entities import Course, Enrolment, Institution
 from services.notifications.domain.mails import Detail
-from services.notifications.domain.planning import confirming
+from services.notifications.domain.planning import confirming, correcting
 from services.notifications.domain.planning.work import Work
 
 
@@ -292,4 +292,5 @@ RULES: dict[type[Message], Callable[[Work, Any], None]] = {
     facts.OrganisationRegistered: _institution,
     facts.OrganisationChanged: _institution,
     facts.PersonErased: confirming.erased,
+    facts.PersonCorrected: correcting.corrected,
 }

@@ -22,10 +22,12 @@ _SOON = timedelta(hours=1)
 class Work:
     """One fact being worked through: the state so far, and the mails so far."""
 
-    def __init__(self, state: State, fact: Fact) -> None:
+    def __init__(self, state: State, fact: Fact, programme: str | None = None) -> None:
+        """``programme`` is one of several that a fact is about which belongs to none."""
         self.state = state
         self.fact = fact
-        self.programme = fact.subject or NO_PROGRAMME
+        self.programme = programme or fact.subject or NO_PROGRAMME
+        self._cause = fact.id if programme is None else f"{fact.id}|{programme}"
         self.course = entities.course_of(state, self.programme)
         self.time = fact.time
         self.mails: list[Planned] = []
@@ -119,7 +121,7 @@ class Work:
         by_stranger: bool = False,
     ) -> None:
         """Plan a mail; the same one twice counts once. Whoever is unconfirmed was named by a stranger in any case."""
-        id_ = mail_id(self.fact.id, purpose, person, session)
+        id_ = mail_id(self._cause, purpose, person, session)
         if id_ in self.ids:
             return
         self.ids.add(id_)
@@ -306,6 +308,22 @@ class Work:
             held=not any(self.soon(each) for each in (invitation.occasion, occasion)),
         )
         return told
+
+    def readdress(self, person: str) -> None:
+        """Take what is to come out of the agenda at an earlier address, and put it into the one at the address now."""
+        agenda = self.agenda(person)
+        known = {each.session: each for each in agenda.invitations}
+        wanted = self.wanted(person)
+        for id_ in self.ordered(known):
+            invitation, target = known[id_], wanted.get(id_)
+            if not invitation.standing or target is None:
+                continue
+            gone = self.next(invitation, standing=False)
+            detail = Detail(appointment=_appointment(gone))
+            self.mail("readdressed", person, enrolment=invitation.enrolment, session=id_, detail=detail)
+            # An item of its own: one mailbox may have both addresses, and must not lose the new one with the old.
+            known[id_] = self.invite(person, gone, *target, again=False)
+        self.put_agenda(Agenda(person, agenda.enrolments, tuple(known.values())))
 
     def stays(self, person: str, invitation: Invitation) -> bool:
         """Whether its session is over and nothing else: a change that was not told by then still is to be told."""

@@ -297,7 +297,7 @@ def test_a_page_tells_what_a_programme_is_and_never_the_link_into_it(site: Site)
         "aanmelden@probiblio.example",
     ):
         assert said in dutch.text.replace("\xa0", " "), said
-    for said in ("Thursday 13 April 2023, 14:00–16:00 (Amsterdam time)", "January 2024", "Others: €12.50 a person"):
+    for said in ("Thursday 13 April 2023, 14:00–16:00 (Amsterdam time)", "January 2024", "Others: €12.50 per person"):
         assert said in english.text, said
     assert "https://bibliotheek.example/alles" in dutch.shape.links
     assert "geheim" not in dutch.source + english.source

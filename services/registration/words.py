@@ -159,9 +159,8 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "confirm_waiting_text": "Je aanmelding is bevestigd. Er is nu geen plek vrij: je bent nummer {place} op de "
         "wachtlijst. Komt er een plek vrij, dan mailen we je meteen.",
         "confirm_refused": "Je kunt niet meedoen",
-        "confirm_not-stored": "Het is nog niet gelukt",
-        "confirm_not-stored_text": "Je bevestiging kon niet worden opgeslagen. Druk over een minuut nog eens op de "
-        "knop.",
+        "confirm_not-stored": "Je bevestiging is nog niet opgeslagen",
+        "confirm_not-stored_text": "Druk over een minuut nog eens op de knop.",
         "confirm_ended": "Bevestigen kan niet meer",
         "confirm_ended_text": "De tijd om te bevestigen is voorbij, of je bent intussen afgemeld. Wil je nog meedoen? "
         "Meld je dan opnieuw aan op de pagina van het programma.",
@@ -331,8 +330,8 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "confirm_waiting_text": "Your enrolment is confirmed. No place is free at the moment: you are number "
         "{place} on the waiting list. We email you as soon as a place comes free.",
         "confirm_refused": "You cannot take part",
-        "confirm_not-stored": "That did not work yet",
-        "confirm_not-stored_text": "Your confirmation could not be stored. Press the button again in a minute.",
+        "confirm_not-stored": "Your confirmation is not stored yet",
+        "confirm_not-stored_text": "Please press the button again in a minute.",
         "confirm_ended": "This can no longer be confirmed",
         "confirm_ended_text": "The time to confirm is up, or you have been withdrawn. If you still want to take "
         "part, enrol again on the page of the programme.",

@@ -43,7 +43,9 @@ def still_free(free: int) -> tuple[str, str]:
     """How many units are left for who needs more."""
     if free == 1:
         return "Er is er nog 1 vrij.", "1 is free."
-    return (f"Er zijn er nog {free} vrij.", f"{free} are free.") if free else ("Er is er geen vrij.", "None is free.")
+    if not free:
+        return "Er is er geen vrij.", "No place is free."
+    return f"Er zijn er nog {free} vrij.", f"{free} are free."
 
 
 KIND_NAMES = {

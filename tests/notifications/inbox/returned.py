@@ -81,6 +81,10 @@ Message-ID: {message_id}
     )
 
 
+_NOT_FOUND = "RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup"
+_EXCHANGE_SAYS = {"5.2.2": "STOREDRV.Deliver; mailbox full"}
+
+
 def exchange(to: str, mailed: str, *, status: str = "5.1.10", message_id: str = "<x@deelname.example>") -> bytes:
     """As Exchange Online writes: words for people in HTML, the whole mail returned, codes of its own."""
     return _mail(
@@ -125,7 +129,7 @@ Arrival-Date: Thu, 2 Mar 2023 10:15:03 +0000
 Final-Recipient: rfc822;{mailed}
 Action: failed
 Status: {status}
-Diagnostic-Code: smtp;550 {status} RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup
+Diagnostic-Code: smtp;550 {status} {_EXCHANGE_SAYS.get(status, _NOT_FOUND)}
 X-Display-Name: Noor de Wit
 
 --d1f5f0

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from services.notifications.incoming.bounds import check_calendar
 from services.notifications.incoming.content import Answered, Content, Reply, Unclear
-from services.notifications.incoming.contentlines import begins, calendars, text_of
+from services.notifications.incoming.contentlines import calendars, holds_one, text_of
 from services.notifications.incoming.own_words import LONGEST, own_words
 
 _CALENDARS = ("text/calendar", "application/ics", "text/x-vcalendar")
@@ -41,7 +41,7 @@ class _Part(NamedTuple):
     named: bool
 
 
-def calendar_content(message: Message, sender: str | None, parts: Sequence[Message]) -> Content | None:
+def calendar_content(message: Message, sender: str | None, parts: Sequence[Message], words: str) -> Content | None:
     """
     What the calendars in a mail say; None where it has none.
 
@@ -49,6 +49,7 @@ def calendar_content(message: Message, sender: str | None, parts: Sequence[Messa
 
     Args:
         sender: the one address of the header From.
+        words: what the mail says to a person.
 
     Raises:
         TooMuch: one of them exceeds a bound.
@@ -82,8 +83,8 @@ def calendar_content(message: Message, sender: str | None, parts: Sequence[Messa
     if len(answers) > _MOST_ANSWERS:
         return Unclear(f"more than {_MOST_ANSWERS} answers to invitations in one mail", about)
     if answers:
-        words = own_words(parts, sender)
-        given = (each if each.words else replace(each, words=words) for each in answers)
+        own = own_words(words, sender)
+        given = (each if each.words else replace(each, words=own) for each in answers)
         return Reply(sender, tuple(dict.fromkeys(given)), _date(message))
     return Unclear(why, about) if any(part.named for part in found) else None
 
@@ -95,7 +96,7 @@ def _calendar_parts(parts: Sequence[Message]) -> Iterator[_Part]:
         if part.is_multipart() or not (named or kind in _ANYTHING or _file_name(part).endswith(".ics")):
             continue
         payload = part.get_payload(decode=True)
-        if isinstance(payload, bytes) and (named or begins(payload)):
+        if isinstance(payload, bytes) and (named or holds_one(payload)):
             yield _Part(payload, part, named)
 
 

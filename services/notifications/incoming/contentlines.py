@@ -25,6 +25,8 @@ _MARKS = (
 _UNMARKED = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _CHARSETS = re.compile(r"utf-?(8|16|32).*|ascii|iso8859-\d+|cp\d+|koi8-[ru]|mac-\w+|gb\w+|big5\w*|euc_\w+|shift_jis\w*")
 """What may be asked of a decoder: others, such as ``punycode``, take a time that grows with the square."""
+_BEGUN = re.compile(rb"(?:^|[\r\n])[\xef\xbb\xbf\xff\xfe \t]*BEGIN:VCALENDAR", re.IGNORECASE)
+_LOOKED_AT = 100_000
 _FOLDED = re.compile(rb"\r*\n[ \t]")
 _PROPERTY = re.compile(r"[ \t]*([A-Za-z0-9-]{1,60})[ \t]*([;:])")
 _AS_THEY_ARE = frozenset({"SEQUENCE", "DTSTAMP", "COMMENT"})
@@ -37,9 +39,9 @@ _PARAMETER = re.compile(r";[ \t]*([A-Za-z0-9-]{1,60})[ \t]*=[ \t]*(?:\"([^\"]*)\
 _LONGEST_ADDRESS = 320
 
 
-def begins(content: bytes) -> bool:
-    """Whether these octets are a calendar, whatever is said of them."""
-    return content[:64].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").upper().startswith(BEGINS.encode())
+def holds_one(content: bytes) -> bool:
+    """Whether a calendar begins on a line of these octets, whatever is said of them and stands before it."""
+    return _BEGUN.search(content[:_LOOKED_AT].replace(b"\0", b"")) is not None
 
 
 def decoded(content: bytes, charset: str | None, holds: str = "") -> str:

@@ -97,7 +97,7 @@ def _content(message: Message, raw: bytes, *, null_sender: bool) -> Content:
     receipts = [part for part in parts if part.get_content_type() in _RECEIPTS]
     if receipts or kind == "disposition-notification":
         return _receipt(receipts, parts, words)
-    answer = calendar_content(message, _sender(message), parts)
+    answer = calendar_content(message, _sender(message), parts, words)
     if answer is not None:
         return answer
     if answers_by_itself(message, null_sender=null_sender):

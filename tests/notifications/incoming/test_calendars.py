@@ -246,6 +246,21 @@ def test_the_words_that_came_are_the_comment_or_what_stands_first_in_the_mail() 
     assert answer(mail(calendar(ATTENDEE, f"COMMENT:{'x' * 5_000}").encode())).words == "x" * 1_000
 
 
+def test_a_gateway_that_makes_one_text_of_words_and_calendar_loses_neither() -> None:
+    raw = mail(b"Ik kan dan niet.\r\n\r\n" + calendar().encode(), "text/plain; charset=utf-8")
+    read_right(raw)
+    assert answer(raw).words == "Ik kan dan niet."
+    quoted = "> ".join(["", *calendar().splitlines(keepends=True)])
+    assert read(mail(quoted.encode(), "text/plain")).content == Unclear("somebody wrote")
+
+
+def test_words_in_html_alone_are_words() -> None:
+    html = "<html><style>p {color: red}</style><p>Ik ben <b>ziek</b>.</p></html>"
+    parts = f"--b\r\nContent-Type: text/html\r\n\r\n{html}\r\n--b\r\nContent-Type: text/calendar\r\n\r\n"
+    text = f"{parts}{calendar()}\r\n--b--"
+    assert answer(mail(text.encode(), "multipart/alternative; boundary=b")).words.split() == ["Ik", "ben", "ziek", "."]
+
+
 def test_a_calendar_that_is_only_attached_makes_no_letter_and_no_answering_machine_something_else() -> None:
     attached = (
         "--b\r\nContent-Type: text/plain\r\n\r\nMag mijn collega?\r\n--b\r\n"
@@ -256,7 +271,7 @@ def test_a_calendar_that_is_only_attached_makes_no_letter_and_no_answering_machi
     assert read(mail(attached, "multipart/mixed; boundary=b")).content == Unclear("somebody wrote")
     away = mail(attached, "multipart/mixed; boundary=b", "Auto-Submitted: auto-replied")
     assert isinstance(read(away).content, Automatic)
-    assert calendar_content(Message(), NOOR, []) is None
+    assert calendar_content(Message(), NOOR, [], "") is None
 
 
 def test_what_is_no_address_is_nobodys_answer() -> None:

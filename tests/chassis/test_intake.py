@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
+from nats.errors import TimeoutError as NatsTimeout
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 
 from services.chassis.broker import faststream_broker, inbox_prefix
@@ -190,6 +191,86 @@ asyncio.run(main())
     async with intake(broker, handler, ack_wait=1):
         await until(lambda: _nothing_left(connection))
     assert attempts == [1]
+
+
+async def _handed_to_nobody(connection: Client, number: int) -> None:
+    """Publish so many messages, and have them handed to somebody who will never answer for them."""
+    for each in range(number):
+        await connection.jetstream().publish(SUBJECT, b"%d" % each)
+    dead = await connection.jetstream().pull_subscribe_bind("registration", QUEUE)
+    assert len(await dead.fetch(number, timeout=10)) == number
+    await dead.unsubscribe()
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_what_nobody_answered_for_comes_before_anything_newer_at_every_start(
+    broker: Broker, connection: Client, queue: str, times: int
+) -> None:
+    handled: list[int] = []
+
+    async def handler(delivery: Delivery) -> None:
+        handled.append(delivery.sequence)
+
+    await _handed_to_nobody(connection, 10)
+    for _ in range(times - 1):
+        async with intake(broker, hanging, batch_size=4):
+            await until(lambda: _under_way(connection, 4))
+    for number in range(10):
+        await connection.jetstream().publish(SUBJECT, b"newer %d" % number)
+    async with intake(broker, handler):
+        await until(lambda: len(handled) == 20)
+    assert handled == list(range(1, 21))
+
+
+async def hanging(_delivery: Delivery) -> None:
+    await asyncio.Future()
+
+
+async def _under_way(connection: Client, number: int) -> bool:
+    return int((await connection.jetstream().consumer_info(QUEUE, "registration")).num_ack_pending) == number
+
+
+async def test_what_ends_the_service_again_and_again_lets_newer_pass(
+    broker: Broker, connection: Client, queue: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handled: list[int] = []
+    asked: list[int] = []
+
+    async def handler(delivery: Delivery) -> None:
+        handled.append(delivery.sequence)
+
+    async def may_come_again(floor: int) -> bool:
+        asked.append(floor)
+        return False
+
+    first = await connection.jetstream().publish(SUBJECT, b"answered")
+    await connection.jetstream().delete_msg(QUEUE, first.seq)
+    await _handed_to_nobody(connection, 3)
+    await connection.jetstream().publish(SUBJECT, b"newer")
+    async with intake(broker, handler, may_come_again=may_come_again):
+        await until(lambda: handled == [5])
+    assert len(asked) == 1
+    assert "ended this service again and again" in capsys.readouterr().out
+
+
+async def test_a_server_that_lets_nothing_come_again_is_lived_with(
+    broker: Broker, connection: Client, queue: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of an earlier release, or one whose configuration was not written anew."""
+    handled: list[int] = []
+
+    async def handler(delivery: Delivery) -> None:
+        handled.append(delivery.sequence)
+
+    async def refused(*_: object, **__: object) -> None:
+        raise NatsTimeout
+
+    monkeypatch.setattr("nats.js.JetStreamContext.reset_consumer", refused)
+    await _handed_to_nobody(connection, 3)
+    await connection.jetstream().publish(SUBJECT, b"newer")
+    async with intake(broker, handler):
+        await until(lambda: handled == [4])
+    assert "does not come again at once" in capsys.readouterr().out
 
 
 async def test_a_long_job_keeps_its_message_and_a_hanging_one_loses_it(broker: Broker, connection: Client) -> None:

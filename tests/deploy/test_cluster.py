@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import stat
 from collections.abc import AsyncIterator, Iterator
@@ -11,14 +12,18 @@ from pathlib import Path
 
 import nats
 import pytest
+from nats.errors import Error as NatsError
 
 from cli.encryption import trusting
+from contracts import subjects
+from deploy.identities import REGISTRATION_INTAKE
 from deploy.production import partners
 from deploy.production.certificates import make_certificates, names_of
 from deploy.production.copies import NotWhole, declare_all, look, until_whole
 from deploy.production.deployment import Node, NotADeployment
 from deploy.production.directory import Directory
-from services.chassis.broker import connect
+from services.chassis.broker import connect, faststream_broker
+from services.chassis.intake import Delivery, take_in
 from services.chassis.relay import publish_batch
 from tests.cluster import NAMES, Cluster, configured, running
 from tests.tool import invoke
@@ -96,6 +101,65 @@ async def test_whichever_server_is_missing_a_service_comes_in_by_another(cluster
             )
         await connection.close()
     finally:
+        cluster.nodes[victim].start()
+    await until_whole(made, 60)
+
+
+async def test_what_was_handed_to_a_client_that_died_comes_first_also_after_its_leader_died(cluster: Cluster) -> None:
+    made = cluster.directory
+    deployment, seed, name = made.read(), made.seed(REGISTRATION_INTAKE), "registration"
+    folder = made.partner("demo")
+    demo = await nats.connect(
+        deployment.url.split(","),
+        nkeys_seed=str(folder / "demo.nk"),
+        tls=trusting(made.authority),
+        inbox_prefix=b"_INBOX_demo",
+    )
+    dead = await connect(deployment.url, name, nkey_seed_file=seed, ca_file=made.authority)
+    broker = faststream_broker(deployment.url, name, nkey_seed_file=seed, ca_file=made.authority)
+    handled: list[int] = []
+
+    async def handle(delivery: Delivery) -> None:
+        handled.append(delivery.sequence)
+
+    async def ask(number: int) -> list[int]:
+        stream = demo.jetstream(timeout=10)
+        return [(await stream.publish("intake.demo.enrolment.request", b"%d" % each)).seq for each in range(number)]
+
+    stream = subjects.intake_stream("demo")
+    victim = next(each.leader for each in await look(made) if each.name == stream)
+    assert victim is not None
+    try:
+        older = await ask(10)
+        reading = await dead.jetstream(timeout=10).pull_subscribe_bind(subjects.INTAKE_READER, stream)
+        taken = await reading.fetch(10, timeout=10)
+        # What is acknowledged out of order does not come again.
+        await taken[4].ack_sync(timeout=10)
+        await dead.close()
+        cluster.nodes[victim].kill()
+        async with asyncio.timeout(30):
+            while True:
+                with contextlib.suppress(NatsError):
+                    newer = await ask(10)
+                    break
+        take_in(
+            broker,
+            stream=stream,
+            durable=subjects.INTAKE_READER,
+            subject=subjects.intake_of("demo"),
+            handler=handle,
+            inbox="_INBOX_registration",
+        )
+        await broker.start()
+        # By themselves the servers would keep the older ones for half a minute.
+        async with asyncio.timeout(15):
+            while len(handled) < len(older) - 1 + len(newer):  # noqa: ASYNC110  # the servers tell nobody
+                await asyncio.sleep(0.05)
+        assert handled[: len(older) - 1] == [each for each in older if each != taken[4].metadata.sequence.stream]
+        assert handled == sorted(handled)
+    finally:
+        await broker.stop()
+        await demo.close()
         cluster.nodes[victim].start()
     await until_whole(made, 60)
 

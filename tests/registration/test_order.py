@@ -251,3 +251,31 @@ async def test_a_team_that_was_completed_in_time_keeps_its_place_and_one_that_wa
     assert outcomes["d"]["status"] == "waiting"
     status = [one["status"] for one in await system.enrolments("teams")]
     assert status == ["confirmed", "withdrawn", "confirmed", "waiting"]
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
+async def test_after_a_clock_that_went_back_requests_are_judged_by_the_right_time(
+    system: System, restarted: bool
+) -> None:
+    name = f"terug-{restarted}".lower()
+    closes = BEGUN + timedelta(hours=1)
+    await system.open(name, closes=local(closes))
+    async with partner(system) as demo:
+        set_clock(system, closes + timedelta(days=300))
+        await asks(demo, name, f"{name}-late")
+        (late,) = await demo.outcomes(1)
+        assert [error["rule"] for error in late["data"]["errors"]] == ["closed"]
+        if restarted:
+            system.kill()
+        set_clock(system, BEGUN)
+        await asyncio.sleep(0.01)
+        if restarted:
+            await asyncio.to_thread(system.start)
+        await asks(demo, name, f"{name}-in-time")
+        (outcome,) = await demo.outcomes(1)
+    assert outcome["data"]["status"] == "confirmed"
+    deadline = monotonic() + 10
+    while "the clock went back" not in system.journal.read_text():
+        assert monotonic() < deadline
+        await asyncio.sleep(0.05)
+    assert system.get("/health/ready")[1]["clock"] == "set"

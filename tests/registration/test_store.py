@@ -11,7 +11,7 @@ import pytest
 from contracts.base import same_address
 from contracts.facts import NO_PROGRAMME, EnrolmentConfirmed
 from services.registration import store
-from services.registration.store import strangers
+from services.registration.store import moments, strangers
 from tests.registration.conftest import Desk, desk_at
 from tests.registration.domain.given import programme
 
@@ -146,3 +146,14 @@ async def test_answers_to_strangers_are_forgotten_when_their_time_is_up_and_othe
     assert await desk.database.transact(lambda raw: strangers.forget(raw, then)) == 1
     left = await desk.database.run(lambda raw: raw.execute("SELECT id FROM requests ORDER BY id").fetchall())
     assert left == [("later",), ("ours",)]
+
+
+async def test_what_was_handed_out_again_is_counted_until_the_first_of_it_was_answered(desk: Desk) -> None:
+    async def times(source: str, floor: int) -> int:
+        return await desk.database.transact(lambda raw: moments.handed_out(raw, source, floor))
+
+    assert [await times("demo", 7) for _ in range(4)] == [1, 2, 3, 4]
+    assert await times("school-x", 7) == 1
+    assert [await times("demo", 8), await times("demo", 8)] == [1, 2]
+    # A stream that was made anew counts from one.
+    assert await times("demo", 0) == 1

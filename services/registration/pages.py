@@ -17,6 +17,8 @@ from contracts.base import Language
 from contracts.characters import Unfit
 from contracts.commands import EnrolmentReceipt
 from contracts.problem import Problem, ProblemError, problem_type
+from contracts.programme import Programme
+from contracts.theme import Goal, Theme
 from services.chassis.clock import Clock
 from services.chassis.pages import Lang, Pages
 from services.chassis.web import BodyTooLarge
@@ -57,9 +59,11 @@ def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
         if found is None:
             return None
         offer, registry = found
-        known = {one.id: one.name for one in registry.values()}
+        organisations = registry.organisations
+        known = {one.id: one.name for one in organisations.values()}
         organisers = tuple(known.get(id_, id_) for id_ in offer.definition.organisers)
-        return _Seen(now, offer, organisers, form_of(offer.definition, registry.values(), typed))
+        themes = _themes_of(offer.definition, registry.themes)
+        return _Seen(now, offer, organisers, form_of(offer.definition, organisations.values(), typed), themes)
 
     @routes.get("/")
     async def programmes(request: Request, lang: Lang) -> Response:
@@ -125,12 +129,23 @@ def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A programme at a moment, with the names of its organisers and its form."""
+    """A programme at a moment: the names of its organisers, its form, its themes with the goals that it works on."""
 
     now: datetime
     offer: Offer
     organisers: tuple[str, ...]
     form: Form
+    themes: tuple[tuple[Theme, tuple[Goal, ...]], ...] = ()
+
+
+def _themes_of(definition: Programme, themes: Mapping[str, Theme]) -> tuple[tuple[Theme, tuple[Goal, ...]], ...]:
+    """The themes that a programme belongs to; one that names no goal works on all of them."""
+    found = ((reference, themes.get(reference.theme)) for reference in definition.themes)
+    return tuple(
+        (theme, tuple(goal for goal in theme.goals if not reference.goals or goal.id in reference.goals))
+        for reference, theme in found
+        if theme is not None
+    )
 
 
 class _Pages(Pages):

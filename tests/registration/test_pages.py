@@ -17,9 +17,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from contracts.base import Title
+from contracts.base import OrganisationKind, Title
 from contracts.organisation import Organisation
-from contracts.programme import Online, PriceRule, Programme, Seat, Session, TeamRule, Venue
+from contracts.programme import Eligibility, Online, PriceRule, Programme, Role, Seat, Session, TeamRule, Venue
+from contracts.theme import ThemeReference
 from services.chassis.web import LARGEST_BODY
 from services.registration.form import MOST_FIELDS, MOST_PEOPLE
 from services.registration.words import WORDS
@@ -301,6 +302,45 @@ def test_a_page_tells_what_a_programme_is_and_never_the_link_into_it(site: Site)
         assert said in english.text, said
     assert "https://bibliotheek.example/alles" in dutch.shape.links
     assert "geheim" not in dutch.source + english.source
+
+
+def test_a_page_tells_of_the_theme_and_of_the_goals_that_the_programme_works_on(site: Site) -> None:
+    goals = [{"id": id_, "title": {"nl": f"{id_} in woorden", "en": f"{id_} in words"}} for id_ in ("taal", "rekenen")]
+    theme = {
+        "id": "basis",
+        "title": {"nl": "Basisvaardigheden", "en": "Basic skills"},
+        "description": {"nl": "Taal is de sleutel.\n\nRekenen ook.", "en": "Language is the key."},
+        "goals": goals,
+    }
+
+    async def publish_theme() -> None:
+        async with site.system.staff() as ask:
+            assert (await ask("do.registration.theme.publish", {"theme": theme}))[0] == 200
+
+    asyncio.run(publish_theme())
+    for id_, named in (("een-doel", ("taal",)), ("alle-doelen", ())):
+        reference = ThemeReference(theme="basis", goals=named)
+        site.publish(id_, programme().model_copy(update={"themes": (reference,)}))
+    text = site.get("/programmes/een-doel").text
+    for said in ("Thema: Basisvaardigheden", "Taal is de sleutel.", "Rekenen ook.", "taal in woorden"):
+        assert said in text
+    assert "rekenen in woorden" not in text
+    english = site.get("/programmes/alle-doelen?lang=en").text
+    assert "Theme: Basic skills Language is the key. What this programme works on taal in words rekenen in" in english
+
+
+def test_roles_are_read_by_their_titles(site: Site) -> None:
+    directors = Title(nl="directeuren", en="directors"), Title(nl="adjunct-directeuren", en="deputy directors")
+    roles = (
+        Role(id="directeur", title=Title(nl="directeur", en="director"), plural=directors[0]),
+        Role(id="adjunct", title=Title(nl="adjunct-directeur", en="deputy director"), plural=directors[1]),
+    )
+    who = Eligibility(kinds=(OrganisationKind.LIBRARY,), roles=("directeur", "adjunct"))
+    site.open("rollen", eligible=who, roles=roles)
+    assert "Voor directeuren en adjunct-directeuren." in site.get("/programmes/rollen").text
+    assert "deputy director" in site.get("/programmes/rollen?lang=en").text
+    site.open("rol", eligible=who, roles=[each.model_copy(update={"plural": None}) for each in roles])
+    assert "Met de rol directeur of adjunct-directeur." in site.get("/programmes/rol").text
 
 
 @pytest.mark.parametrize("path", ["/", "/programmes/toegankelijk", "/programmes/toegankelijk-team"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 from contracts.enrolment import Reason
@@ -15,7 +15,6 @@ from contracts.facts import (
     EnrolmentWithdrawn,
     Fact,
 )
-from contracts.organisation import Organisation
 from contracts.problem import Problem, not_found
 from contracts.programme import Programme, in_order_of_time
 from contracts.queries import (
@@ -44,7 +43,7 @@ from contracts.queries import (
 )
 from services.registration import store
 from services.registration.batch import Batch
-from services.registration.domain import Enrolment, ProgrammeState, reasons, rules, telling
+from services.registration.domain import Enrolment, ProgrammeState, Registry, reasons, rules, telling
 from services.registration.domain.commands import Moment
 from services.registration.domain.offering import Offer, offer
 from services.registration.handlers import answers, people
@@ -101,12 +100,12 @@ def offers(batch: Batch, now: datetime) -> tuple[Offer, ...]:
     )
 
 
-def offer_of(batch: Batch, programme: str, now: datetime) -> tuple[Offer, Mapping[str, Organisation]] | None:
-    """One programme as the public may see it, and the registry of organisations; None if there is no such programme."""
+def offer_of(batch: Batch, programme: str, now: datetime) -> tuple[Offer, Registry] | None:
+    """One programme as the public may see it, and the registry; None if there is no such programme."""
     state = batch.programme(programme)
     if state.definition is None:
         return None
-    return offer(state, _without_links(state.definition), now), batch.registry.organisations
+    return offer(state, _without_links(state.definition), now), batch.registry
 
 
 def _without_links(definition: Programme) -> Programme:

@@ -48,7 +48,7 @@ def given(
     Args:
         stamp: the answer's DTSTAMP.
         replied: when the person answered, as the calendar or else the mail says.
-        invited: the DTSTAMP of the invitation.
+        invited: the latest DTSTAMP of what was said about the item.
     """
     moment = replied or arrived
     own = stamp if stamp is not None and (invited is None or stamp > invited) else moment

@@ -356,12 +356,12 @@ class _Work:
                 else "an answer that is neither yes, nor no, nor perhaps"
             )
             return _Verdict("unknown", why, mail, kept=True)
-        told = store.last_told(self.connection, said.uid)
-        sequence = told.sequence if told else 0
+        history = store.said_of(self.connection, said.uid)
+        sequence = history.told.appointment.sequence if history.told else 0
         if said.sequence < sequence:
             return _Verdict("reply", "an answer to what the invitation said before", mail)
         # Nobody can have seen a higher one: it must not make later answers look old.
-        when = given(sequence, said.stamp, said.replied or date, invited=told.stamp if told else None, arrived=self.now)
+        when = given(sequence, said.stamp, said.replied or date, invited=history.stamp, arrived=self.now)
         before = store.answer_of(self.connection, said.uid)
         if before is not None and (self.known or not overtakes(when, before.given)):
             return _Verdict("reply", "an answer that a later one replaced, or that is known", mail)

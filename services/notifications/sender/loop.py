@@ -335,7 +335,8 @@ class Sender:
             due.mail.purpose,
             due.mail.detail.appointment,
             kept=composed(for_others(said)) if personal else None,
-            answers=due.answers,
+            # A copy tells nothing that was not told.
+            answers=() if due.mail.copy_of else due.answers,
         )
 
     # The server's answers ---------------------------------------------------------------------------------------------

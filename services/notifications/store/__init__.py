@@ -20,7 +20,6 @@ from services.notifications.store.inbox import (
     bounced,
     forget_old_received,
     keep,
-    last_told,
     mail_of_id,
     mail_of_item,
     mail_of_message,
@@ -28,6 +27,7 @@ from services.notifications.store.inbox import (
     received,
     received_about,
     received_piece,
+    said_of,
 )
 from services.notifications.store.items import histories
 from services.notifications.store.key import fingerprint, key
@@ -115,7 +115,6 @@ __all__ = [
     "keep",
     "key",
     "known",
-    "last_told",
     "lift",
     "load",
     "mail_of_id",
@@ -136,6 +135,7 @@ __all__ = [
     "release",
     "resend",
     "retry",
+    "said_of",
     "sending",
     "settle",
     "suppress",

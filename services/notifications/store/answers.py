@@ -111,18 +111,22 @@ def tell_answer(connection: sqlite3.Connection, uid: str, mail: int, now: dateti
     )
 
 
-def intentions(
-    connection: sqlite3.Connection, programme: str, person: str, mail: int | None = None
-) -> tuple[Intention, ...]:
-    """What a person last answered in a programme, as the mail with this number sees it, in the order of answering."""
+def intentions(connection: sqlite3.Connection, programme: str, person: str, mail: str) -> tuple[Intention, ...]:
+    """
+    What a person last answered in a programme, in the order of answering.
+
+    Args:
+        mail: the id of the mail to the contact that looks at it, or of the one that it is a copy of.
+    """
     return _intentions(connection, "programme = ? AND person = ?", programme, person, mail=mail)
 
 
 def _intentions(
-    connection: sqlite3.Connection, where: str, *values: str, mail: int | None = None
+    connection: sqlite3.Connection, where: str, *values: str, mail: str | None = None
 ) -> tuple[Intention, ...]:
     rows = connection.execute(
-        "SELECT uid, session, answer, coalesce(words, ''), told, coalesce(told_by = ?, 0) FROM answers"  # noqa: S608
+        "SELECT uid, session, answer, coalesce(words, ''), told,"  # noqa: S608
+        " coalesce(told_by = (SELECT ordinal FROM mails WHERE id = ?), 0) FROM answers"
         f" WHERE {where} ORDER BY at, uid",
         (mail, *values),
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from contracts.queries import ReceivedKind, ReceivedView
-from services.notifications.domain import Appointment
+from services.notifications.domain import History
 from services.notifications.store import items
 from services.notifications.store.answers import forget_words
 from services.notifications.store.asking import addresses as addresses_of
@@ -58,10 +58,9 @@ def _mailed(rows: sqlite3.Cursor) -> Mailed | None:
     return Mailed(*row) if row else None
 
 
-def last_told(connection: sqlite3.Connection, uid: str) -> Appointment | None:
-    """What was last said about a calendar item, as far as anybody may have seen it; None before the first."""
-    told = items.history(items.lines(connection, {uid}).get(uid, ())).told
-    return told.appointment if told else None
+def said_of(connection: sqlite3.Connection, uid: str) -> History:
+    """What was said until now about a calendar item."""
+    return items.history(items.lines(connection, {uid}).get(uid, ()))
 
 
 def bounced(connection: sqlite3.Connection, mail: Mailed, answer: str) -> None:

@@ -85,7 +85,7 @@ def _with_more(connection: sqlite3.Connection, due: Due) -> Due:
     mail = due.mail
     match mail.purpose:
         case "declined":
-            return due._replace(answers=intentions(connection, mail.programme, mail.person, due.ordinal))
+            return due._replace(answers=intentions(connection, mail.programme, mail.person, mail.copy_of or mail.id))
         case "readdressed":
             return due._replace(told_at=_told_at(connection, due))
         case _:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.commands import ResendMail
 from contracts.facts import PersonErased
 from contracts.queries import MailPreviewQuestion, PersonQuestion
 from services.notifications import store
@@ -259,6 +260,21 @@ async def test_who_changes_their_mind_in_time_is_told_to_nobody_and_later_it_is_
     notifications.clock.forward(hours=1)
     _, notice = await told(notifications, life, tmp_path)
     assert "Noor de Wit zegt geen nee meer" in notice
+
+
+async def test_a_copy_for_the_contact_says_what_the_first_one_said(notifications: Service, tmp_path: Path) -> None:
+    life = await invited(notifications, tmp_path)
+    await receive(notifications, answer(life, "DECLINED", words="Ziek"))
+    (first,) = await told(notifications, life, tmp_path)
+    (mail,) = [
+        each.mail
+        for each in await notifications.database.run(lambda raw: store.mails(raw, store.ALL))
+        if each.purpose == "declined"
+    ]
+    for _ in range(2):
+        await notifications.desk.resend(ResendMail(mail=mail))
+        notifications.clock.forward(minutes=1)
+    assert await told(notifications, life, tmp_path) == [first] * 3
 
 
 async def test_nobody_else_declines_for_somebody(notifications: Service, tmp_path: Path) -> None:

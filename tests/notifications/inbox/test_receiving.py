@@ -497,9 +497,9 @@ async def test_an_answer_to_what_was_moved_since_does_not_count(notifications: S
     life.moves("kick-off", LATER, JUNE)
     await told(notifications, life, tmp_path)
     uid = uid_of(life, "noor")
-    last = await notifications.database.run(lambda raw: store.last_told(raw, uid))
+    last = (await notifications.database.run(lambda raw: store.said_of(raw, uid))).told
     assert last is not None
-    assert last.sequence == 1
+    assert last.appointment.sequence == 1
     await receive(notifications, returned.reply(uid, NOOR, "ACCEPTED", sequence=0))
     assert await answered(notifications) == []
     await receive(notifications, returned.reply(uid, NOOR, "DECLINED", sequence=1, stamp="20230302T110000Z"))

@@ -165,9 +165,9 @@ def test_a_slip_is_asked_about_and_a_dry_run_says_it_beforehand(deelname: Deelna
     assert foreseen.code == 0
     for said in (
         "vergissing: this would happen",
-        "‘Talk’ (gesprek), Tuesday 20 June 2023 at 10:00 (Amsterdam time) is cancelled: "
+        "‘Talk’ (gesprek) on Tuesday 20 June 2023 at 10:00 (Amsterdam time) is cancelled: "
         "1 person is mailed that it is off.",
-        "‘Talk’ (gespreek), Tuesday 20 June 2023 at 10:00 (Amsterdam time) is added: "
+        "‘Talk’ (gespreek) on Tuesday 20 June 2023 at 10:00 (Amsterdam time) is added: "
         "1 person is mailed the invitation.",
         "asks first: Session ‘Talk’ (gesprek) is missing, and gespreek has the same title and time.",
         "Nothing was changed. In all, 1 person would be mailed.",

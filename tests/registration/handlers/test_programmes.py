@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from contracts.base import Title
 from contracts.commands import CloseProgramme, PublishProgramme, WithdrawProgramme
-from contracts.programme import Programme
+from contracts.enrolment import ParticipantRequest, Person
+from contracts.programme import Programme, TeamRule
 from services.registration.handlers import digest, programmes
 from services.registration.work import Key
 from tests.registration.conftest import Desk
-from tests.registration.domain.given import IN_ORDER, NOW, SESSION, programme
+from tests.registration.domain.given import IN_ORDER, NOW, SEATS, SESSION, programme, track
 from tests.registration.domain.test_telling import moved
 
 SECOND = moved(SESSION, 7).model_copy(update={"id": "tweede", "title": Title(nl="Tweede", en="Second")})
@@ -38,8 +39,8 @@ async def test_a_change_that_would_mail_many_is_done_once_it_is_confirmed(desk: 
     (fault,) = problem["errors"]
     assert fault["rule"] == "mails"
     assert fault["detail"] == (
-        "‘Meeting’ (bijeenkomst), Thursday 13 April 2023 at 14:00 (Amsterdam time) "
-        "becomes ‘Meeting’ (bijeenkomst), Friday 14 April 2023 at 14:00 (Amsterdam time): "
+        "‘Meeting’ (bijeenkomst) on Thursday 13 April 2023 at 14:00 (Amsterdam time) "
+        "becomes ‘Meeting’ (bijeenkomst) on Friday 14 April 2023 at 14:00 (Amsterdam time): "
         "3 people are mailed the new time."
     )
     assert fault["detail_nl"].endswith(": 3 personen krijgen mail over de nieuwe tijd.")
@@ -111,7 +112,7 @@ async def test_who_cancels_a_session_that_somebody_has_is_asked_however_few_they
     await desk.request("noor@x.example")
     fault = await slip(desk, programme(sessions=(SESSION,)), "session-off")
     assert fault["detail"].startswith(
-        "‘Second’ (tweede), Thursday 20 April 2023 at 14:00 (Amsterdam time) is no longer in the definition"
+        "‘Second’ (tweede) on Thursday 20 April 2023 at 14:00 (Amsterdam time) is no longer in the definition"
     )
 
 
@@ -159,7 +160,7 @@ async def test_a_dry_run_says_what_would_happen_and_changes_nothing(desk: Desk) 
     assert [one["people"] for one in answer["changes"]] == [3, 3, 0]
     assert answer["people"] == 3
     assert answer["changes"][0]["en"] == (
-        "‘Second’ (tweede), Thursday 20 April 2023 at 14:00 (Amsterdam time) "
+        "‘Second’ (tweede) on Thursday 20 April 2023 at 14:00 (Amsterdam time) "
         "is cancelled: 3 people are mailed that it is off."
     )
     assert answer["changes"][2]["nl"] == "De capaciteit gaat van geen grens naar 5."
@@ -193,7 +194,7 @@ async def test_a_session_that_is_over_when_it_is_published_is_noted(desk: Desk) 
     assert note["rule"] == "session-in-the-past"
     assert (
         note["en"]
-        == "This session lies in the past: ‘Second’ (tweede), Wednesday 20 April 2022 at 14:00 (Amsterdam time). "
+        == "This session lies in the past: ‘Second’ (tweede) on Wednesday 20 April 2022 at 14:00 (Amsterdam time). "
         "Nobody is invited to it."
     )
     assert note["nl"].startswith("Deze bijeenkomst ligt in het verleden: ‘Tweede’")
@@ -204,8 +205,8 @@ async def test_publishing_says_whom_new_rules_would_not_let_in_and_that_they_sta
     await desk.request("noor@x.example", "sam@x.example")
     _, answer = await publish(desk, programme(capacity=5, eligible={"kinds": ("library",)}))
     assert [one["rule"] for one in answer["notes"]] == ["no-longer-eligible"]
-    assert answer["notes"][0]["en"] == "1 enrolment would be refused by the new rules. It keeps the place."
-    assert answer["notes"][0]["nl"].endswith("Die houdt de plek.")
+    assert answer["notes"][0]["en"] == "1 enrolment would be refused by the new rules. The place is kept."
+    assert answer["notes"][0]["nl"].endswith("De plek blijft behouden.")
 
 
 UNDATED = SESSION.model_copy(update={"start": None, "end": None})
@@ -255,3 +256,47 @@ async def test_the_sessions_of_a_closed_programme_stay_as_they_are_and_its_words
         assert (status, problem["errors"][0]["rule"]) == (409, "programme-closed")
     words = programme(sessions=(UNDATED,)).model_copy(update={"page": "https://x.example/"})
     assert (await publish(desk, words))[1]["facts"] == ["programme.described.v1"]
+
+
+async def test_a_seat_raised_costs_no_team_its_place_a_week_later(desk: Desk) -> None:
+    await desk.register()
+    assert (await publish(desk, track(7)))[0] == 200
+    team = [
+        ParticipantRequest(
+            person=Person(name=name, email=f"{name}@x.example"), seat=seat.id, role=(*seat.roles, None)[0]
+        )
+        for name, seat in zip(("noor", "sam", "eva"), SEATS, strict=True)
+    ]
+    assert (await desk.request(*team))[1]["missing"] == []
+    raised = (SEATS[0], SEATS[1].model_copy(update={"count": 2}), SEATS[2])
+    new = track(7).model_copy(update={"team": TeamRule(seats=raised, complete_within_days=7)})
+    _, answer = await publish(desk, new)
+    assert answer["facts"] == ["programme.team-rule-changed.v1"]
+    (note,) = answer["notes"]
+    assert note["rule"] == "teams-lack"
+    assert note["en"] == "1 team lacks ‘Basic’ (basis) by the new rule. The place is kept. No deadline starts."
+    assert "mist ‘Basis’ (basis) volgens de nieuwe regel. De plek blijft behouden." in note["nl"]
+    desk.now += timedelta(days=400)
+    await desk.ask(programmes.let_deadlines_pass(desk.now))
+    assert [one.status for one in (await desk.state()).enrolments.values()] == ["confirmed"]
+
+
+async def test_publishing_says_who_sits_in_a_seat_that_goes_or_narrows(desk: Desk) -> None:
+    await desk.register()
+    assert (await publish(desk, track(7)))[0] == 200
+    await desk.request(
+        ParticipantRequest(person=Person(name="noor", email="noor@x.example"), seat="jeugd", role="jeugd-educatie"),
+        ParticipantRequest(person=Person(name="eva", email="eva@x.example"), seat="manager"),
+    )
+    narrowed = (SEATS[0].model_copy(update={"roles": ("directie",)}), SEATS[1])
+    new = track(3, maximum_per_organisation=1).model_copy(
+        update={"team": TeamRule(seats=narrowed, complete_within_days=3)}
+    )
+    _, answer = await publish(desk, new, dry_run=True)
+    assert [one["rule"] for one in answer["notes"]] == ["seat-narrowed", "seat-closed", "deadlines-stay"]
+    assert [one["en"] for one in answer["notes"]] == [
+        "1 person does not fit ‘Youth’ (jeugd) by the new rule. The place is kept.",
+        "1 person sits in ‘Manager’ (manager), which is no longer in the definition. The place is kept. "
+        "Nobody else can take it.",
+        "1 team that is not complete yet keeps the deadline that was promised.",
+    ]

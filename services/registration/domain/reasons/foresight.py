@@ -149,11 +149,9 @@ def still_waiting(enrolments: int) -> Reason:
 
 
 def _stays(count: int) -> tuple[str, str]:
-    return (
-        ("Die houdt de plek.", "It keeps the place.")
-        if count == 1
-        else ("Zij houden hun plek.", "They keep the place.")
-    )
+    if count == 1:
+        return "De plek blijft behouden.", "The place is kept."
+    return "De plekken blijven behouden.", "The places are kept."
 
 
 def _told_off(people: int) -> tuple[str, str]:
@@ -166,12 +164,11 @@ def _told_off(people: int) -> tuple[str, str]:
 def named(session: Session) -> tuple[str, str]:
     """A session by title, id and date, in Dutch and in English."""
     when_nl, when_en = _when(session)
-    return f"‘{session.title.nl}’ ({session.id}), {when_nl}", f"‘{session.title.en}’ ({session.id}), {when_en}"
+    return f"‘{session.title.nl}’ ({session.id}){when_nl}", f"‘{session.title.en}’ ({session.id}){when_en}"
 
 
 def _when(occasion: Occasion) -> tuple[str, str]:
-    if occasion.begins is not None:
-        return in_both(dates.beginning, occasion.begins)
-    if occasion.period is not None:
-        return occasion.period.nl, occasion.period.en
-    return "zonder datum", "without a date"
+    if occasion.begins is None:
+        return " zonder datum", " without a date"
+    nl, en = in_both(dates.beginning, occasion.begins)
+    return f" op {nl}", f" on {en}"

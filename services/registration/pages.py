@@ -17,7 +17,7 @@ from contracts.base import Language
 from contracts.characters import Unfit
 from contracts.commands import EnrolmentReceipt
 from contracts.problem import Problem, ProblemError, problem_type
-from contracts.programme import Programme
+from contracts.programme import Programme, readable
 from contracts.theme import Goal, Theme
 from services.chassis.clock import Clock
 from services.chassis.pages import Lang, Pages
@@ -61,7 +61,7 @@ def router(writer: Writer, clock: Clock, bounds: Bounds) -> APIRouter:
         offer, registry = found
         organisations = registry.organisations
         known = {one.id: one.name for one in organisations.values()}
-        organisers = tuple(known.get(id_, id_) for id_ in offer.definition.organisers)
+        organisers = tuple(known.get(id_) or readable(id_).nl for id_ in offer.definition.organisers)
         themes = _themes_of(offer.definition, registry.themes)
         return _Seen(now, offer, organisers, form_of(offer.definition, organisations.values(), typed), themes)
 

@@ -11,7 +11,7 @@ from contracts.base import Text
 from contracts.enrolment import EnrolmentStatus, MissingSeat, Participant, Reason
 from contracts.facts import NO_PROGRAMME
 from contracts.organisation import Organisation
-from contracts.programme import Occasion, Programme, Session
+from contracts.programme import Occasion, Programme, Session, readable
 from services.chassis.state import State
 
 
@@ -231,9 +231,9 @@ def invitation_of(state: State, programme: str, person: str, session: str) -> In
 
 
 def organisation_name(state: State, organisation: str) -> str:
-    """The name people know it by; the id for what the registry does not hold."""
+    """The name people know it by; the words of its id for what the registry does not hold."""
     institution: Institution | None = state.get(NO_PROGRAMME, institution_key(organisation))
-    return institution.organisation.name if institution else organisation
+    return institution.organisation.name if institution else readable(organisation).nl
 
 
 def programme_of(state: State, enrolment: str) -> str | None:

@@ -52,9 +52,10 @@ def about(content: Report | OddReport, mailed: str | None) -> Failure:
     found = reported(content)
     if not found:
         (words,) = content.words if isinstance(content, OddReport) and content.words else ("",)
+        own = _from_line_of(mailed, words) if mailed is not None else ""
         # Who names the address in a report of a failure reports on it, in whatever words.
-        named = mailed is not None and mailed.lower() in words.lower()
-        return Failure("failed", "failed", None, judge(None, "", words) or ("failing" if named else None))
+        verdict = (judge(None, "", own) if own else None) or judge(None, "", words) or ("failing" if own else None)
+        return Failure("failed", "failed", None, verdict)
     wanted = same_address(mailed) if mailed is not None else None
 
     def order(each: RecipientReport) -> tuple[bool, bool]:
@@ -65,6 +66,17 @@ def about(content: Report | OddReport, mailed: str | None) -> Failure:
         return Failure("delayed" if each.action == "delayed" else "other", each.action, each.status, None)
     verdict = judge(each.status, each.diagnostic, each.words) or "failing"
     return Failure("failed", each.action, each.status, verdict, each.diagnostic)
+
+
+def _from_line_of(address: str, words: str) -> str:
+    """The lines about an address: from the one that names it until one that names another."""
+    lines = words.split("\n")
+    wanted = address.lower()
+    begin = next((number for number, line in enumerate(lines) if wanted in line.lower()), len(lines))
+    until = begin + 1
+    while until < len(lines) and (wanted in lines[until].lower() or "@" not in lines[until]):
+        until += 1
+    return "\n".join(lines[begin:until])
 
 
 def _same(addresses: Iterable[str]) -> set[str]:

@@ -24,14 +24,17 @@ FULL: Final = _any(
     r"\bover-?quota",
     r"\bquota (?:is |has been |was )?(?:exceed|violat|full|reached|limit)",
     r"\bquota\b.{0,20}\bexceed",
-    r"\b(?:mail ?box|inbox|mail ?folder|mail ?drop|account|postvak|postfach|boite|bal)\b(?: \S+){0,4} "
-    r"(?:full|vol|voll|pleine)\b",
+    r"\b(?:mail ?box|inbox|mail ?folder|mail ?drop|account|postvak|postfach|boite|bal)\b(?: \S+){0,5} "
+    r"(?:full|vol|voll|pleine?)\b",
     r"\b(?:full|volle) (?:mail ?box|inbox|postvak)",
     r"\b(?:mail ?box|inbox|storage|disk|account)(?: \S+){0,6} (?:exceed|too (?:large|big|much))\w*",
     r"\bout of (?:storage|disk|space)",
     r"\b(?:not enough|insufficient|no) (?:\S+ )?(?:disk|storage|space)",
     r"space not enough",
-    r"\bexceeded storage",
+    r"\bexceeded (?:\S+ )?storage",
+    r"\bmaximum mail ?box size",
+    r"\bquota (?:\S+ ){0,4}overschreden",
+    r"\bspeicherlimit|\bspeicherplatz",
     r"\btoo much mail (?:stored|in)",
     r"\bdisk (?:is )?full",
     r"\bmailboxfull",
@@ -42,6 +45,7 @@ DISABLED: Final = _any(
     rf"\b{_WHO}\b(?: \S+){{0,7}} (?:disabled|suspended|locked|frozen|deactivated|blocked|on hold|bloque)\b",
     rf"\b(?:disabled|suspended|locked|frozen|deactivated) {_WHO}",
     r"\bnot accepting (?:mail|messages)\b",
+    r"\b(?:account|mail ?box)(?: \S+){0,2} inactive",
     r"\brecipient'?s? preferences",
     r"\breceiving mail at a rate",
     r"\bcould ?n[o']t create",
@@ -82,6 +86,8 @@ UNREACHABLE: Final = _any(
     r"\btemporary (?:dns|lookup|name)",
     r"\bnetwork (?:error|unreachable)",
     r"\bno route to host",
+    r"\bin (?:the )?queue for\b",
+    r"\bniet (?:gereageerd|bereikbaar)|\breageert niet|\bgeen antwoord",
 )
 """Its server did not answer for as long as it was tried."""
 
@@ -107,6 +113,9 @@ OURS: Final = _any(
     r"\b(?:email )?address is not verified",
     r"\bsend(?:ing)? (?:as|on behalf)",
     r"\bsender policy",
+    r"\b(?:not (?:allowed|permitted|authori[sz]ed)|permission) to send",
+    r"\bonly authenticated",
+    r"\bhelo\b|\bstarttls\b",
     # Whose machine it comes from.
     r"\breputation\b",
     r"\bblack-?list",
@@ -150,6 +159,7 @@ OURS: Final = _any(
     r"\b(?:message|mail|e-?mail|size|headers?|line)\b(?: \S+){0,5} (?:too (?:large|big|long)|exceed\w*|limit exceeded)",
     r"\bexceed\w* (?:\S+ ){0,4}(?:message|inbound|incoming|attachment) (?:\S+ )?size",
     r"\bmaximum message size",
+    r"\b(?:bericht|e-?mail|mail|bijlage)(?: \S+){0,4} te groot",
     r"\bsizelimit",
     # What it says, and how.
     r"\b(?:message|e-?mail|mail|content|attachment)s?\b(?: \S+){0,4} (?:blocked|quarantined|discarded)",
@@ -158,6 +168,7 @@ OURS: Final = _any(
     r"\bunsolicited",
     r"\bbulk (?:e-?)?mail",
     r"\bvirus",
+    r"\battachments? (?:type )?(?:\S+ )?(?:not|forbidden|blocked)|\bforbidden attachment",
     r"\bmalware",
     r"\bphish",
     r"\bpolic(?:y|ies)\b",
@@ -197,6 +208,7 @@ DOMAIN: Final = _any(
     r"\b(?:illegal|invalid) (?:host|domain|host/domain)\b",
     r"\bdomain is not reachable",
     r"\bdomein (?:\S+ ){0,3}(?:niet gevonden|bestaat niet)",
+    r"\bdomein (?:\S+ ){0,4}niet worden gevonden",
     r"\bonbekend domein",
 )
 """There is no such domain, or none that takes mail."""
@@ -211,7 +223,8 @@ NOBODY: Final = _any(
     r"\baddressee unknown",
     r"\bunknown or illegal",
     r"\bunknown local",
-    r"\bno mail ?box here",
+    r"\bno (?:mail ?box|account) (?:here|by (?:that|this) name)",
+    rf"\b{_WHO}\b(?: \S+){{0,3}} not registered",
     r"\bno such person",
     r"\brecipnotfound",
     r"\brecipientnotfound",
@@ -220,7 +233,7 @@ NOBODY: Final = _any(
     r"\bnot listed in",
     r"\bnot in (?:our|the) directory",
     r"\bdoes ?n[o']t have an? (?:\S+ ){1,2}account",
-    r"\bno longer (?:on server|valid|exist|in use|available|with us|employed)",
+    r"\bno longer (?:on server|valid|exist|in use|available|active|with us|employed)",
     r"\bhas moved\b",
     r"\bno valid recipients? for",
     rf"\b{_WHO}\b(?: \S+){{0,3}} (?:has been |was |is )?(?:deleted|removed|terminated|closed|discontinued)\b",
@@ -228,7 +241,11 @@ NOBODY: Final = _any(
     r"\brecipient address(?:es)? rejected ?:? ?access denied",
     r"\bfinal delivery userid",
     # Dutch, German, French, Spanish and Italian.
-    r"\bonbekende (?:gebruiker|ontvanger|geadresseerde)",
+    r"\bonbekende? (?:gebruiker|ontvanger|geadresseerde|(?:e-?mail|mail)?adres)",
+    r"\bgeen (?:dergelijke|zulke|bestaande) (?:gebruiker|ontvanger|mailbox)",
+    r"\bgeen (?:mailbox|account|gebruiker) met (?:deze|die) naam",
+    r"\bniet gevonden bij\b",
+    r"\b(?:gebruiker|ontvanger|geadresseerde|(?:e-?mail|mail)?adres)(?: \S+){0,6} niet worden gevonden",
     r"\b(?:gebruiker|ontvanger|geadresseerde|(?:e-?mail|mail)?adres|mailbox|postvak)(?: \S+){0,4} "
     r"(?:onbekend|ongeldig|bestaat niet|niet (?:gevonden|bekend|bestaat))",
     r"\bunbekannter (?:empfanger|benutzer)",

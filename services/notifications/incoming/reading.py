@@ -17,7 +17,7 @@ from services.notifications.incoming.calendars import calendar_content
 from services.notifications.incoming.content import Automatic, Content, OddReport, Read, Report, Unclear
 from services.notifications.incoming.machines import answers_by_itself, is_mail_system, is_of_a_machine, only_warns
 from services.notifications.incoming.reporting import STATUS_TYPES, has_fields, recipients, status_text
-from services.notifications.incoming.words import about, readable, words_of
+from services.notifications.incoming.words import about, in_lines, words_of
 
 _MESSAGE_ID = re.compile(r"<[^<>\s]{3,250}>")
 _RECEIPTS = frozenset({"message/disposition-notification", "message/global-disposition-notification"})
@@ -193,7 +193,7 @@ def _without_form(message: Message, parts: Sequence[Message], raw: bytes, words:
     # Programs that answer for people have no sender either: only what speaks as servers do is a report.
     tells = reports or (null_sender and _SPEAKS_AS_SERVERS_DO.search(words))
     if tells and _NOT_DELIVERED.search(f"{_text(message, 'Subject')[:300]} {words}"):
-        return OddReport((), _returned_ids(parts), (readable(words)[:_LONGEST_WORDS],))
+        return OddReport((), _returned_ids(parts), (in_lines(words)[:_LONGEST_WORDS],))
     if machine:
         return Unclear("a mail system wrote, and not what about")
     return Automatic("an answering machine") if is_of_a_machine(message) else Unclear("somebody wrote")

@@ -37,6 +37,11 @@ def readable(text: str) -> str:
     return _BLANKS.sub(" ", _UNPRINTABLE.sub(" ", text)).strip()
 
 
+def in_lines(text: str) -> str:
+    """The same, with the lines that it has and without blank ones."""
+    return "\n".join(each for line in text.split("\n") if (each := readable(line)))
+
+
 def words_of(parts: Sequence[Message]) -> str:
     """The first of a mail's parts that has words, until the mail that it returns begins."""
     for wanted in ("text/plain", "text/html", ""):

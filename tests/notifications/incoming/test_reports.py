@@ -121,6 +121,17 @@ def test_of_words_about_several_recipients_each_has_his_own() -> None:
     assert (verdict(raw), verdict(raw, mailed="sam@bibliotheek.example")) == ("gone", "failing")
 
 
+def test_of_words_of_no_known_form_each_recipient_has_the_lines_from_his_address_on() -> None:
+    raw = (
+        b"From: Mailer Daemon <mailer-daemon@x.example>\r\nSubject: Delivery status notification: error\r\n\r\n"
+        b"An error has occurred for this list of recipients:\r\n\r\n"
+        b"sam@bibliotheek.example: 550 5.2.2 Mailbox full\r\nnoor@bibliotheek.example:\r\n 550 5.1.1 User unknown\r\n"
+    )
+    assert (verdict(raw), verdict(raw, mailed="sam@bibliotheek.example")) == ("gone", "failing")
+    reason_first = raw.partition(b"sam@")[0] + b"User unknown:\r\nnoor@bibliotheek.example\r\n"
+    assert verdict(reason_first) == "gone"
+
+
 def test_words_of_ours_that_a_report_repeats_say_nothing() -> None:
     words = "Your message\r\n  Subject: Spam en virussen: wat doe je eraan?\r\nwas not delivered to noor: user unknown"
     fields = f"\r\nFinal-Recipient: rfc822; {NOOR}\r\nAction: failed\r\nStatus: 5.0.0\r\n"

@@ -289,7 +289,7 @@ class EnrolmentRules(Message):
     @model_validator(mode="after")
     def _opens_before_it_closes(self) -> Self:
         if self.opens and self.closes and start_of(self.opens) >= end_of(self.closes):
-            raise ValueError("enrolment must open before it closes")
+            raise Unfit("enrolment must open before it closes", "de aanmelding moet opengaan voordat zij sluit", RULE)
         return self
 
     @model_validator(mode="after")

@@ -227,6 +227,15 @@ def test_a_session_that_comes_back_without_a_date_is_told_in_words_and_its_date_
         assert again(dated) == []
 
 
+def test_who_attends_some_sessions_alone_hears_it_once_the_team_rule_names_the_session_again() -> None:
+    life = Life(session("kick-off"), session("slot"), team=TEAM)
+    life.happens(confirmed("e1", ("noor", "manager"), ("sam", "maker")))
+    life.happens(facts.SessionCancelled(session="kick-off"))
+    assert again(life.happens(facts.SessionAdded(session=session("kick-off")))) == [("sam", "kick-off", True, False)]
+    assert again(life.happens(facts.ProgrammeTeamRuleChanged(team=TEAM))) == [("noor", "kick-off", True, False)]
+    assert again(life.happens(facts.ProgrammeTeamRuleChanged(team=TEAM))) == []
+
+
 def test_a_session_called_off_in_words_may_come_back_with_a_date() -> None:
     life = two_sessions()
     life.happens(confirmed("e1", "noor"))

@@ -430,6 +430,19 @@ def test_a_team_may_come_with_an_empty_seat_where_the_rule_lets_it(site: Site) -
     ]
 
 
+def test_a_closed_seat_is_not_offered(site: Site) -> None:
+    definition = track(14)
+    assert definition.team is not None
+    first, *rest = definition.team.seats
+    seats = (first.model_copy(update={"closed": True}), *rest)
+    site.publish(
+        "bezette-plek", definition.model_copy(update={"team": definition.team.model_copy(update={"seats": seats})})
+    )
+    page = site.get("/programmes/bezette-plek")
+    assert not any(field.startswith(f"{first.id}-") for field in page.shape.fields)
+    assert any(field.startswith(f"{rest[0].id}-") for field in page.shape.fields)
+
+
 def test_a_team_larger_than_a_request_may_name_is_told_so(site: Site) -> None:
     seats = tuple(Seat(id=f"rij-{row}", title=Title(nl=f"Rij {row}", en=f"Row {row}"), count=50) for row in range(3))
     site.publish("groot", programme(team=TeamRule(seats=seats, complete_within_days=14)))

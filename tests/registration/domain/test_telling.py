@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from contracts.facts import ProgrammePublished, ProgrammeWithdrawn, RegistrationFact
+from contracts.facts import ProgrammePublished, ProgrammeWithdrawn, RegistrationFact, SessionCancelled
 from contracts.programme import Programme, Session, TeamRule
 from services.registration.domain import ProgrammeState, Rejected, decide
 from services.registration.domain.telling import told
@@ -83,6 +83,12 @@ def test_who_has_a_place_hears_that_a_session_without_a_date_will_never_have_one
     assert of(state, offered(SESSION)) == {"SessionCancelled": {"a-1", "a-2"}}
     dated = moved(SESSION, 7).model_copy(update={"id": LATER.id})
     assert of(state, offered(SESSION, dated)) == {"SessionMoved": {"a-1", "a-2"}}
+
+
+def test_who_has_a_place_hears_that_a_session_goes_ahead_after_all_also_without_a_date() -> None:
+    both = published(sessions=(SESSION, LATER), capacity=2, waiting_list=IN_ORDER)
+    state = fold([both, confirmed("a", 2), SessionCancelled(session=LATER.id)])
+    assert of(state, offered(SESSION, LATER)) == {"SessionAdded": {"a-1", "a-2"}}
 
 
 def test_of_words_and_rules_nobody_hears() -> None:

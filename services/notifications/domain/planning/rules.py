@@ -86,8 +86,6 @@ def _session_added(work: Work, data: facts.SessionAdded) -> None:
     others = tuple(each for each in course.definition.sessions if each.id != data.session.id)
     definition = course.definition.model_copy(update={"sessions": (*others, data.session)})
     work.put_course(dataclasses.replace(course, definition=definition, former=former))
-    if data.session.start is None and not work.silent:
-        work.called_on(data.session)
     _reconcile_all(work)
 
 

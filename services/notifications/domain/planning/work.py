@@ -239,6 +239,8 @@ class Work:
                 after[id_], is_off = self.cancel(person, invitation)
                 if is_off:
                     off[id_] = None
+        for id_ in [each for each in off if self.called_on(person, each, known.get(each))]:
+            del off[id_]
         if after != known or len(off) != len(agenda.off):
             self.put_agenda(Agenda(person, agenda.enrolments, tuple(after.values()), tuple(off)))
 
@@ -248,17 +250,14 @@ class Work:
         if session not in agenda.off:
             self.put_agenda(dataclasses.replace(agenda, off=(*agenda.off, session)))
 
-    def called_on(self, session: Session) -> None:
-        """Tell those who heard that a session is off that it takes place after all, while it has no date yet."""
-        for person in self.people():
-            agenda = self.agenda(person)
-            _, enrolment = self.attending(person).get(session.id, (None, None))
-            if session.id not in agenda.off or enrolment is None:
-                continue
-            item = agenda.invitation(session.id)
-            detail = Detail(again=True, former=item.uid if item else None)
-            self.mail("invite", person, enrolment=enrolment, session=session.id, detail=detail)
-            self.put_agenda(dataclasses.replace(agenda, off=tuple(each for each in agenda.off if each != session.id)))
+    def called_on(self, person: str, session: str, item: Invitation | None) -> bool:
+        """Whether a session that was off takes place after all, without a date as yet: that is told in words."""
+        found, enrolment = self.attending(person).get(session, (None, ""))
+        if found is None or found.start is not None:
+            return False
+        detail = Detail(again=True, former=item.uid if item else None)
+        self.mail("invite", person, enrolment=enrolment, session=session, detail=detail)
+        return True
 
     def invite(
         self, person: str, invitation: Invitation | None, session: Session, enrolment: str, *, again: bool

@@ -168,9 +168,8 @@ class Inbox:
             raw = blanked(opened.raw) if verdict.kept else None
             sender = store.fingerprint(work.key, found.sender) if found.sender and verdict.kept else None
             if raw is not None and not work.known:
-                about = verdict.mail
-                whose = about.person if about else sender or ""
-                lacking = self._room.lacking(connection, whose, len(raw), stranger=about is None)
+                whose = verdict.mail.person if verdict.mail else sender or ""
+                lacking = self._room.lacking(connection, whose, len(raw), stranger=verdict.mail is None)
                 if lacking is not None:
                     raise NoRoom(lacking)
             number = store.keep(

@@ -87,6 +87,6 @@ class Refusals:
         shares = {share for _, share in self._moments}
         whose = "for all mails" if "all" in shares else "for strangers" if "strangers" in shares else "for one sender"
         return (
-            f"within the last hour {len(self._moments)} mails that a person has to look at were not taken:"
+            f"how many mails that a person has to look at were not taken within the last hour: {len(self._moments)};"
             f" there is no more room {whose}"
         )

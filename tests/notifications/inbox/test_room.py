@@ -66,7 +66,7 @@ async def test_who_writes_without_end_finds_no_room_and_others_do(notifications:
     now = Counter({share: refused(share) for share in ("sender", "strangers", "all")})
     assert now - before == Counter(sender=4, strangers=15)
     # It is said, for as long as it is news.
-    assert "19 mails that a person has to look at were not taken" in await inbox.full()
+    assert "were not taken within the last hour: 19;" in await inbox.full()
     assert await inbox.waiting() == "how many mails wait for a person: 34"
     notifications.clock.forward(hours=2)
     assert await inbox.full() == ""
@@ -155,11 +155,11 @@ def test_what_was_refused_is_told_for_an_hour_by_the_widest_of_what_was_full() -
     refusals = Refusals()
     assert refusals.told(START) == ""
     refusals.note("sender", START)
-    assert "1 mails" in refusals.told(START)
+    assert "hour: 1;" in refusals.told(START)
     assert refusals.told(START).endswith("for one sender")
     refusals.note("strangers", START + timedelta(minutes=30))
     assert refusals.told(START + timedelta(minutes=59)).endswith("for strangers")
-    assert "1 mails" in refusals.told(START + timedelta(minutes=61))
+    assert "hour: 1;" in refusals.told(START + timedelta(minutes=61))
     assert refusals.told(START + timedelta(hours=3)) == ""
 
 

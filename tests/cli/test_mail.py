@@ -100,7 +100,7 @@ def test_staff_take_an_address_out_and_let_it_in_again(deelname: Deelname, progr
 
 
 def test_an_answer_is_taken_and_what_is_no_answer_waits_for_a_person(
-    deelname: Deelname, noor: str, running: Path, tmp_path: Path
+    deelname: Deelname, programme: str, noor: str, running: Path, tmp_path: Path
 ) -> None:
     invite = next(each for each in mailed(running, noor) if list(each.iter_attachments()))
     calendar = next(each for each in invite.walk() if each.get_content_type() == "text/calendar").get_content()
@@ -108,6 +108,8 @@ def test_an_answer_is_taken_and_what_is_no_answer_waits_for_a_person(
     stamp = calendar.partition("DTSTAMP:")[2].split()[0]
     answer = written(tmp_path, "answer.eml", reply(uid, noor, "DECLINED", stamp=stamp))
     assert deelname("mail", "receive", answer, "--json").json["note"] == "declined"
+    # The programme's contact hears of it, and nobody else.
+    until(lambda: ("declined", "sent") in [(each["purpose"], each["status"]) for each in mails_of(deelname, programme)])
 
     words = person("deelname@deelname.example", noor, "Gr\xfc\xdfe \x1b[2J").replace("ü".encode(), b"\xfc")
     question = written(tmp_path, "question.eml", words)

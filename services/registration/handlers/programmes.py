@@ -154,7 +154,7 @@ def let_deadlines_pass(now: datetime, heard: Mapping[str, datetime] | None = Non
 def deadlines_passed(batch: Batch, programme: str, command: domain.LetDeadlinesPass, now: datetime) -> ProgrammeState:
     """A programme after the deadlines that a command lets pass, noticed ``now``."""
     state = batch.programme(programme)
-    if not state.deadlines or not store.deadline_passed(batch.settled, programme, command.now):
+    if not state.deadlines or not store.deadline_passed(batch.connection, programme, command.now):
         return state
     decision = decide(state, command, now)
     return state if isinstance(decision, Rejected) else batch.record(state, decision, now)

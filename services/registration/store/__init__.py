@@ -222,7 +222,7 @@ def deadline_passed(connection: sqlite3.Connection, programme: str, now: datetim
 def sources_with_passed_deadlines(connection: sqlite3.Connection, now: datetime) -> list[str]:
     """Whose enrolments have a deadline that has passed."""
     rows = connection.execute(
-        "SELECT DISTINCT e.source FROM deadlines d JOIN enrolments e ON e.enrolment = d.enrolment"
+        "SELECT DISTINCT coalesce(e.source, '') FROM deadlines d LEFT JOIN enrolments e ON e.enrolment = d.enrolment"
         " WHERE d.complete_by <= ?",
         (now.astimezone(UTC).isoformat(),),
     )

@@ -22,6 +22,10 @@ NEVER_LATER = (
 """What a clock that went back must not make wait (``chassis.going_back``)."""
 
 
+SETTINGS_KEPT = 1000
+"""More than somebody sets a clock while a message waits to be decided."""
+
+
 def settings(connection: sqlite3.Connection) -> list[Setting]:
     """How the clock was set, oldest first."""
     rows = connection.execute("SELECT since, shows, runs FROM clock ORDER BY since")
@@ -33,6 +37,9 @@ def remember_settings(connection: sqlite3.Connection, settings: Iterable[Setting
     connection.executemany(
         "INSERT OR REPLACE INTO clock (since, shows, runs) VALUES (?, ?, ?)",
         [tuple(written(moment) for moment in each) for each in settings],
+    )
+    connection.execute(
+        "DELETE FROM clock WHERE since NOT IN (SELECT since FROM clock ORDER BY since DESC LIMIT ?)", (SETTINGS_KEPT,)
     )
 
 

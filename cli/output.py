@@ -7,7 +7,6 @@ Text comes from anybody: names that people typed, answers of mail servers, names
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -38,7 +37,6 @@ _WIDE = 1000
 _READABLE = 24
 """Characters in a line below which a sentence is hard to read; a few words need less."""
 _A_FEW_WORDS, _THEIR_LINE = 48, 16
-_FORMULA = frozenset("=+-@＝＋－＠")
 _NOTHING = frozenset({"", "–"})
 
 STATUS_STYLE = {
@@ -95,11 +93,9 @@ class Output:
         )
         sys.stdout.write(visible_json(json.dumps(plain, ensure_ascii=False, indent=indent)) + "\n")
 
-    def csv(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Write CSV that no spreadsheet takes for a formula (OWASP, "CSV injection"), as the reports over HTTP do."""
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        for row in (columns, *rows):
-            writer.writerow([_inert(value) if isinstance(value, str) else value for value in row])
+    def csv(self, document: str) -> None:
+        """Write CSV as ``contracts.tables`` makes it, its line ends included."""
+        sys.stdout.write(document)
 
     def say(self, text: str, style: str = "") -> None:
         """A sentence for people: part of the result, unless the result is JSON."""
@@ -287,11 +283,6 @@ def moment(value: datetime | None, language: Language = "en") -> str:
 
 def _coloured(text: str) -> Text:
     return Text(text, STATUS_STYLE.get(text, ""))
-
-
-def _inert(text: str) -> str:
-    calculates = text.lstrip()[:1] in _FORMULA or text[:1] in {"\t", "\r", "\n"}
-    return visible(f"'{text}" if calculates else text)
 
 
 def _sentence(text: str) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+from pydantic import BaseModel
 
-from cli import spreadsheet
 from cli.desk import Desk, command, group
-from cli.spreadsheet import COUNTS, TO_CONFIRM, counts_of, named, titled, to_confirm
-from contracts.base import OrganisationKind
+from cli.failure import USAGE, Failure
+from contracts import tables
+from contracts.base import Language, OrganisationKind, Title
 from contracts.commands import RebuildReport, RebuiltReport
 from contracts.queries import (
+    CountRow,
     Counts,
     Everything,
     Participation,
@@ -24,19 +26,28 @@ from contracts.queries import (
     ThemeQuestion,
     ThemeReport,
 )
+from contracts.tables import Table
 
 app = group("Reports: who took part, who never did, and what a theme has reached.")
 
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else on standard output.")]
+AsCsv = Annotated[
+    bool, typer.Option("--csv", help="Print CSV as spreadsheets of offices open it, in the language of --language.")
+]
+PlainCsv = Annotated[
+    bool, typer.Option("--plain-csv", help="Print CSV for programs: commas, points, ISO dates, names of fields.")
+]
 _STATUSES = {
     "confirmed": "Confirmed",
     "waiting": "Waiting",
     "withdrawn": "Withdrawn",
     "refused": "Refused",
-    "pending": TO_CONFIRM[0],
-    "lapsed": TO_CONFIRM[1],
+    "pending": "To be confirmed",
+    "lapsed": "Not confirmed",
 }
+_SELDOM = ("To be confirmed", "Not confirmed")
 _REBUILD_PATIENCE = 600.0
+
+Report = TypeVar("Report", bound=BaseModel)
 
 
 class Heading(StrEnum):
@@ -49,35 +60,31 @@ class Heading(StrEnum):
 
 
 @command(app, "programmes", examples=["deelname report programmes", "deelname report programmes --csv > report.csv"])
-def programmes(desk: Desk, as_csv: AsCsv = False) -> None:
-    """All programmes: enrolments by status, people confirmed, mails."""
+def programmes(desk: Desk, as_csv: AsCsv = False, plain_csv: PlainCsv = False) -> None:
+    """All programmes: places and people by status, mails."""
     with desk.connect() as connection:
         answer = connection.ask("reporting", "programme", "list", Everything(), ProgrammeReportList)
-    if desk.output.as_json:
-        desk.output.json(answer)
+    if _given(desk, answer, tables.programme_list_table, as_csv=as_csv, plain_csv=plain_csv):
         return
-    rows = [
-        (
-            row.programme,
-            getattr(row.title, desk.language),
-            *counts_of(row.counts),
-            row.mails_sent,
-            row.mails_failed,
-            row.mails_bounced,
-            *to_confirm(row.counts),
-            row.mails_uncertain,
-        )
-        for row in answer.programmes
-    ]
-    columns = ("Programme", "Title", *COUNTS, "Mails", "Failed", "Came back", *TO_CONFIRM, "Uncertain")
-    _show(
-        desk,
-        "Programmes, in units (a place, or a team) and people with a place",
-        columns,
-        rows,
-        as_csv=as_csv,
+    places = {f"Places {status.lower()}": key for key, status in _STATUSES.items()}
+    desk.output.table(
+        "Programmes: places (a person's, or a team's), people with a place, and mails",
+        ["Programme", "Title", *places, "People", "Mails", "Failed", "Came back", "Uncertain"],
+        [
+            (
+                row.programme,
+                getattr(row.title, desk.language),
+                *_by_status(row.counts, "units"),
+                row.counts.people_confirmed,
+                row.mails_sent,
+                row.mails_failed,
+                row.mails_bounced,
+                row.mails_uncertain,
+            )
+            for row in answer.programmes
+        ],
         empty="Nothing to report yet.",
-        spare=("Title", "Uncertain", "Came back", "Failed", "Mails", *TO_CONFIRM),
+        spare=("Title", "Uncertain", "Came back", "Failed", "Mails", *list(places)[:3:-1]),
     )
 
 
@@ -88,73 +95,80 @@ def programme(
     desk: Desk,
     id_: Annotated[str, typer.Argument(metavar="PROGRAMME", help="The programme's id.")],
     as_csv: AsCsv = False,
+    plain_csv: PlainCsv = False,
 ) -> None:
-    """One programme: units and people by status, refusals by reason, organisations, provinces, roles, days, mails."""
+    """One programme: places and people by status, refusals by reason, organisations, provinces, roles, days, mails."""
     with desk.connect() as connection:
         found = connection.ask("reporting", "programme", "get", ProgrammeQuestion(programme=id_), ProgrammeReport)
+    if _given(desk, found, tables.programme_table, as_csv=as_csv, plain_csv=plain_csv):
+        return
     output = desk.output
-    if output.as_json:
-        output.json(found)
-        return
-    if as_csv:
-        desk.output.csv(spreadsheet.COLUMNS, spreadsheet.rows(found, desk.language))
-        return
-    state = ", withdrawn" if found.withdrawn else ""
+    state = ", withdrawn" if found.withdrawn else ", closed" if found.closed else ""
     output.say(f"{getattr(found.title, desk.language)} ({found.programme}, {found.kind}{state})", "bold")
     counts = found.counts
-    unit = "teams" if found.per == "team" else "units"
+    unit = "places (teams)" if found.per == "team" else "places"
     output.table(
-        "",
+        "Places and people",
         ["", *_STATUSES.values()],
         [(unit, *_by_status(counts, "units")), ("people", *_by_status(counts, "people"))],
     )
     if found.refusals:
         output.table(
             "Refused because",
-            ["Rule", "Refusals", "For example"],
+            ["Rule", "Refusals", "Places", "People", "For example"],
             [
-                (titled(desk.language, row.title, row.rule), row.refusals, getattr(row, desk.language))
+                (
+                    titled(desk.language, row.title, row.rule),
+                    row.refusals,
+                    row.units,
+                    row.people,
+                    getattr(row, desk.language),
+                )
                 for row in found.refusals
             ],
+            spare=("People", "Places"),
         )
     for title, counted in (
-        ("By organisation", found.organisations),
-        ("By province", found.provinces),
+        ("Places by organisation, and people with one", found.organisations),
+        ("Places by province, and people with one", found.provinces),
     ):
         if counted:
             output.table(
                 title,
-                ["", *COUNTS, *TO_CONFIRM],
-                [(named(desk.language, row), *counts_of(row.counts), *to_confirm(row.counts)) for row in counted],
-                spare=TO_CONFIRM,
+                ["", *_STATUSES.values(), "People"],
+                [
+                    (named(desk.language, row), *_by_status(row.counts, "units"), row.counts.people_confirmed)
+                    for row in counted
+                ],
+                spare=_SELDOM,
             )
     if found.roles:
-        # A role is a person's: units, which may be teams, have none.
+        # A role is a person's: places, which may be a team's, have none.
         output.table(
             "People by role",
             ["Role", *_STATUSES.values()],
             [(named(desk.language, row), *_by_status(row.counts, "people")) for row in found.roles],
-            spare=TO_CONFIRM,
+            spare=_SELDOM,
         )
     if found.seats:
         output.table(
-            "By seat",
+            "People with a place by seat",
             ["Seat", "People", "Planned hours"],
             [(titled(desk.language, row.title, row.seat), row.people, row.hours) for row in found.seats],
         )
     output.table(
-        "By day",
-        ["Day", "Requested", "Confirmed", "Waiting", "Refused", "Promoted", "Withdrawn", *TO_CONFIRM],
+        "Enrolments by day",
+        ["Day", "Requested", "Confirmed", "Waiting", "Refused", "Promoted", "Withdrawn", *_SELDOM],
         [
             (d.day, d.requested, d.confirmed, d.waiting, d.refused, d.promoted, d.withdrawn, d.pending, d.lapsed)
             for d in found.days
         ],
         empty="No enrolments yet.",
-        spare=TO_CONFIRM,
+        spare=_SELDOM,
     )
     if found.answers:
         output.table(
-            "Answers to invitations",
+            "Answers of people to invitations",
             ["Session", "Invited", "Accepted", "Tentative", "Declined", "No answer"],
             [
                 (
@@ -185,33 +199,21 @@ def programme(
 def participation(
     desk: Desk,
     by: Annotated[Heading, typer.Option(help="What to count by.")],
+    *,
     key: Annotated[str | None, typer.Option(help="Only this theme, organiser, province or municipality.")] = None,
     kind: Annotated[OrganisationKind | None, typer.Option(help="Only organisations of this kind.")] = None,
     as_csv: AsCsv = False,
+    plain_csv: PlainCsv = False,
 ) -> None:
     """Across programmes: which organisations took part, and which never did."""
     question = ParticipationQuestion.model_validate({"by": by.value, "key": key, "kind": kind})
     with desk.connect() as connection:
         answer = connection.ask("reporting", "participation", "get", question, Participation)
-    if desk.output.as_json:
-        desk.output.json(answer)
-        return
-    if as_csv:
-        # By municipality, the heading says it.
-        whereabouts = () if by is Heading.MUNICIPALITY else ("Municipality",)
-        desk.output.csv(
-            (by.value.capitalize(), "Organisation", "Name", *whereabouts, "Took part"),
-            [
-                (row.key, organisation.id, organisation.name, *(organisation.municipality for _ in whereabouts), took)
-                for row in answer.rows
-                for took, organisations in (("yes", row.took_part), ("no", row.never_took_part))
-                for organisation in organisations
-            ],
-        )
+    if _given(desk, answer, tables.participation_table, as_csv=as_csv, plain_csv=plain_csv):
         return
     desk.output.table(
         f"Participation by {by.value}",
-        [by.value.capitalize(), "Programmes", "People", "Took part", "Never did", "Who never did"],
+        [by.value.capitalize(), "Programmes", "People with a place", "Took part", "Never did", "Who never did"],
         [
             (
                 titled(desk.language, row.title, row.name),
@@ -230,20 +232,15 @@ def participation(
 
 @command(app, "theme", examples=["deelname report theme vluchtelingen-integratie --language nl"])
 def theme(
-    desk: Desk, id_: Annotated[str, typer.Argument(metavar="THEME", help="The theme's id.")], as_csv: AsCsv = False
+    desk: Desk,
+    id_: Annotated[str, typer.Argument(metavar="THEME", help="The theme's id.")],
+    as_csv: AsCsv = False,
+    plain_csv: PlainCsv = False,
 ) -> None:
     """A theme: per municipality and goal, how many programmes, organisations and people."""
     with desk.connect() as connection:
         found = connection.ask("reporting", "theme", "get", ThemeQuestion(theme=id_), ThemeReport)
-    if desk.output.as_json:
-        desk.output.json(found)
-        return
-    if as_csv:
-        places = [(row.municipality, row.goals) for row in found.municipalities] + [("(elsewhere)", found.elsewhere)]
-        desk.output.csv(
-            ("Municipality", "Goal", "Programmes", "Organisations", "People"),
-            [(place, c.goal, c.programmes, c.organisations, c.people) for place, cells in places for c in cells],
-        )
+    if _given(desk, found, tables.theme_table, as_csv=as_csv, plain_csv=plain_csv):
         return
     desk.output.say(getattr(found.title, desk.language), "bold")
     desk.output.table(
@@ -296,17 +293,22 @@ def _shortened(names: Sequence[str], shown: int = 6) -> str:
     return ", ".join(names[:shown]) + more
 
 
-def _show(
-    desk: Desk,
-    title: str,
-    columns: Sequence[str],
-    rows: Sequence[Sequence[object]],
-    *,
-    as_csv: bool,
-    empty: str,
-    spare: Sequence[str] = (),
-) -> None:
-    if as_csv:
-        desk.output.csv(columns, rows)
-    else:
-        desk.output.table(title, columns, rows, empty=empty, spare=spare)
+def _given(desk: Desk, report: Report, as_table: Callable[[Report], Table], *, as_csv: bool, plain_csv: bool) -> bool:
+    """Give the report in a form that is asked for; whether one is."""
+    if as_csv and plain_csv:
+        raise Failure("Give either --csv or --plain-csv, not both.", "Offices open --csv.", code=USAGE)
+    if desk.output.as_json:
+        desk.output.json(report)
+    elif as_csv or plain_csv:
+        desk.output.csv(as_table(report).csv("office" if as_csv else "program", desk.language))
+    return desk.output.as_json or as_csv or plain_csv
+
+
+def named(language: Language, row: CountRow) -> str:
+    """What a row of a report is called."""
+    return titled(language, row.title, row.name)
+
+
+def titled(language: Language, title: Title | None, otherwise: str) -> str:
+    """A title, or what stands for it where there is none."""
+    return getattr(title, language) if title else otherwise

@@ -41,8 +41,8 @@ def show(
         return
     output.say("")
     output.table(
-        f"Five programmes, 2017 to 2023, in {seconds:.0f} seconds",
-        ["Programme", "Confirmed", "Waiting", "Withdrawn", "Refused", "Why refused", "Mails"],
+        f"Enrolments in five programmes, 2017 to 2023, in {seconds:.0f} seconds",
+        ["Programme", "Confirmed", "Waiting", "Withdrawn", "Refused", "Why refused"],
         [
             (
                 result.sample.programme,
@@ -51,6 +51,21 @@ def show(
                 result.standing["withdrawn"],
                 result.standing["refused"],
                 ", ".join(_counted(rule, count) for rule, count in result.refusals.items()),
+            )
+            for result in results
+        ],
+    )
+    output.table(
+        "What the reports count: places (a person's, or a team's), people with a place, mails",
+        ["Programme", "Places confirmed", "Places waiting", "Places withdrawn", "Places refused", "People", "Mails"],
+        [
+            (
+                result.sample.programme,
+                result.report.counts.units_confirmed,
+                result.report.counts.units_waiting,
+                result.report.counts.units_withdrawn,
+                result.report.counts.units_refused,
+                result.report.counts.people_confirmed,
                 result.report.mails_sent,
             )
             for result in results

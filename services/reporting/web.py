@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Protocol, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol, TypeVar, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel
 
-from contracts import dates
+from contracts import dates, tables
 from contracts.base import Language, OrganisationKind
 from contracts.problem import ProblemError
 from contracts.queries import (
@@ -26,7 +26,6 @@ from contracts.queries import (
 from services.chassis.access import Needs
 from services.chassis.pages import Lang, Pages, preferences
 from services.chassis.problems import problems
-from services.reporting import tables
 from services.reporting.handlers import Reports
 from services.reporting.words import WORDS
 
@@ -38,10 +37,29 @@ _STAFF: Final = [Depends(Needs("viewer"))]
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 
 Report = TypeVar("Report", bound=BaseModel)
-Format = Annotated[Literal["json", "csv"] | None, Query(description="Instead of the header Accept.")]
-Accept = Annotated[str, Header()]
+Format = Annotated[
+    Literal["json", "csv"] | None,
+    Query(description="Instead of the header Accept; 'csv' is as spreadsheets of offices open it."),
+]
 Kind = Annotated[OrganisationKind | None, Query(description="Only organisations of this kind.")]
 Key = Annotated[str | None, Query(description="Only the row with this key.", max_length=200)]
+
+
+class _Form(NamedTuple):
+    """In what form a report is wanted: as CSV for a ``reader``, or as JSON."""
+
+    reader: tables.Reader | None
+    language: Language
+
+
+def _form(lang: Lang, format: Format = None, accept: Annotated[str, Header()] = "") -> _Form:
+    # Who follows a link opens it in a spreadsheet; who names a media type is a program.
+    if format is None:
+        return _Form("program" if prefers_csv(accept) else None, lang)
+    return _Form("office" if format == "csv" else None, lang)
+
+
+Wanted = Annotated[_Form, Depends(_form)]
 
 
 def router(reports: Reports) -> APIRouter:
@@ -63,46 +81,44 @@ def _api(reports: Reports) -> APIRouter:
     router = APIRouter(prefix="/api", tags=["reports"], dependencies=_STAFF, responses=described)
 
     @router.get("/programmes", response_model=ProgrammeReportList)
-    async def programmes(format: Format = None, accept: Accept = "") -> Response:
+    async def programmes(form: Wanted) -> Response:
         """All programmes in short."""
         report = await reports.programmes()
-        return _answer(report, tables.programme_list_csv, "programmes", format, accept)
+        return _answer(report, tables.programme_list_table, "programmes", form)
 
     @router.get("/programmes/{id_}", response_model=ProgrammeReport)
-    async def programme(id_: str, format: Format = None, accept: Accept = "") -> Response:
+    async def programme(id_: str, form: Wanted) -> Response:
         """Everything about one programme."""
         report = await reports.programme(id_)
-        return _answer(report, tables.programme_csv, f"programme-{report.programme}", format, accept)
+        return _answer(report, tables.programme_table, f"programme-{report.programme}", form)
 
     @router.get("/participation/{by}", response_model=Participation)
-    async def participation(
-        by: Heading, key: Key = None, kind: Kind = None, format: Format = None, accept: Accept = ""
-    ) -> Response:
+    async def participation(by: Heading, form: Wanted, key: Key = None, kind: Kind = None) -> Response:
         """Which organisations took part, and which could have and never did."""
         report = await reports.participation(ParticipationQuestion(by=by, key=key, kind=kind))
-        return _answer(report, tables.participation_csv, f"participation-by-{by}", format, accept)
+        return _answer(report, tables.participation_table, f"participation-by-{by}", form)
 
     @router.get("/themes/{id_}", response_model=ThemeReport)
-    async def theme(id_: str, format: Format = None, accept: Accept = "") -> Response:
+    async def theme(id_: str, form: Wanted) -> Response:
         """What a theme has reached, per municipality and goal."""
         report = await reports.theme(id_)
-        return _answer(report, tables.theme_csv, f"theme-{report.theme}", format, accept)
+        return _answer(report, tables.theme_table, f"theme-{report.theme}", form)
 
     return router
 
 
 def _answer(
     report: Report,
-    as_csv: Callable[[Report], bytes],
+    as_table: Callable[[Report], tables.Table],
     name: str,
-    format: Literal["json", "csv"] | None,
-    accept: str,
+    form: _Form,
 ) -> Response:
-    if format == "csv" or (format is None and prefers_csv(accept)):
+    if form.reader is not None:
+        document = as_table(report).csv(form.reader, form.language)
         return Response(
-            as_csv(report),
+            document.encode(),
             media_type="text/csv; charset=utf-8; header=present",
-            headers={"Content-Disposition": f'attachment; filename="{name}.csv"', "Vary": "Accept"},
+            headers={"Content-Disposition": f'attachment; filename="{name}.csv"', "Vary": "Accept, Accept-Language"},
         )
     return Response(report.model_dump_json(), media_type="application/json", headers={"Vary": "Accept"})
 

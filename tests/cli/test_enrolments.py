@@ -193,12 +193,13 @@ def test_reports_come_as_tables_json_and_csv(deelname: Deelname, programme: str)
 
     until(lambda: counted() == 1)
     assert programme in deelname("report", "programmes").said
-    rows = list(csv.DictReader(io.StringIO(deelname("report", "programmes", "--csv").out)))
-    assert [row["Confirmed"] for row in rows if row["Programme"] == programme] == ["1"]
+    rows = list(csv.DictReader(io.StringIO(deelname("report", "programmes", "--plain-csv").out)))
+    assert [row["units_confirmed"] for row in rows if row["key"] == programme] == ["1"]
     assert "Bibliotheek Zeist" in deelname("report", "programme", programme).said
     assert deelname("report", "programme", programme, "--json").json["programme"] == programme
-    rows = list(csv.DictReader(io.StringIO(deelname("report", "programme", programme, "--csv").out)))
-    assert ("organisation", "bibliotheek-zeist", "1") in [(r["Heading"], r["Key"], r["Confirmed"]) for r in rows]
+    rows = list(csv.DictReader(io.StringIO(deelname("report", "programme", programme, "--plain-csv").out)))
+    assert ("organisation", "bibliotheek-zeist", "1") in [(r["section"], r["key"], r["units_confirmed"]) for r in rows]
+    assert deelname("report", "programmes", "--csv", "--plain-csv").code == 2
 
 
 def test_a_programme_s_csv_has_all_that_its_tables_have(deelname: Deelname, programme: str) -> None:
@@ -206,16 +207,16 @@ def test_a_programme_s_csv_has_all_that_its_tables_have(deelname: Deelname, prog
     deelname("enrolment", "request", programme, "-o", "gemeente-almelo", "-p", "Dora <dora@almelo.example>")
 
     def reported() -> dict[tuple[str, str], dict[str, str]]:
-        out = deelname("report", "programme", programme, "--csv").out
-        return {(row["Heading"], row["Key"]): row for row in csv.DictReader(io.StringIO(out))}
+        out = deelname("report", "programme", programme, "--plain-csv").out
+        return {(row["section"], row["key"]): row for row in csv.DictReader(io.StringIO(out))}
 
     until(lambda: ("mail", "confirmation") in reported() and ("refusal", "kind-not-eligible") in reported())
     rows = reported()
     total = rows["total", programme]
-    assert (total["Confirmed"], total["Refused"], total["People"]) == ("1", "1", "1")
-    assert int(total["Mails"]) >= int(rows["mail", "confirmation"]["Mails"]) == 1
-    assert rows["refusal", "kind-not-eligible"]["Refusals"] == "1"
-    assert [row["Requested"] for (heading, _), row in rows.items() if heading == "day"] == ["2"]
+    assert (total["units_confirmed"], total["units_refused"], total["people_confirmed"]) == ("1", "1", "1")
+    assert int(total["mails_sent"]) >= int(rows["mail", "confirmation"]["mails_sent"]) == 1
+    assert rows["refusal", "kind-not-eligible"]["refusals"] == "1"
+    assert [row["enrolments_requested"] for (part, _), row in rows.items() if part == "day"] == ["2"]
 
 
 @pytest.mark.parametrize("by", ["theme", "organiser", "province", "municipality"])
@@ -224,8 +225,8 @@ def test_participation_is_counted_by_each_heading(deelname: Deelname, programme:
     words = ("report", "participation", "--by", by)
     assert deelname(*words).code == 0
     assert deelname(*words, "--json").json["by"] == by
-    columns = deelname(*words, "--csv").out.splitlines()[0].split(",")
-    assert columns[:2] == [by.capitalize(), "Organisation"]
+    columns = deelname(*words, "--csv", "--language", "en").out.splitlines()[0].removeprefix("\ufeff").split(";")
+    assert columns[:3] == [by.capitalize(), "Took part", "Organisation"]
     assert columns.count("Municipality") == 1
 
 
@@ -233,8 +234,8 @@ def test_a_theme_is_reported_per_municipality_and_goal(deelname: Deelname) -> No
     theme = "vluchtelingen-integratie"
     until(lambda: deelname("report", "theme", theme).code == 0)
     assert len(deelname("report", "theme", theme, "--json").json["municipalities"]) == 25
-    rows = list(csv.DictReader(io.StringIO(deelname("report", "theme", theme, "--csv").out)))
-    assert len(rows) == 26 * 7
+    rows = list(csv.DictReader(io.StringIO(deelname("report", "theme", theme, "--plain-csv").out)))
+    assert len(rows) == 26 * 8 + 1
     assert "Hof van Twente" in deelname("report", "theme", theme).said
 
 

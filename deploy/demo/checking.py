@@ -73,8 +73,10 @@ def missed(result: Result) -> Iterator[str]:
     facts = Counter(str(each["type"]) for each in result.facts)
     yield from _compare("facts of type", {type_: facts[type_] for type_ in expected.facts}, expected.facts)
     yield from _compare("mails for", result.mails, expected.mails)
-    if report.mails_failed or report.mails_uncertain:
-        yield f"{report.mails_failed} mails failed, {report.mails_uncertain} may have"
+    if report.mails_failed:
+        yield f"{report.mails_failed} mails failed"
+    if report.mails_uncertain:
+        yield f"of {report.mails_uncertain} mails nobody knows whether they arrived"
 
 
 def _compare(what: str, got: Mapping[str, int], wanted: Mapping[str, int]) -> Iterator[str]:

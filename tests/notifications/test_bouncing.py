@@ -112,6 +112,8 @@ def test_what_a_report_says_to_a_person_counts_where_the_server_says_nothing() -
     words = "Your message wasn't delivered to noor@bibliotheek.example because the address couldn't be found."
     assert judge("5.0.0", "", words) == "gone"
     assert judge("5.2.2", "552 5.2.2 full", words) == "failing"
+    assert judge("5.1.1", "", "Your message was not delivered: the mailbox is full.") == "failing"
+    assert judge("5.1.1", "550 5.1.1 no such user", "We are sorry. Do read our policy on spam.") == "gone"
 
 
 def test_an_address_that_was_taken_before_the_message_exists() -> None:

@@ -74,7 +74,9 @@ def judge(status: str | None, said: str, words: str = "", stage: Stage | None = 
             return kind
         # What may pass by its code may have passed into something else by its words.
         if code is not None and code.startswith("5.") and (verdict := _of_code(code)) is not None:
-            return verdict
+            # A code that no server's words stand beside is the reporter's own: what else he says may be milder.
+            milder = kind_of(words) if verdict == "gone" and not said else None
+            return milder or verdict
         code = code or code_within(words)
         if probably_gone(text) and not is_temporary(code, text):
             return "gone" if stage is not Stage.MESSAGE else "failing"

@@ -6,7 +6,7 @@ import base64
 import binascii
 import quopri
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from email.generator import BytesGenerator
 from email.message import Message
 from io import BytesIO
@@ -150,6 +150,3 @@ def has_fields(text: str) -> bool:
     """Whether a text may be a report in fields that somebody wrote as words."""
     lowered = text.lower()
     return "final-recipient" in lowered or "original-recipient" in lowered
-
-
-__all__: Sequence[str] = ("STATUS_TYPES", "has_fields", "recipients", "status_text")

@@ -35,7 +35,7 @@ def come_in(
     asked = asked | {
         "units": units,
         "missing": missing,
-        "complete_by": asked["complete_by"] or rules.complete_by(definition.team, missing, now),
+        "complete_by": (asked["complete_by"] or rules.complete_by(definition.team, missing, now)) if missing else None,
     }
     price = rules.price_of(definition.enrolment, organisation, units)
     at_once, passed_over = (True, ()) if units <= held else waiting.may_come_in_at_once(state, units)

@@ -217,12 +217,18 @@ def _pending(
 ) -> EnrolmentPending:
     missing = rules.missing_seats(definition.team, fields["participants"])
     return EnrolmentPending(
-        **fields | {"missing": missing, "complete_by": rules.complete_by(definition.team, missing, now)},
+        **fields | {"missing": missing, "complete_by": _day_for(definition, now)},
         held=held,
         cause="always" if definition.enrolment.confirmation.needed == "always" else "address-unknown",
         confirm_by=confirm_by(state, definition, now),
         asked=asked,
     )
+
+
+def _day_for(definition: Programme, now: datetime) -> datetime | None:
+    """The day that the form names, for whoever of a team will still be missing when somebody of it confirms."""
+    team = definition.team
+    return rules.deadline(team.complete_within_days, now) if team and team.complete_within_days else None
 
 
 def confirm_by(state: ProgrammeState, definition: Programme, now: datetime) -> datetime:

@@ -136,7 +136,7 @@ class TestWhoHasToConfirm:
     def test_a_team_has_one_unit_and_a_mail_for_each_mailbox(self) -> None:
         mailboxes = {"noor": "jeugd@", "sam": "sam@", "eva": "jeugd@"}
         given(published_track(capacity=5)).when(stranger("zeist", TEAM, mailboxes=mailboxes)).then(
-            pending("zeist", TEAM, asked=("noor", "sam"))
+            pending("zeist", TEAM, asked=("noor", "sam"), complete_by=end_of_day(14))
         )
 
     def test_of_a_team_who_is_known_comes_in_and_the_others_count_as_open_until_they_confirm(self) -> None:
@@ -434,6 +434,13 @@ class TestConfirming:
         first = given(published_track(14, capacity=1), asked_).when(confirm("zeist", "noor", now=later(1.5)))
         assert isinstance(first.facts[1], EnrolmentConfirmed)
         assert first.facts[1].complete_by == end_of_day(14)
+
+    def test_a_team_that_is_whole_at_once_has_no_day_that_it_could_miss(self) -> None:
+        (asked_,) = given(published_track(14, capacity=1)).when(stranger("zeist", TEAM)).facts
+        whole = given(published_track(14, capacity=1), asked_).when(vouch("zeist"))
+        (came,) = [fact for fact in whole.facts if isinstance(fact, EnrolmentConfirmed)]
+        assert (came.missing, came.complete_by) == ((), None)
+        assert not whole.state.deadlines
 
     def test_a_team_whose_day_is_over_when_it_confirms_gets_another(self) -> None:
         before = pending("zeist", TEAM[:2], complete_by=end_of_day(1), missing=missing("manager"), until=later(3))

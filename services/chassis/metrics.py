@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
@@ -166,6 +167,11 @@ async def _standing(health: Health) -> list[Metric]:
         GaugeMetricFamily("deelname_ready", "Whether the service is of use: 1 or 0.", int(ready)),
         GaugeMetricFamily(
             "deelname_database_writable", "Whether the database takes a write: 1 or 0.", int(report["database"])
+        ),
+        GaugeMetricFamily(
+            "deelname_clock_seconds",
+            "The time that the service goes by, in seconds since 1970.",
+            datetime.fromisoformat(report["now"]).timestamp(),
         ),
         GaugeMetricFamily("deelname_disk_free_bytes", "What is free where the database is.", disk["free"]),
         GaugeMetricFamily("deelname_disk_size_bytes", "The size of the file system of the database.", disk["size"]),

@@ -20,6 +20,7 @@ from contracts.queries import (
     MailPreviewQuestion,
     MailsExport,
     MailsQuestion,
+    MailStatus,
     PersonQuestion,
 )
 from services.chassis.clock import Clock
@@ -301,7 +302,13 @@ class Desk:
             ProblemError: there is no such mail, or it went out, or nobody should get it any more.
         """
         now = self._clock()
-        status = await self._database.transact(lambda raw: store.retry(raw, command.mail, now, actor))
+
+        def again(raw: Connection) -> MailStatus | None:
+            # Whoever asks has mended what could not be reached.
+            store.release(raw, now)
+            return store.retry(raw, command.mail, now, actor)
+
+        status = await self._database.transact(again)
         if status is None:
             raise ProblemError(not_found("mail", command.mail))
         if status in ("sent", "dropped"):

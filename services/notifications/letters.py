@@ -187,12 +187,14 @@ class Lacking:
     """
     Seats of a team that are still empty; they have to be filled before the deadline.
 
-    `awaiting`: people may have been named for them who have yet to confirm. Whether any were, is told to nobody.
+    `people` are missing in all, one for each seat that `missing` names where nothing else is said. `awaiting`: people
+    may have been named for them who have yet to confirm. Whether any were, is told to nobody.
     """
 
     missing: tuple[str, ...]
     deadline: datetime
     awaiting: bool = False
+    people: int | None = None
 
     def __post_init__(self) -> None:
         _needs_zone(self.deadline)

@@ -19,7 +19,8 @@ from jinja2 import FunctionLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from mjml import mjml2html
 
-from contracts.dates import LOCALES, ending, until
+from contracts.dates import LOCALES, day, ending, until
+from contracts.moments import last_day
 from services.notifications import invitation, views
 from services.notifications.hygiene import line, link, mailbox, paragraphs
 from services.notifications.letters import (
@@ -309,6 +310,7 @@ class Renderer:
             "session": None,
             "first": None,
             "lacking": None,
+            "year": letter.year,
             "invitation": invited,
             "action": "",
         }
@@ -407,9 +409,10 @@ def _say_what_lacks(view: dict[str, Any], lacking: Lacking | None, language: Lan
         missing = [seat for text in lacking.missing if (seat := line(text))]
         view["points"] = missing
         view["lacking"] = {
-            "count": len(missing),
+            "count": lacking.people or len(missing),
             "deadline": ending(lacking.deadline, language),
             "until": until(lacking.deadline, language),
+            "day": day(last_day(lacking.deadline), language, view["year"]),
             "awaiting": lacking.awaiting,
         }
 

@@ -344,7 +344,8 @@ def _lacking(course: Course, enrolment: Enrolment, language: Language) -> letter
         return None
     missing = tuple(_missing(course, each, language) for each in enrolment.missing)
     awaiting = enrolment.public and course.definition.enrolment.confirmation.needed != "never"
-    return letters.Lacking(missing, enrolment.complete_by, awaiting)
+    people = sum(each.count for each in enrolment.missing)
+    return letters.Lacking(missing, enrolment.complete_by, awaiting, people if people != len(missing) else None)
 
 
 def _missing(course: Course, missing: MissingSeat, language: Language) -> str:

@@ -270,8 +270,12 @@ def test_one_session_and_several_are_told_apart(language: Language, one: str, ma
     assert one in render(Confirmation((WORK_1,)), language).text
     assert many in render(Confirmation(SESSIONS), language).text
     assert many in render(Promotion(SESSIONS), language).text
-    for missing, words in ((("A",), ("een naam:", "1 name:")), (("A", "B"), ("2 namen:", "2 names:"))):
-        lacking = Lacking(missing, DEADLINE)
+    for missing, people, words in (
+        (("A",), None, ("een naam:", "1 name:")),
+        (("A", "B"), None, ("2 namen:", "2 names:")),
+        (("2 × A",), 2, ("2 namen:", "2 names:")),
+    ):
+        lacking = Lacking(missing, DEADLINE, people=people)
         for occasion in (TeamIncomplete(lacking), Confirmation(SESSIONS, lacking), Promotion(SESSIONS, lacking)):
             assert words[language == "en"] in render(occasion, language).text
 

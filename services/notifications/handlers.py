@@ -304,9 +304,11 @@ class Desk:
         now = self._clock()
 
         def again(raw: Connection) -> MailStatus | None:
-            # Whoever asks has mended what could not be reached.
-            store.release(raw, now)
-            return store.retry(raw, command.mail, now, actor)
+            found = store.retry(raw, command.mail, now, actor)
+            if found is not None:
+                # Whoever asks has mended what could not be reached.
+                store.release(raw, now)
+            return found
 
         status = await self._database.transact(again)
         if status is None:

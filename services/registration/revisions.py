@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NotFoundError
 
 from contracts.subjects import CONTACTS
-from services.chassis.broker import while_connected
+from services.chassis.broker import ConnectionLost, while_connected
 
 _log = structlog.get_logger("registration.revisions")
 
@@ -89,11 +90,11 @@ class Revisions:
 
     async def erase(self) -> None:
         """Erase former revisions, as far as the broker lets us; call it again and again."""
-        if not self._replaced or monotonic() < self._not_before:
+        if not self._replaced or not self._connection.is_connected or monotonic() < self._not_before:
             return
         try:
             while self._replaced:
-                some = [person for person, _ in zip(self._replaced, range(_AT_ONCE), strict=False)]
+                some = list(islice(self._replaced, _AT_ONCE))
                 # Whoever gets another revision meanwhile is to be looked at once more.
                 self._replaced.difference_update(some)
                 try:
@@ -102,7 +103,9 @@ class Revisions:
                     self._replaced.update(some)
                     raise
         except (NatsError, OSError) as error:
-            self._fail(str(error) or type(error).__name__)
+            # That the broker is away is said elsewhere, and nothing about its configuration.
+            if self._connection.is_connected and not isinstance(error, ConnectionLost):
+                self._fail(str(error) or type(error).__name__)
             return
         if self._failing_since is not None:
             _log.info("former revisions of contacts are erased again")

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from contracts.commands import RetryMail
 from services.notifications import store
 from services.notifications.transport import Outcome, Reply, Retry, Sent, Smtp
 from services.notifications.transport.smtp import Relay
@@ -89,6 +90,18 @@ async def test_the_first_mail_that_comes_through_lets_the_others_go_at_once(noti
     await sender.send_due()
     assert await sent(notifications) == mails
     assert (await sender.reach.trouble(), await overdue(notifications)) == ("", 0)
+
+
+async def test_whoever_has_mended_it_lets_all_go_by_one_word(notifications: Service) -> None:
+    mails = await planned(notifications)
+    transport = Moody(REFUSED)
+    sender = notifications.sender(transport)
+    await sender.send_due()
+    transport.reply = None
+    (mail, *_) = await notifications.database.run(lambda raw: store.mails(raw, store.ALL))
+    await notifications.desk.retry(RetryMail(mail=mail.mail))
+    await sender.send_due()
+    assert await sent(notifications) == mails
 
 
 async def test_what_is_a_matter_of_one_mailbox_is_no_trouble_of_the_server(notifications: Service) -> None:

@@ -125,8 +125,9 @@ def said(language: Language) -> Iterator[tuple[str, str]]:
     for rule in _TITLES:
         yield f"rule {rule}", getattr(rule_title(rule), language)
     for what, words in (("page", PAGES), ("report", REPORTS)):
-        # Whoever follows that link is after the form for programs.
-        yield from ((f"{what} {key}", text) for key, text in words[language].items() if key != "for_machines")
+        # Of spreadsheets the column by which rows are compared, and the name of the form for programs.
+        told = words[language].items()
+        yield from ((f"{what} {key}", text) for key, text in told if key not in ("for_machines", "key"))
     yield from _of_programmes(language)
     for theme in THEMES:
         for text in (theme.title, theme.description, *(goal.title for goal in theme.goals)):

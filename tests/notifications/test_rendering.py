@@ -428,13 +428,14 @@ def test_a_session_without_a_date_is_called_off_in_words_alone() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MAILS))
-def test_only_the_four_calendar_purposes_carry_a_calendar(name: str) -> None:
+def test_only_the_calendar_purposes_carry_a_calendar(name: str) -> None:
     sample, rendered = MAILS[name]
     methods = {
         "invite": "REQUEST",
         "session-moved": "REQUEST",
         "session-cancelled": "CANCEL",
         "withdrawn-invite": "CANCEL",
+        "readdressed": "CANCEL",
     }
 
     undated = WRAP_UP_IN_JANUARY[sample.recipient.language]

@@ -92,7 +92,7 @@ def test_an_absent_libical_fails_in_ci_and_is_skipped_with_advice_elsewhere(
 def test_libical_finds_nothing_to_object_to_in_any_mail_of_the_life_cycle() -> None:
     found = ask_libical({"check": calendars(), "classify": {}})["check"]
 
-    assert len(found) == 18
+    assert len(found) == 20
     assert found == {name: [] for name in calendars()}
 
 

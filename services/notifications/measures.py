@@ -71,7 +71,7 @@ def measure(
             ),
             Gauge("deelname_suppressed_addresses", "Addresses to which nothing is sent.", queue.suppressed),
             Gauge(
-                "deelname_mails_refused_because_of_us",
+                "deelname_mails_refused_for_our_sake",
                 "Mails that were refused within a day because of the sender, the way or the content.",
                 queue.against_us,
             ),

@@ -94,7 +94,7 @@ SIGNS: dict[str, str] = {
     "DeelnameMailServerUnreachable": 'deelname_mail_server_unreachable{job="notifications"} 1',
     "DeelnameMailsStayUnderWay": 'deelname_mail_under_way_seconds{job="notifications"} 601',
     "DeelnameMailsUncertain": 'deelname_mail_queue{job="notifications",state="uncertain"} 2',
-    "DeelnameMailsRefusedBecauseOfUs": 'deelname_mails_refused_because_of_us{job="notifications"} 2',
+    "DeelnameMailsRefusedBecauseOfUs": 'deelname_mails_refused_for_our_sake{job="notifications"} 2',
     "DeelnameMailsCapped": 'deelname_sender_capped{job="notifications",kind="person"} 1',
     "DeelnameIntakeRefused": 'deelname_intake_outcomes_total{job="registration",source="a",outcome="refused"} 0+8x120',
     "DeelnameNotReady": 'deelname_ready{job="registration"} 0',

@@ -18,6 +18,8 @@ _LONGEST_TYPED: Final = 400
 _PLAIN: Final = re.compile(
     r"[A-Za-z0-9_+'-]+(?:\.[A-Za-z0-9_+'-]+)*@(?:(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}"
 )
+NEVER: Final = r"^\.|\.\.|\.@|@-|@[^@]*(?:\.-|-\.)|-$"
+"""For schemas: what no address has in it, of what is looked at here; what a host is, a schema can hardly say."""
 _NEVER: Final = frozenset(' <>(),;:\\"[]')
 """What stands around an address and not in it, but for quoted local parts, which no library's mail host has."""
 

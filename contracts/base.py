@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from contracts import addresses, names
-from contracts.characters import refuse_invisible, trimmed
+from contracts.characters import LINE_NEVER, PROSE_NEVER, refuse_invisible, trimmed
 
 
 class Message(BaseModel):
@@ -106,7 +106,12 @@ PATTERNS: Mapping[str, tuple[str, str]] = MappingProxyType(
 Slug = Annotated[str, StringConstraints(pattern=_SLUG, max_length=64), Field(examples=["gezinsaanpak-2023"])]
 """An id that people choose and read: lower-case letters, digits and single hyphens. It fits into a subject's word."""
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), BeforeValidator(_line)]
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    BeforeValidator(_line),
+    Field(json_schema_extra={"not": {"pattern": LINE_NEVER}}),
+]
 """One line of text that people read: no line breaks, no control characters."""
 
 Name = Annotated[
@@ -117,6 +122,7 @@ Name = Annotated[
             "type": "string",
             "minLength": 1,
             "maxLength": names.LONGEST,
+            "not": {"pattern": f"{LINE_NEVER}|{names.NEVER}"},
             "description": f"A person's name: at most {names.LONGEST} characters and {names.MOST_WORDS} words,"
             " on one line, without @, the address of a website, or digits in a row.",
             "examples": ["dr.ir. A. de Vries"],
@@ -126,7 +132,10 @@ Name = Annotated[
 """What a person is called; see ``contracts.names``."""
 
 Prose = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=_LONGEST_TEXT), BeforeValidator(_paragraphs)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=_LONGEST_TEXT),
+    BeforeValidator(_paragraphs),
+    Field(json_schema_extra={"not": {"pattern": PROSE_NEVER}}),
 ]
 """Text of one or more paragraphs, parted by empty lines."""
 
@@ -145,6 +154,7 @@ EmailAddress = Annotated[
             "minLength": 6,
             "maxLength": addresses.LONGEST,
             "pattern": _ADDRESS,
+            "not": {"pattern": addresses.NEVER},
             "description": f"An e-mail address: at most {addresses.LONGEST_LOCAL_PART} octets before the @, and after"
             " it the name of a host with a dot in it (RFC 5321 §4.1.2, RFC 6531; without quoted local parts).",
             "examples": ["noor@bibliotheek.example"],

@@ -23,6 +23,20 @@ _WHITE: Final = (
 )
 _EDGES: Final = _WHITE + "".join(sorted(_INVISIBLE))
 _NEVER: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_UNSEEN_IN_SCHEMAS: Final = (
+    r"\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
+    r"\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufeff\uffa0\ufff0-\ufffb"
+)
+"""
+What ``refuse_invisible`` refuses, but for the line break and for what stands beyond the Basic Multilingual Plane: as
+ECMA-262 with the flag u, Python and Rust read it in a class. So it has no halves of surrogate pairs, which Rust knows
+not, and no property as in ``\\p{Cf}``, which Python knows not.
+"""
+_EDGE: Final = r"[\s\u200c\u200d]"
+LINE_NEVER: Final = rf"[{_UNSEEN_IN_SCHEMAS}\u000a]|^{_EDGE}|{_EDGE}$"
+"""For schemas: what one line of text, as it is kept, never has in it."""
+PROSE_NEVER: Final = rf"[{_UNSEEN_IN_SCHEMAS}]|^{_EDGE}|{_EDGE}$"
+"""For schemas: what text that may have line breaks never has in it."""
 _CONTROLS: Final = {
     "\x00": "NULL",
     "\t": "TAB",

@@ -35,7 +35,8 @@ class Envelope(Message, Generic[Data_co]):
     source: Identity
     type: Annotated[str, StringConstraints(max_length=100)]
     subject: str | None = None
-    time: AwareDatetime
+    # RFC 3339 has a year 0 and leap seconds; Python's times have neither.
+    time: Annotated[AwareDatetime, Field(json_schema_extra={"not": {"pattern": "^0000|:60"}})]
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: str | None = None
     position: Annotated[int, Field(ge=1)] | None = None

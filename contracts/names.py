@@ -18,6 +18,13 @@ _SIGNS: Final = frozenset("'.,·・‧＝&/()\"!:`´׳״՚་፡′„‚")
 _CATEGORIES: Final = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "Pd", "Pi", "Pf", "Zs"})
 _EASY: Final = re.compile(r"[A-Za-zÀ-ÖØ-öø-ÿ]+(?:[ '-][A-Za-zÀ-ÖØ-öø-ÿ]+)*")
 
+_ASCII_SIGNS: Final = """ !"&'(),./:`-"""
+NEVER: Final = (
+    r"[#$%*+;<=>?@\[\]\\^_{|}~]|//|[Ww]{3}\."
+    rf"|[0-9][{_ASCII_SIGNS}]*[0-9]|^[0-9{_ASCII_SIGNS}]+$|^(?:\S+\s+){{{MOST_WORDS}}}\S"
+)
+"""For schemas: what no name has in it, of what is looked at here; which words are hosts, no schema can say."""
+
 _DIGITS: Final = re.compile(r"\d[^\w]*\d")
 _WEB: Final = re.compile(
     r"//|\bwww|www\.|\b(?:https?|hxxps?|ftps?|mailto)\b"  # also without the rest of an address

@@ -48,8 +48,10 @@ def answer_in_words(outcome: Mapping[str, Any] | None) -> str:
     data = outcome["data"]
     if "status" in data:
         return str(data["status"])
-    rules = [error["rule"] for error in data.get("errors", ()) if error.get("rule")]
-    return f"refused: {', '.join(rules) or data['problem'].rpartition(':')[2]}"
+    problem = data["problem"].rpartition(":")[2]
+    # What cannot be read breaks rules of the message's form, which are nobody's but the problem's.
+    rules = [error["rule"] for error in data.get("errors", ()) if error.get("rule")] if problem == "refused" else []
+    return f"refused: {', '.join(rules) or problem}"
 
 
 def missed(result: Result) -> Iterator[str]:

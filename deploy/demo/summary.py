@@ -11,6 +11,7 @@ from typing import Any
 from cli.endpoints import USUAL_PLACES
 from cli.output import Output
 from contracts.moments import AMSTERDAM
+from contracts.rules import rule_title
 from deploy.demo.checking import Result
 
 
@@ -50,7 +51,7 @@ def show(
                 result.standing["waiting"],
                 result.standing["withdrawn"],
                 result.standing["refused"],
-                ", ".join(_counted(rule, count) for rule, count in result.refusals.items()),
+                _in_words(result.refusals),
             )
             for result in results
         ],
@@ -78,8 +79,8 @@ def show(
             (
                 result.sample.programme,
                 _not_taken(result),
-                _all(result.reasons("enrolment.promoted.v1")),
-                _all(result.reasons("enrolment.passed-over.v1")),
+                _in_words(result.reasons("enrolment.promoted.v1")),
+                _in_words(result.reasons("enrolment.passed-over.v1")),
             )
             for result in results
         ],
@@ -141,6 +142,10 @@ def _plain(result: Result) -> dict[str, Any]:
 def _not_taken(result: Result) -> str:
     kinds = Counter(answer.removeprefix("refused: ") for answer in result.answers if answer.startswith("refused: "))
     return _all(Counter({kind: n for kind, n in kinds.items() if not set(kind.split(", ")) <= set(result.refusals)}))
+
+
+def _in_words(rules: Mapping[str, int]) -> str:
+    return ", ".join(_counted(rule_title(rule).en, count) for rule, count in sorted(rules.items()))
 
 
 def _all(counted: Counter[str]) -> str:

@@ -121,6 +121,8 @@ def test_an_outcome_is_said_in_words() -> None:
         == "refused: closed, full"
     )
     assert answer_in_words({"data": {"problem": "urn:deelname:problem:not-json"}}) == "refused: not-json"
+    unread = {"errors": [{"rule": "characters"}], "problem": "urn:deelname:problem:invalid"}
+    assert answer_in_words({"data": unread}) == "refused: invalid"
     assert answer_in_words(None) == "no answer"
 
 

@@ -234,6 +234,7 @@ async def test_leaders_killed_under_load_cost_seconds_and_nothing_else(
             over = time.monotonic()
             await check(world, letters, crowd)
             await watch.stop()
+            await erased_on_every_server(world)
     for channel, name in (("staff", "replies over NATS"), ("web", "replies over HTTP"), ("intake", "intake")):
         watch.grown[name] = [each.answered for each in crowd.history if each.channel == channel and answered(each)]
     ends = [moment for _, moment in killed[1:]] + [over]
@@ -242,6 +243,22 @@ async def test_leaders_killed_under_load_cost_seconds_and_nothing_else(
         record_property("told", f"longest stall of {name}: " + ", ".join(f"{stall:.1f} s" for stall in stalls))
     certain = sum(map(answered, crowd.history))
     record_property("told", f"{KILLS} leaders killed, {len(crowd.history)} requests, {certain} answered with certainty")
+
+
+async def erased_on_every_server(world: Production) -> None:
+    """Who is erased is overwritten in each copy of the bucket, also where a leader was killed before."""
+    ((person, email),) = world.rows("registration", "SELECT person, email FROM people ORDER BY person LIMIT 1")
+
+    def holding() -> int:
+        copies = (world.directory.path / "store").rglob("KV_contacts/msgs/*.blk")
+        return sum(email.encode() in block.read_bytes() for block in copies)
+
+    async def left() -> str:
+        return f"{held} servers hold who was erased" if (held := await asyncio.to_thread(holding)) else ""
+
+    assert holding() == 3
+    await world.staff.do("do.registration.person.erase", {"person": person})
+    await until(left)
 
 
 async def test_a_system_moves_from_one_machine_to_three_and_back_and_nobody_hears_twice(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -224,3 +226,83 @@ def test_every_line_of_requests_is_sent_as_it_stands() -> None:
         lines = sample.requests.read_text(encoding="utf-8").splitlines()
         assert [found[4] for found in messages([str(sample.requests)])] == lines
         assert any(json.loads(line) for line in lines[:1])
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "options"),
+    [
+        ([], {}, "demo --once"),
+        (["DATA=elsewhere", "PORT_BASE=7000"], {}, "demo --once --data elsewhere --port-base 7000"),
+        ([], {"DATA": "elsewhere"}, "demo --once --data elsewhere"),
+    ],
+)
+def test_make_demo_goes_where_it_is_told(given: list[str], environment: dict[str, str], options: str) -> None:
+    """By itself it has a place of its own, not that of ``make run``."""
+    clean = {name: value for name, value in os.environ.items() if name not in ("DATA", "PORT_BASE", "MAKEFLAGS")}
+    command = ["make", "--no-print-directory", "-n", "demo", "ONCE=1", *given]
+    told = subprocess.run(
+        command, cwd=HERE.parents[1], env=clean | environment, check=True, capture_output=True, text=True
+    )
+    assert told.stdout.splitlines()[-1].split()[1:] == options.split()
+
+
+FACTS = {
+    "000-oekraine": (
+        ("doelgroep", "laatste ontwikkelingen", "keuzes en afwegingen", "andere partners", "Probiblio", "langere tijd"),
+        ("the refugees", "latest developments", "choices", "other partners", "Probiblio", "longer stay"),
+    ),
+    "001-vluchtelingen-integratie": (
+        (
+            "Syrië en Eritrea",
+            "veel minder mensen asiel",
+            "VoorleesExpress",
+            "ThuisTaal",
+            "ondersteunen statushouders zo",
+        ),
+        ("Syria and Eritrea", "far fewer people", "VoorleesExpress", "ThuisTaal", "support refugees with a residence"),
+    ),
+    "002-gesprekstafel": (
+        ("herziening van de rechtsbijstand", "Manifestgroep", "OBDO", "1 juli", "PDO", "meer gesprekstafels"),
+        ("reform of legal aid", "Manifestgroep", "OBDO", "1 July", "PDO", "more round tables"),
+    ),
+    "003-inspiratiesessie": (
+        ("bibliotheek in je regio", "huiswerk", "leerdoelen", "handschrift", "Zes sprekers"),
+        (
+            "sheltered employment",
+            "a library in your region",
+            "homework",
+            "learning goals",
+            "handwriting",
+            "Six speakers",
+        ),
+    ),
+    "004-gezinsaanpak": (
+        (
+            "Inzicht",
+            "preventie en curatie",
+            "kennis en vaardigheden",
+            "profileren",
+            "subsidie",
+            "pilot",
+            "Na afloop is er",
+        ),
+        (
+            "Insight",
+            "prevention and remedy",
+            "knowledge and skills",
+            "present yourself",
+            "subsidy",
+            "pilot",
+            "afterwards",
+        ),
+    ),
+}
+"""What the texts say and an earlier version of the samples left out or said otherwise."""
+
+
+@pytest.mark.parametrize("folder", FACTS)
+def test_a_sample_says_what_its_text_says_in_both_languages(folder: str) -> None:
+    texts = "".join(path.read_text(encoding="utf-8") for path in sorted((HERE / folder).glob("[pt]*.yaml")))
+    missing = [fact for facts in FACTS[folder] for fact in facts if fact not in texts]
+    assert missing == []
+    assert not re.search(r"social[- ]work(?!-company)|Language House|family approach|wie zijn de deelnemers", texts)

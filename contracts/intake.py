@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from pydantic import Field, TypeAdapter
 
@@ -84,7 +85,7 @@ class MessageName(Message):
     """As much as names a message and what it belongs to, of one that is not read further."""
 
     id: Identity
-    correlationid: Identity | None = None
+    correlationid: Any = None
 
 
 class OutcomeAccepted(Message):

@@ -249,7 +249,7 @@ def _too_large(body: bytes, source: str) -> _Read:
         named = MessageName.model_validate_json(body)
     except ValidationError:
         return _Read(source, problem=told)
-    return _Read(source, id=named.id, correlation=named.correlationid, problem=told)
+    return _Read(source, id=named.id, correlation=_identity(named.correlationid), problem=told)
 
 
 _NOT_JSON = problem(

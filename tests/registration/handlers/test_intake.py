@@ -163,15 +163,17 @@ async def test_what_a_request_belongs_to_comes_back_and_stands_in_the_facts_that
             about("k3", large, "case-3"),
             about("k4", wish("samen", "sam@x.example"), "sam@x.example"),
             event("k5", wish("samen", "kim@x.example")),
+            about("k6", large, "sam@x.example"),
         ):
             await demo.send(body)
-        told = {outcome["data"]["request"]: outcome for outcome in await demo.outcomes(5)}
+        told = {outcome["data"]["request"]: outcome for outcome in await demo.outcomes(6)}
     assert {id_: outcome.get("correlationid") for id_, outcome in told.items()} == {
         "k1": "case-1",
         "k2": "case-2",
         "k3": "case-3",
         "k4": None,
         "k5": None,
+        "k6": None,
     }
     assert told["k4"]["data"]["errors"][0]["field"] == "correlationid", "facts stay, and it would stand in them"
     with closing(sqlite3.connect(f"file:{system.database}?mode=ro", uri=True)) as database:

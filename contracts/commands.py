@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from contracts.access import Role
 from contracts.base import EmailAddress, Identity, Language, Line, Message, Name, Slug, Text
+from contracts.characters import Unfit
 from contracts.choices import ONE_ENROLMENT, ONE_PERSON, Choice, Choosing
 from contracts.enrolment import EnrolmentRequest, EnrolmentStatus, MissingSeat, ParticipantRequest, Person, Reason
 from contracts.organisation import Organisation
@@ -229,7 +230,11 @@ class CreateToken(Message):
     @model_validator(mode="after")
     def _organisers_alone_have_organisations(self) -> CreateToken:
         if (self.role == "organiser") != bool(self.organisations):
-            raise ValueError("an organiser needs organisations, and nobody else has any")
+            raise Unfit(
+                "an organiser needs organisations, and nobody else has any",
+                "een organisator heeft organisaties nodig, en niemand anders heeft er",
+                "organisations",
+            )
         return self
 
 

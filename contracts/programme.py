@@ -111,7 +111,11 @@ class Occasion(Message):
         if self.start is not None:
             _check_order(self.start, self.end)
         if self.online and self.venue:
-            raise ValueError("a session is online or has a venue, not both")
+            raise Unfit(
+                "a session is online or has a venue, not both",
+                "een bijeenkomst is online of heeft een locatie, niet allebei",
+                "choice",
+            )
         return self
 
     @property
@@ -296,7 +300,11 @@ class EnrolmentRules(Message):
     def _names_roles_once(self) -> Self:
         twice = named_twice(role.id for role in self.roles)
         if twice:
-            raise ValueError(f"role {', '.join(twice)} is named twice")
+            raise Unfit(
+                f"role {', '.join(twice)} is named twice",
+                f"de rol {', '.join(twice)} staat er twee keer",
+                "named-twice",
+            )
         return self
 
     def role(self, id_: str) -> Role:
@@ -358,14 +366,24 @@ class Programme(Message):
         ):
             twice = named_twice(ids)
             if twice:
-                raise ValueError(f"{what} {', '.join(twice)} is named twice")
+                raise Unfit(
+                    f"{what} {', '.join(twice)} is named twice", f"{', '.join(twice)} staat er twee keer", "named-twice"
+                )
         if (self.enrolment.per == "team") != (self.team is not None):
-            raise ValueError("enrolment per team needs a team rule, and a team rule needs 'per: team'")
+            raise Unfit(
+                "enrolment per team needs a team rule, and a team rule needs 'per: team'",
+                "aanmelden per team vraagt om 'team', en 'team' om 'per: team'",
+                "team",
+            )
         known = {session.id for session in self.sessions}
         for seat in self.team.seats if self.team else ():
             unknown = sorted(set(seat.sessions or ()) - known)
             if unknown:
-                raise ValueError(f"seat {seat.id} attends unknown sessions: {', '.join(unknown)}")
+                raise Unfit(
+                    f"seat {seat.id} attends unknown sessions: {', '.join(unknown)}",
+                    f"de plek {seat.id} hoort bij onbekende bijeenkomsten: {', '.join(unknown)}",
+                    "session-unknown",
+                )
         return self
 
     def seat_title(self, id_: str) -> Title:

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import model_validator
 
 from contracts.base import Line, Message, Province, Slug, Text, Title
+from contracts.characters import Unfit
 
 
 class Goal(Message):
@@ -31,9 +32,9 @@ class Theme(Message):
     def _goals_differ(self) -> Self:
         ids = [goal.id for goal in self.goals]
         if len(ids) != len(set(ids)):
-            raise ValueError("two goals have the same id")
+            raise Unfit("two goals have the same id", "twee doelen hebben hetzelfde id", "named-twice")
         if len(self.municipalities) != len(set(self.municipalities)):
-            raise ValueError("a municipality is named twice")
+            raise Unfit("a municipality is named twice", "een gemeente staat er twee keer", "named-twice")
         return self
 
 

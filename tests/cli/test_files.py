@@ -209,7 +209,7 @@ def test_what_is_not_utf_8_says_what_to_choose_in_excel(tmp_path: Path, raw: byt
         ('{"a":' * 3000, "is not JSON"),
         ("[" * 70 + "]" * 70, "nests more than 64 deep"),
         ('[{"id": "\ud800"}]'.encode("utf-8", "surrogatepass").decode("utf-8", "replace"), "is missing"),
-        ('[{"id": "\\ud800"}]', "invalid JSON"),
+        ('[{"id": "\\ud800"}]', "not valid JSON"),
         ('{"id": ' + "9" * 5000 + "}", "is not JSON"),
         ('{"id": NaN, "data": {"x": 1e999}, "type": []}', "type: "),
         ("[1, null, true]", "is not a JSON object"),

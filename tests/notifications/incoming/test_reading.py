@@ -121,6 +121,16 @@ def test_a_mail_that_was_damaged_on_the_way_can_be_read(raw: bytes, data: st.Dat
     assert read(raw[:begin] + data.draw(st.binary(max_size=20)) + raw[end:]).content is not None
 
 
+@pytest.mark.parametrize("head", [b"", b"From: ,\r\n", b"From:\r\n"])
+def test_a_mail_that_nobody_signed_is_read_and_leaves_no_traceback(
+    head: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A library that knows odd bounces fails on it, and would write down each one that somebody sends."""
+    found = read(head + b"Subject: x\r\n\r\nx\r\n").content
+    assert found == Unclear("somebody wrote")
+    assert not caplog.records
+
+
 def test_parts_within_parts_without_end_are_read_to_an_end() -> None:
     deep = b"".join(b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (n, n) for n in range(3000))
     assert isinstance(read(deep).content, Unclear)

@@ -36,17 +36,20 @@ CREATE TABLE latest (
 
 class Moments(NamedTuple):
     """
-    A column of moments, as texts that sort as they do, of which none can be later than now.
+    A column of moments, as texts that sort as they do, none of which may be later than now once the clock went back.
 
     Attributes:
         ahead: or than so much later.
         where: which rows are meant, in SQL; all without it.
+        planned: for when something was planned, which may well be later. Of other columns a later moment shows that the
+            clock went back.
     """
 
     table: str
     column: str
     ahead: timedelta = timedelta(0)
     where: str = "1"
+    planned: bool = False
 
 
 class GoingBack:
@@ -83,7 +86,7 @@ class GoingBack:
     async def look(self) -> None:
         """Look at the clock; call it again and again."""
         if self._latest is None:
-            self._latest = self._noted = await self._database.run(_latest)
+            self._noted, self._latest = await self._database.run(self._before)
         now = self._clock()
         before = self._latest
         if before is not None and now < before - TOLERANCE:
@@ -101,8 +104,19 @@ class GoingBack:
             await self._database.transact(lambda raw: _note(raw, latest))
             self._noted = latest
 
+    def _before(self, connection: sqlite3.Connection) -> tuple[datetime | None, datetime | None]:
+        """The latest moment that was noted, and that is known: a process may be killed before it notes what it saw."""
+        noted = _latest(connection)
+        known = [noted] if noted else []
+        for table, column, ahead, where, planned in self._moments:
+            if not planned:
+                query = f"SELECT max({column}) FROM {table} WHERE {where}"  # noqa: S608  (our own words)
+                (latest,) = connection.execute(query).fetchone()
+                known += [datetime.fromisoformat(latest) - ahead] if latest else []
+        return noted, max(known, default=None)
+
     def _bring_to(self, connection: sqlite3.Connection, now: datetime) -> None:
-        for table, column, ahead, where in self._moments:
+        for table, column, ahead, where, _ in self._moments:
             latest = self._as_text(now + ahead)
             connection.execute(
                 f"UPDATE {table} SET {column} = ?1 WHERE {column} > ?1 AND {where}",  # noqa: S608  (our own words)

@@ -11,7 +11,7 @@ from services.chassis.going_back import SCHEMA, TOLERANCE, GoingBack, Moments
 
 NOON = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-DONE = (Moments("waits", "done"), Moments("waits", "until", ahead=HOUR), Moments("waits", "next", where="open"))
+DONE = (Moments("waits", "done"), Moments("waits", "until", ahead=HOUR), Moments("waits", "next", where="open", planned=True))
 
 
 @pytest.fixture
@@ -73,6 +73,28 @@ async def test_after_it_went_back_nothing_is_later_than_now(database: Database, 
     ]
     await watch.look()
     assert clock.told == 1
+
+
+@pytest.mark.parametrize("ever_noted", [False, True], ids=["new", "known"])
+async def test_what_a_killed_process_wrote_shows_that_the_clock_was_ahead_though_nobody_looked(
+    database: Database, ever_noted: bool
+) -> None:
+    clock = Clock()
+    if ever_noted:
+        await watching(database, clock).begun()
+    ahead = NOON + 5 * HOUR
+    await plan(database, ahead, ahead + HOUR, ahead + 2 * HOUR)
+    await watching(database, clock).begun()
+    assert clock.told == 1
+    assert await planned(database) == [(NOON, NOON + HOUR, NOON)]
+
+
+async def test_what_is_planned_for_later_does_not_show_that_the_clock_was_ahead(database: Database) -> None:
+    clock = Clock()
+    await plan(database, NOON, NOON + HOUR, NOON + 5 * HOUR)
+    await watching(database, clock).begun()
+    assert clock.told == 0
+    assert await planned(database) == [(NOON, NOON + HOUR, NOON + 5 * HOUR)]
 
 
 async def test_a_clock_that_runs_on_or_is_set_a_little_right_leaves_what_is_planned(database: Database) -> None:

@@ -62,7 +62,7 @@ from services.notifications.store.waiting import (
 
 NEVER_LATER = (
     # What was to be tried again, or waited for its turn, is looked at again at once.
-    Moments("mails", "due_at", where="status = 'planned'"),
+    Moments("mails", "due_at", where="status = 'planned'", planned=True),
     Moments("mails", "planned_at"),
     Moments("mails", "first_at"),
     # Within how many days mails came back, and how many came in.

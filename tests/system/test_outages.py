@@ -66,6 +66,10 @@ SHOWN_BY = {
     "test_all_that_wait_for_a_connection_learn_at_once_that_there_is_none",
     "The mail server is slow": "tests/notifications/test_under_way.py::"
     "test_a_mail_that_stays_under_way_is_trouble_until_somebody_knows_what_became_of_it",
+    "Mails wait for a person": "tests/system/test_doctor.py::"
+    "test_letters_that_wait_for_a_person_and_those_that_there_is_no_room_for_are_told_and_stop_nothing",
+    "Too many mails wait for a person": "tests/system/test_doctor.py::"
+    "test_letters_that_wait_for_a_person_and_those_that_there_is_no_room_for_are_told_and_stop_nothing",
     "Mails of unknown fate": "tests/system/test_doctor.py::"
     "test_mails_of_unknown_fate_and_addresses_that_do_not_exist_are_listed_with_what_to_do",
     "Addresses get nothing": "tests/system/test_doctor.py::"
@@ -93,6 +97,8 @@ SIGNS: dict[str, str] = {
     "DeelnameReaderNotFollowing": 'deelname_reader_following{job="reporting",stream="LOG_REGISTRATION"} 0',
     "DeelnameMailServerUnreachable": 'deelname_mail_server_unreachable{job="notifications"} 1',
     "DeelnameMailsStayUnderWay": 'deelname_mail_under_way_seconds{job="notifications"} 601',
+    "DeelnameUnreadMails": 'deelname_unread_seconds{job="notifications"} 86401',
+    "DeelnameInboxRefuses": 'deelname_inbox_refused_mails_total{job="notifications",share="sender"} 0+1x120',
     "DeelnameMailsUncertain": 'deelname_mail_queue{job="notifications",state="uncertain"} 2',
     "DeelnameMailsRefusedBecauseOfUs": 'deelname_mails_refused_for_our_sake{job="notifications"} 2',
     "DeelnameMailsCapped": 'deelname_sender_capped{job="notifications",kind="person"} 1',

@@ -11,7 +11,11 @@ from services.chassis.going_back import SCHEMA, TOLERANCE, GoingBack, Moments
 
 NOON = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-DONE = (Moments("waits", "done"), Moments("waits", "until", ahead=HOUR), Moments("waits", "next", where="open", planned=True))
+DONE = (
+    Moments("waits", "done"),
+    Moments("waits", "until", ahead=HOUR),
+    Moments("waits", "next", where="open", planned=True),
+)
 
 
 @pytest.fixture

@@ -90,6 +90,15 @@ async def said(system: System, words: str, since: int) -> None:
         await asyncio.sleep(0.05)
 
 
+async def noticed(system: System, moment: datetime) -> None:
+    """Wait until registration has looked at its clock when that showed a moment, or a later one."""
+    deadline = monotonic() + 20
+    with contextlib.closing(sqlite3.connect(f"file:{system.database}?mode=ro", uri=True)) as database:
+        while datetime.fromisoformat(database.execute("SELECT moment FROM latest").fetchone()[0]) < moment:
+            assert monotonic() < deadline
+            await asyncio.sleep(0.05)
+
+
 async def handed_out(system: System, source: str, number: int) -> None:
     """Wait until registration has been handed so many messages that it has not answered for."""
     stream = f"INTAKE_{source.upper().replace('-', '_')}"
@@ -275,10 +284,15 @@ async def test_after_a_clock_that_went_back_requests_are_judged_by_the_right_tim
         (late,) = await demo.outcomes(1)
         assert [error["rule"] for error in late["data"]["errors"]] == ["closed"]
         if restarted:
+            # Perhaps before it ever looked: what it wrote shows it.
             system.kill()
+        else:
+            await noticed(system, closes + timedelta(days=300))
+        begun = system.journal.stat().st_size
         set_clock(system, BEGUN)
         if restarted:
             await asyncio.to_thread(system.start)
+        await said(system, "the clock went back", begun)
         await asks(demo, name, f"{name}-in-time")
         (outcome,) = await demo.outcomes(1)
     assert outcome["data"]["status"] == "confirmed"

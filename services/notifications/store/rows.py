@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -118,19 +118,18 @@ def text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def planned(row: Sequence[Any]) -> Planned:
-    """A planned mail from the columns that ``PLANNED`` names."""
-    id_, purpose, person, programme, planned_at, enrolment, session, detail, copy_of = row
+def planned(row: sqlite3.Row) -> Planned:
+    """A planned mail from a row that has the columns of ``PLANNED``."""
     return Planned(
-        id=id_,
-        purpose=purpose,
-        person=person,
-        programme=programme,
-        due_at=datetime.fromisoformat(planned_at),
-        enrolment=enrolment,
-        session=session,
-        detail=read_detail(detail),
-        copy_of=copy_of,
+        id=row["id"],
+        purpose=row["purpose"],
+        person=row["person"],
+        programme=row["programme"],
+        due_at=datetime.fromisoformat(row["planned_at"]),
+        enrolment=row["enrolment"],
+        session=row["session"],
+        detail=read_detail(row["detail"]),
+        copy_of=row["copy_of"],
     )
 
 

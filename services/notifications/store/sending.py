@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from contracts.queries import MailStatus
 from services.chassis.database import insert_rows, with_rows
@@ -27,18 +27,22 @@ REPEATABLE = "maildir"
 STRANGERS_ONE_IN = 5
 """Of so many mails that are looked up at a time, one may be one that anybody may have caused."""
 
+_ATTEMPTED = f"m.ordinal, {PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.recipient, m.actor"
+"""The columns that :func:`_attempted` reads."""
+
 _DUE = f"""
-SELECT m.ordinal, {PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.recipient,
+SELECT {_ATTEMPTED}, m.traceparent, m.by_stranger,
   (SELECT w.id || ' ' || coalesce(w.message_id, '') FROM mails w
     WHERE w.person = m.person AND w.enrolment = m.enrolment AND w.purpose IN ('confirmation', 'promotion')
       AND w.ordinal < m.ordinal AND w.status IN ('planned', 'sending', 'sent', 'uncertain')
-    ORDER BY w.ordinal DESC LIMIT 1),
+    ORDER BY w.ordinal DESC LIMIT 1) AS confirmation,
   (SELECT p.message_id FROM mails p
     WHERE p.uid = m.uid AND p.ordinal < m.ordinal AND p.status IN ('sent', 'uncertain')
-    ORDER BY p.ordinal DESC LIMIT 1),
+    ORDER BY p.ordinal DESC LIMIT 1) AS previous,
   EXISTS (SELECT 1 FROM mails l
-    WHERE l.uid = m.uid AND l.ordinal > m.ordinal AND (l.status IN ('sending', 'sent', 'uncertain') OR l.perhaps)),
-  m.traceparent, m.actor, m.by_stranger, EXISTS (SELECT 1 FROM answers s WHERE s.person = m.person)
+    WHERE l.uid = m.uid AND l.ordinal > m.ordinal AND (l.status IN ('sending', 'sent', 'uncertain') OR l.perhaps))
+    AS overtaken,
+  EXISTS (SELECT 1 FROM answers s WHERE s.person = m.person) AS answered
 FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal
 WHERE m.status = 'planned' AND m.by_stranger = ?3 AND m.due_at <= ?1
   AND NOT EXISTS (SELECT 1 FROM mails e
@@ -59,22 +63,21 @@ def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
     waits (held, or to be tried again) lets a later one pass, which then says all that it would have said.
     """
     moment = text(now)
-    rows = connection.execute(_DUE, (moment, limit, False)).fetchall()
-    rows += connection.execute(_DUE, (moment, limit // STRANGERS_ONE_IN or limit - len(rows), True)).fetchall()
+    cursor = _by_name(connection)
+    rows = cursor.execute(_DUE, (moment, limit, False)).fetchall()
+    rows += cursor.execute(_DUE, (moment, limit // STRANGERS_ONE_IN or limit - len(rows), True)).fetchall()
     found = []
     for row in rows:
-        confirmation, _, message = (row[15] or "").partition(" ")
+        confirmation, _, message = (row["confirmation"] or "").partition(" ")
         found.append(
-            _half_sent(
-                row[:15],
+            _attempted(row)._replace(
                 confirmation=confirmation or None,
                 confirmation_message=message or None,
-                previous=row[16],
-                overtaken=bool(row[17]),
-                trace=row[18],
-                actor=row[19],
-                by_stranger=bool(row[20]),
-                answered=bool(row[21]),
+                previous=row["previous"],
+                overtaken=bool(row["overtaken"]),
+                trace=row["traceparent"],
+                by_stranger=bool(row["by_stranger"]),
+                answered=bool(row["answered"]),
             )
         )
     return [_with_more(connection, each) for each in _with_histories(connection, found, now)]
@@ -134,18 +137,24 @@ def _begins(due: Due) -> bool:
     return due.mail.purpose == "invite"
 
 
-def _half_sent(row: Sequence[Any], **looked_up: Any) -> Due:
-    first_at, attempts, message_id, raw, recipient = row[10:15]
+def _by_name(connection: sqlite3.Connection) -> sqlite3.Cursor:
+    """A cursor whose rows are read by the names of their columns."""
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row
+    return cursor
+
+
+def _attempted(row: sqlite3.Row) -> Due:
     return Due(
-        ordinal=row[0],
-        mail=planned(row[1:10]),
-        planned_at=datetime.fromisoformat(row[5]),
-        first_at=datetime.fromisoformat(first_at) if first_at else None,
-        attempts=attempts,
-        message_id=message_id,
-        raw=raw,
-        recipient=recipient,
-        **looked_up,
+        ordinal=row["ordinal"],
+        mail=planned(row),
+        planned_at=datetime.fromisoformat(row["planned_at"]),
+        first_at=datetime.fromisoformat(row["first_at"]) if row["first_at"] else None,
+        attempts=row["attempts"],
+        message_id=row["message_id"],
+        raw=row["raw"],
+        recipient=row["recipient"],
+        actor=row["actor"],
     )
 
 
@@ -236,13 +245,12 @@ def _settled(each: Outcome) -> tuple[object, ...]:
 
 def sending(connection: sqlite3.Connection) -> list[tuple[Due, bool]]:
     """What a crash left half sent, each with whether its transport takes it again without harm."""
-    rows = connection.execute(
-        f"SELECT m.ordinal, {PLANNED}, m.first_at, m.attempts, m.message_id, a.raw, a.recipient, m.via, m.actor"  # noqa: S608
-        " FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal WHERE m.status = 'sending'"
+    rows = _by_name(connection).execute(
+        f"SELECT {_ATTEMPTED}, m.via FROM mails m LEFT JOIN archive a ON a.ordinal = m.ordinal"  # noqa: S608  (our own words)
         # In the words of the index, which SQLite would not use otherwise.
-        " AND m.status IN ('sending', 'failed', 'uncertain') ORDER BY m.ordinal"
+        " WHERE m.status = 'sending' AND m.status IN ('sending', 'failed', 'uncertain') ORDER BY m.ordinal"
     )
-    return [(_half_sent(row, actor=row[16]), row[15] == REPEATABLE) for row in rows]
+    return [(_attempted(row), row["via"] == REPEATABLE) for row in rows]
 
 
 def under_way(connection: sqlite3.Connection) -> list[tuple[int, int]]:

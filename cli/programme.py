@@ -17,8 +17,9 @@ from contracts import dates
 from contracts.base import Text
 from contracts.commands import CloseProgramme, Published, PublishProgramme, WithdrawProgramme
 from contracts.problem import ProblemError
-from contracts.programme import Confirmation, Contact, Occasion, PriceRule, Programme
+from contracts.programme import Confirmation, Contact, PriceRule, Programme
 from contracts.queries import Everything, LunchList, ProgrammeList, ProgrammeQuestion, ProgrammeStanding, ProgrammeView
+from contracts.session import Occasion
 from contracts.theme import ThemeReference
 
 app = group("Programmes: publish a YAML file, publish it again with changes, look, withdraw.")

@@ -14,7 +14,7 @@ from typing import Final
 
 from contracts.base import Language
 from contracts.moments import AMSTERDAM, day_of, end_of, is_day, last_day, start_of
-from contracts.programme import Occasion
+from contracts.session import Occasion
 
 _WEEKDAYS: Final[Mapping[Language, tuple[str, ...]]] = {
     "nl": ("maandag", "dinsdag", "woensdag", "donderdag", "vrijdag", "zaterdag", "zondag"),

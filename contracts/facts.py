@@ -22,7 +22,8 @@ from contracts.enrolment import Enrolled, MissingSeat, Participant, Reason
 from contracts.envelope import Envelope, UnknownData
 from contracts.moments import LENIENTLY
 from contracts.organisation import Organisation
-from contracts.programme import Contact, EnrolmentRules, Occasion, Programme, ProgrammeKind, Session, TeamRule
+from contracts.programme import Contact, EnrolmentRules, Programme, ProgrammeKind, TeamRule
+from contracts.session import Occasion, Session
 from contracts.theme import Theme, ThemeReference
 
 FACTS: dict[str, type[Message]] = {}

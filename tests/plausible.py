@@ -20,16 +20,8 @@ from contracts.enrolment import Enrolled, Participant, Reason
 from contracts.envelope import Envelope, UnknownData
 from contracts.facts import NAMES, NO_PROGRAMME, SERVICES, Fact, variant
 from contracts.organisation import Organisation
-from contracts.programme import (
-    Contact,
-    Eligibility,
-    EnrolmentRules,
-    Programme,
-    ProgrammeKind,
-    Seat,
-    Session,
-    TeamRule,
-)
+from contracts.programme import Contact, Eligibility, EnrolmentRules, Programme, ProgrammeKind, Seat, TeamRule
+from contracts.session import Session
 from contracts.subjects import fact_subject
 from contracts.theme import Goal, Theme, ThemeReference
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Final, get_args
 
 from contracts.enrolment import Reason
-from contracts.programme import Session
 from contracts.queries import MailPreviewQuestion
+from contracts.session import Session
 from services.chassis.state import State
 from services.notifications.domain import Intention, entities, to_tell
 from services.notifications.domain.entities import Course, Enrolment
@@ -62,7 +62,7 @@ def imagined(state: State, programme: str, question: MailPreviewQuestion, now: d
             taken=tuple(
                 Taken(each.session, each.occasion, each.uid)
                 for each in agenda.invitations
-                if each.standing and not entities.is_over(each.latest or each.occasion, now)
+                if each.standing and not (each.latest or each.occasion).is_over(now)
             ),
             # It can be seen before it happens, and then it is asked for.
             reason=ASKED if purpose == "withdrawn" else None,

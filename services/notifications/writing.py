@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 from contracts.base import Text, Title
 from contracts.enrolment import KnownPerson, MissingSeat, Participant, Reason
 from contracts.moments import day_of
-from contracts.programme import Contact, Occasion, Session, in_order_of_time
+from contracts.programme import Contact
+from contracts.session import Occasion, Session, in_order_of_time
 from services.chassis.links import Link
 from services.chassis.state import State
 from services.notifications import letters
@@ -260,7 +261,7 @@ class Writer:
             self._coming[key] = tuple(
                 self._session(course, session, session, language)
                 for session in in_order_of_time(entities.attended(course, participant))
-                if not entities.is_over(session, self._now)
+                if not session.is_over(self._now)
             )
         return self._coming[key]
 

@@ -12,7 +12,8 @@ from babel.numbers import format_currency, format_decimal
 
 from contracts import dates
 from contracts.base import Language, OrganisationKind, Province
-from contracts.programme import Occasion, Programme, Role, Seat
+from contracts.programme import Programme, Role, Seat
+from contracts.session import Occasion
 from services.registration.domain.offering import Offer
 from services.registration.domain.reasons import KIND_NAMES, province_name
 from services.registration.domain.rules import deadline

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from contracts import dates
 from contracts.base import Language
 from contracts.moments import AMSTERDAM, end_of, start_of
-from contracts.programme import EnrolmentRules, Occasion
+from contracts.programme import EnrolmentRules
+from contracts.session import Occasion
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 DAYS = st.dates(date(2020, 1, 1), date(2040, 12, 31))

@@ -19,7 +19,8 @@ from contracts.characters import Unfit
 from contracts.commands import PublishProgramme
 from contracts.moments import AMSTERDAM, LENIENTLY, DayOrTime, day_of, end_of, is_day, last_day, start_of, written
 from contracts.problem import invalid
-from contracts.programme import EnrolmentRules, Occasion
+from contracts.programme import EnrolmentRules
+from contracts.session import Occasion
 from tests.contracts.test_programme import programme
 
 WHEN: TypeAdapter[date] = TypeAdapter(DayOrTime)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from contracts.programme import EnrolmentRules, Occasion, Programme
+from contracts.programme import EnrolmentRules, Programme
+from contracts.session import Occasion
 from contracts.theme import Theme
 
 TITLE = {"nl": "Uitwisseling", "en": "Exchange"}

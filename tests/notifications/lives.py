@@ -13,7 +13,8 @@ from contracts.envelope import Envelope
 from contracts.facts import Fact
 from contracts.moments import start_of
 from contracts.organisation import Organisation
-from contracts.programme import Contact, Occasion, Online, Programme, Seat, Session, TeamRule, Venue
+from contracts.programme import Contact, Programme, Seat, TeamRule
+from contracts.session import Occasion, Online, Session, Venue
 from services.chassis.reader import Message as StreamMessage
 from services.chassis.state import State
 from services.notifications.domain import Planned, step

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from contracts import facts
 from contracts.base import Message
 from contracts.enrolment import Participant
-from contracts.programme import Occasion, Online, Session
+from contracts.session import Occasion, Online, Session
 from tests.notifications.lives import (
     BROKEN,
     FREE,

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from contracts.moments import end_of, start_of
-from contracts.programme import Occasion
-from services.notifications.domain.entities import is_over, same_for_an_agenda
+from contracts.session import Occasion
+from services.notifications.domain.entities import same_for_an_agenda
 from services.notifications.letters import (
     CalendarOccasion,
     Confirmation,
@@ -144,8 +144,8 @@ def test_another_place_is_no_other_day() -> None:
 def test_it_is_over_with_the_end_of_its_last_day() -> None:
     for end, until in ((None, end_of(DAY)), ("2023-10-29", end_of(LAST))):
         occasion = Occasion.model_validate({"start": "2023-10-28", "end": end})
-        assert not is_over(occasion, until - timedelta.resolution)
-        assert is_over(occasion, until)
+        assert not occasion.is_over(until - timedelta.resolution)
+        assert occasion.is_over(until)
 
 
 def test_an_agenda_shows_a_day_and_the_hours_of_a_day_differently() -> None:

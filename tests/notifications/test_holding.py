@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from contracts.commands import RetryMail
 from contracts.facts import SessionAdded, SessionMoved
-from contracts.programme import Occasion
+from contracts.session import Occasion
 from services.chassis.database import Database
 from services.notifications import store
 from services.notifications.handlers import Planner

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from contracts import facts
 from contracts.enrolment import Correspondent, KnownPerson, Participant
-from contracts.programme import Occasion, Online
+from contracts.session import Occasion, Online
 from services.notifications import letters
 from services.notifications.letters import Letter
 from services.notifications.writing import Writer

@@ -19,7 +19,8 @@ import pytest
 
 from contracts.base import OrganisationKind, Title
 from contracts.organisation import Organisation
-from contracts.programme import Eligibility, Online, PriceRule, Programme, Role, Seat, Session, TeamRule, Venue
+from contracts.programme import Eligibility, PriceRule, Programme, Role, Seat, TeamRule
+from contracts.session import Online, Session, Venue
 from contracts.theme import ThemeReference
 from services.chassis.web import LARGEST_BODY
 from services.registration.form import MOST_FIELDS, MOST_PEOPLE

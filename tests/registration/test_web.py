@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from contracts.commands import EnrolmentReceipt
-from contracts.programme import Online
 from contracts.queries import ProgrammeList, ProgrammeView
+from contracts.session import Online
 from services.chassis.identity import new_id
 from services.registration import app
 from services.registration.handlers import Handlers

@@ -12,7 +12,6 @@ from services.notifications.domain.entities import (
     course_of,
     enrolment_of,
     invitation_of,
-    is_over,
     programme_of,
 )
 from services.notifications.domain.mails import Appointment, Detail, Planned, Taken
@@ -46,7 +45,6 @@ __all__ = [
     "foretold",
     "given",
     "invitation_of",
-    "is_over",
     "obstacle",
     "overtakes",
     "plan",

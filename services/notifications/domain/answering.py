@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from contracts.facts import InvitationAnswer
 from services.chassis.state import State
-from services.notifications.domain.entities import invitation_of, is_over
+from services.notifications.domain.entities import invitation_of
 
 CLOCKS_DIFFER = timedelta(minutes=5)
 """A moment that lies further ahead of the arrival is a clock's mistake."""
@@ -102,4 +102,4 @@ def to_tell(
 
 def _stands(state: State, programme: str, person: str, answer: Intention, now: datetime) -> bool:
     item = invitation_of(state, programme, person, answer.session)
-    return item is not None and item.standing and item.uid == answer.uid and not is_over(item.occasion, now)
+    return item is not None and item.standing and item.uid == answer.uid and not item.occasion.is_over(now)

@@ -11,7 +11,8 @@ from contracts.base import Text
 from contracts.enrolment import EnrolmentStatus, MissingSeat, Participant, Reason
 from contracts.facts import NO_PROGRAMME
 from contracts.organisation import Organisation
-from contracts.programme import Occasion, Programme, Session, readable
+from contracts.programme import Programme, readable
+from contracts.session import Occasion, Session
 from services.chassis.state import State
 
 
@@ -242,12 +243,6 @@ def programme_of(state: State, enrolment: str) -> str | None:
     return next((each for each in sorted(state.partitions()) if state.get(each, key) is not None), None)
 
 
-def is_over(occasion: Occasion, at: datetime) -> bool:
-    """Whether it has a date and ended by ``at``."""
-    end = occasion.finishes
-    return end is not None and end <= at
-
-
 def same_for_an_agenda(one: Occasion, other: Occasion) -> bool:
     """Whether an agenda would show the same; the words for a date that is not known yet don't matter to it."""
     return _in_an_agenda(one) == _in_an_agenda(other)
@@ -264,7 +259,7 @@ def all_over(course: Course, at: datetime) -> bool:
     sessions = course.definition.sessions
     # From the last one: until that is over, it says so alone.
     for session in reversed(sessions):
-        if not is_over(session, at):
+        if not session.is_over(at):
             return False
     return bool(sessions)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from contracts.enrolment import Reason
-from contracts.programme import Occasion
+from contracts.session import Occasion
 from services.notifications.letters import Purpose
 
 REQUESTS: frozenset[Purpose] = frozenset({"invite", "session-moved"})

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from contracts.programme import Occasion
-from services.notifications.domain.entities import Invitation, is_over, same_for_an_agenda
+from contracts.session import Occasion
+from services.notifications.domain.entities import Invitation, same_for_an_agenda
 from services.notifications.domain.mails import CANCELS, Appointment, Detail, Planned
 from services.notifications.letters import Purpose
 
@@ -125,8 +125,8 @@ def _over(item: Invitation, told: Said | None, now: datetime, *, cancels: bool) 
     """
     shown = told.appointment.occasion if told is not None and told.purpose not in CANCELS else None
     if cancels and shown is not None:
-        return is_over(shown, now)
-    return is_over(item.occasion, now) and (shown is None or is_over(shown, now))
+        return shown.is_over(now)
+    return item.occasion.is_over(now) and (shown is None or shown.is_over(now))
 
 
 def foretold(mail: Planned, history: History, now: datetime) -> Planned:
@@ -163,7 +163,7 @@ def with_told(mail: Planned, told: dict[str, History], now: datetime) -> Planned
         else each
         for each in mail.detail.taken
     )
-    taken = tuple(each for each in named if not is_over(each.occasion, now))
+    taken = tuple(each for each in named if not each.occasion.is_over(now))
     return mail._replace(detail=dataclasses.replace(mail.detail, taken=taken))
 
 

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from contracts.enrolment import Reason
 from contracts.facts import ProgrammeClosed, ProgrammePublished, RegistrationFact, SessionAdded, SessionMoved
-from contracts.programme import EnrolmentRules, Programme, Session, TeamRule
+from contracts.programme import EnrolmentRules, Programme, TeamRule
+from contracts.session import Session
 from services.registration.domain import rules
 from services.registration.domain.reasons import foresight
 from services.registration.domain.registry import Registry
@@ -46,7 +47,7 @@ def _past(facts: Iterable[RegistrationFact], definition: Programme | None, now: 
                 sessions.append(session)
             case SessionMoved(session=id_) if definition is not None:
                 sessions.append(definition.session(id_))
-    over = [one for one in sessions if one is not None and one.finishes is not None and one.finishes <= now]
+    over = [one for one in sessions if one is not None and one.is_over(now)]
     if over:
         yield foresight.in_the_past(over)
 

@@ -23,7 +23,8 @@ from contracts.facts import (
     ProgrammeWithdrawn,
     RegistrationFact,
 )
-from contracts.programme import Programme, TeamRule, in_order_of_time
+from contracts.programme import Programme, TeamRule
+from contracts.session import in_order_of_time
 from services.registration.domain import confirming, reasons, rules, strangers, waiting
 from services.registration.domain.arriving import asked_for, come_in
 from services.registration.domain.commands import (
@@ -78,7 +79,7 @@ def decide(state: ProgrammeState, command: Command, decided: datetime | None = N
 def _close(state: ProgrammeState, definition: Programme, now: datetime) -> Decision:
     if state.withdrawn or state.closed is not None:
         return ()
-    to_come = [one for one in definition.sessions if one.finishes is not None and one.finishes > now]
+    to_come = [one for one in definition.sessions if one.is_to_come(now)]
     if to_come:
         return Rejected("rejected", (reasons.sessions_to_come(in_order_of_time(to_come)),))
     return (*_given_up(state), ProgrammeClosed(since=now))

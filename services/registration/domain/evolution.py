@@ -39,7 +39,8 @@ from contracts.facts import (
     SessionDescribed,
     SessionMoved,
 )
-from contracts.programme import Programme, Session, TeamRule
+from contracts.programme import Programme, TeamRule
+from contracts.session import Session
 from services.registration.domain.state import Enrolment, ProgrammeState
 
 
@@ -328,8 +329,7 @@ def _redefined(definition: Programme, fact: Message) -> Programme:
         case SessionAdded(session=session):
             return definition.model_copy(update={"sessions": (*definition.sessions, session)})
         case SessionMoved(session=id_, after=after):
-            moved = {name: getattr(after, name) for name in type(after).model_fields}
-            return _with_session(definition, id_, moved)
+            return _with_session(definition, id_, dict(after))
         case SessionDescribed(session=id_, title=title, description=description, lunch=lunch):
             return _with_session(definition, id_, {"title": title, "description": description, "lunch": lunch})
         case SessionCancelled(session=id_):

@@ -8,7 +8,8 @@ from typing import Literal
 
 from contracts.base import Text
 from contracts.moments import end_of, start_of
-from contracts.programme import Programme, Session, in_order_of_time
+from contracts.programme import Programme
+from contracts.session import Session, in_order_of_time
 from services.registration.domain import waiting
 from services.registration.domain.state import ProgrammeState
 

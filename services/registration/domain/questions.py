@@ -7,7 +7,8 @@ from datetime import datetime
 
 from contracts.enrolment import Reason
 from contracts.facts import RegistrationFact, SessionAdded, SessionCancelled, SessionMoved
-from contracts.programme import Programme, Session
+from contracts.programme import Programme
+from contracts.session import Session
 from services.registration.domain.reasons import foresight
 from services.registration.domain.telling import Told
 
@@ -30,10 +31,9 @@ def questions(
         match one.fact:
             case SessionCancelled(session=id_) if (gone := before.session(id_)) is not None:
                 asked.append(_off(gone, added, len(one.people)))
-            case SessionMoved(session=id_, after=after) if after.finishes is not None and after.finishes <= now:
+            case SessionMoved(session=id_, after=after) if after.is_over(now):
                 if (session := before.session(id_)) is not None:
-                    moved = session.model_copy(update={name: getattr(after, name) for name in type(after).model_fields})
-                    asked.append(foresight.told_off_by_date(moved, len(one.people)))
+                    asked.append(foresight.told_off_by_date(session.moved(after), len(one.people)))
     return tuple(asked)
 
 

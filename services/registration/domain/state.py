@@ -16,7 +16,8 @@ from rpds import HashTrieMap
 from contracts.base import Text
 from contracts.enrolment import Channel, EnrolmentStatus, MissingSeat, Participant, Reason
 from contracts.moments import start_of
-from contracts.programme import Programme, Session, TeamRule
+from contracts.programme import Programme, TeamRule
+from contracts.session import Session
 
 
 class Enrolment(NamedTuple):

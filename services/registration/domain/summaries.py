@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from contracts import facts as f
 from contracts.facts import NAMES, RegistrationFact
-from contracts.programme import Occasion, Programme, Session
+from contracts.programme import Programme
+from contracts.session import Occasion, Session
 from services.registration.domain.evolution import evolve
 from services.registration.domain.reasons.foresight import named
 from services.registration.domain.reasons.words import counted
@@ -157,7 +158,7 @@ def _of_session(fact: RegistrationFact, session: Session, state: ProgrammeState,
         case f.SessionMoved(before=before, after=after):
             return (
                 _moved(session, before, after, now)
-                if not _is_over(after, now)
+                if not after.is_over(now)
                 else _Words(f"{nl} gaat naar een datum in het verleden", f"{en} moves to a date in the past", *off)
             )
         case _:
@@ -166,22 +167,17 @@ def _of_session(fact: RegistrationFact, session: Session, state: ProgrammeState,
 
 def _moved(session: Session, before: Occasion, after: Occasion, now: datetime) -> _Words:
     old_nl, old_en = named(session)
-    moved = session.model_copy(update={name: getattr(after, name) for name in Occasion.model_fields})
-    new_nl, new_en = named(moved)
+    new_nl, new_en = named(session.moved(after))
     if after.begins is None:
         if before.begins is None:
             return _Words(f"wat er over {old_nl} bekend is, verandert", f"what is known of {old_en} changes")
         return _Words(
             f"{old_nl} is uitgesteld", f"{old_en} is postponed", "dat die is uitgesteld", "that it is postponed"
         )
-    if before.begins is None or _is_over(before, now):
+    if before.begins is None or before.is_over(now):
         return _Words(f"{new_nl} krijgt een datum", f"{new_en} gets a date", "met de uitnodiging", "the invitation")
     if (before.begins, before.finishes) == (after.begins, after.finishes):
         return _Words(
             f"{new_nl} krijgt een andere locatie of link", f"{new_en} gets another place or link", "daarover", "of that"
         )
     return _Words(f"{old_nl} wordt {new_nl}", f"{old_en} becomes {new_en}", "over de nieuwe tijd", "the new time")
-
-
-def _is_over(occasion: Occasion, now: datetime) -> bool:
-    return occasion.finishes is not None and occasion.finishes <= now

@@ -24,7 +24,7 @@ from contracts.facts import (
     SessionCancelled,
     SessionMoved,
 )
-from contracts.programme import Occasion, Programme
+from contracts.programme import Programme
 from services.registration.domain.evolution import evolve
 from services.registration.domain.state import Enrolment, ProgrammeState
 
@@ -58,19 +58,17 @@ def _hearing(state: ProgrammeState, fact: RegistrationFact, now: datetime) -> se
     match fact:
         case ProgrammeWithdrawn():
             return _everybody(one for one in state.enrolments.values() if one.active)
-        case SessionAdded(session=session) if _is_to_come(session, now) or (
+        case SessionAdded(session=session) if session.is_to_come(now) or (
             session.start is None and any(one.id == session.id for one in state.cancelled)
         ):
             return _attending(state, definition, session.id)
-        case SessionMoved(session=id_, before=before, after=after) if _is_to_come(before, now) or _is_to_come(
-            after, now
-        ):
+        case SessionMoved(session=id_, before=before, after=after) if before.is_to_come(now) or after.is_to_come(now):
             return _attending(state, definition, id_)
-        case SessionCancelled(session=id_) if (gone := definition.session(id_)) and not _is_over(gone, now):
+        case SessionCancelled(session=id_) if (gone := definition.session(id_)) and not gone.is_over(now):
             return _attending(state, definition, id_)
         case ProgrammeTeamRuleChanged(team=team):
             changed = definition.model_copy(update={"team": team})
-            to_come = [session.id for session in definition.sessions if _is_to_come(session, now)]
+            to_come = [session.id for session in definition.sessions if session.is_to_come(now)]
             return {
                 (one.id, participant.person)
                 for one in _confirmed(state)
@@ -83,14 +81,6 @@ def _hearing(state: ProgrammeState, fact: RegistrationFact, now: datetime) -> se
             return _everybody([state.enrolments[id_]])
         case _:
             return set()
-
-
-def _is_to_come(occasion: Occasion, now: datetime) -> bool:
-    return occasion.finishes is not None and occasion.finishes > now
-
-
-def _is_over(occasion: Occasion, now: datetime) -> bool:
-    return occasion.finishes is not None and occasion.finishes <= now
 
 
 def _confirmed(state: ProgrammeState) -> Iterable[Enrolment]:

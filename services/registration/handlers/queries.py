@@ -16,7 +16,7 @@ from contracts.facts import (
     Fact,
 )
 from contracts.problem import Problem, not_found
-from contracts.programme import Programme, in_order_of_time
+from contracts.programme import Programme
 from contracts.queries import (
     AddressQuestion,
     Diet,
@@ -41,6 +41,7 @@ from contracts.queries import (
     ProgrammeView,
     ThemeList,
 )
+from contracts.session import in_order_of_time
 from services.registration import store
 from services.registration.batch import Batch
 from services.registration.domain import Enrolment, ProgrammeState, Registry, reasons, rules, telling
@@ -216,7 +217,7 @@ def lunch_list(batch: Batch, body: ProgrammeQuestion, now: datetime) -> Answer:
     contacts = store.contacts(batch.connection, said, state.id)
     lunches = []
     for session in in_order_of_time(state.definition.sessions):
-        if not session.lunch or state.withdrawn or (session.finishes and session.finishes <= now):
+        if not session.lunch or state.withdrawn or session.is_over(now):
             continue
         attending = sorted(telling.attending(state, state.definition, session.id), key=lambda one: one.person)
         diets = (

@@ -17,7 +17,7 @@ from contracts.base import Message
 from contracts.enrolment import Enrolled, EnrolmentStatus, Participant
 from contracts.facts import NO_PROGRAMME, Fact
 from contracts.moments import AMSTERDAM
-from contracts.programme import Session
+from contracts.session import Session
 from services.chassis.state import State
 from services.reporting.domain.state import (
     BOUNCED,

@@ -6,7 +6,7 @@ from collections import Counter
 
 from contracts.base import Title
 from contracts.organisation import Organisation
-from contracts.programme import in_order_of_time, readable
+from contracts.programme import readable
 from contracts.queries import (
     AnswerRow,
     CountRow,
@@ -19,6 +19,7 @@ from contracts.queries import (
     SeatRow,
 )
 from contracts.rules import rule_title
+from contracts.session import in_order_of_time
 from services.chassis.state import State
 from services.reporting.domain.counting import (
     TITLES,

@@ -27,10 +27,10 @@ from contracts.programme import (
     Programme,
     ProgrammeKind,
     Seat,
-    Session,
     TeamRule,
     WaitingList,
 )
+from contracts.session import Session
 from services.registration.domain import Command, ProgrammeState, Registry, Rejected, decide, evolve
 from services.registration.domain import commands as asked
 

@@ -23,7 +23,8 @@ from contracts.facts import (
     ProgrammeWithdrawn,
     RegistrationFact,
 )
-from contracts.programme import Confirmation, PriceRule, Session
+from contracts.programme import Confirmation, PriceRule
+from contracts.session import Session
 from services.registration.domain import commands as asked
 from services.registration.domain import reasons
 from services.registration.domain.strangers import expected

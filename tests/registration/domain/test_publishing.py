@@ -28,7 +28,8 @@ from contracts.facts import (
     SessionDescribed,
     SessionMoved,
 )
-from contracts.programme import Contact, Online, PriceRule, Programme, ProgrammeKind, TeamRule, Venue
+from contracts.programme import Contact, PriceRule, Programme, ProgrammeKind, TeamRule
+from contracts.session import Online, Venue
 from contracts.theme import Goal, Theme, ThemeReference
 from services.registration.domain import Registry, decide
 from services.registration.domain import commands as asked

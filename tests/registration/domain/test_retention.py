@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contracts.facts import ProgrammeClosed, ProgrammeWithdrawn, RegistrationFact, SessionCancelled
-from contracts.programme import Session
+from contracts.session import Session
 from services.registration.domain.retention import (
     AT_ONCE,
     Appearance,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from contracts.facts import ProgrammePublished, ProgrammeWithdrawn, RegistrationFact, SessionCancelled
-from contracts.programme import Programme, Session, TeamRule
+from contracts.programme import Programme, TeamRule
+from contracts.session import Session
 from services.registration.domain import ProgrammeState, Rejected, decide
 from services.registration.domain.telling import told
 from tests.registration.domain.given import (

@@ -14,8 +14,9 @@ from contracts.base import Message, OrganisationKind, Province, Title
 from contracts.enrolment import Enrolled, Participant, Reason
 from contracts.facts import NO_PROGRAMME
 from contracts.organisation import Organisation
-from contracts.programme import Eligibility, Online, Session
+from contracts.programme import Eligibility
 from contracts.queries import Counts, DayRow, MailRow, ProgrammeReport, Reached
+from contracts.session import Online, Session
 from contracts.theme import ThemeReference
 from services.chassis.state import State
 from services.reporting.domain import evolve, participation, programme_list, programme_report, theme_report

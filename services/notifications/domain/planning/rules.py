@@ -11,7 +11,7 @@ from contracts import facts
 from contracts.base import Message
 from contracts.enrolment import MissingSeat, Participant
 from contracts.facts import NO_PROGRAMME
-from contracts.programme import Occasion, Session
+from contracts.session import Session
 from services.notifications.domain import entities
 from services.notifications.domain.entities import Course, Enrolment, Institution
 from services.notifications.domain.mails import Detail
@@ -90,7 +90,7 @@ def _session_added(work: Work, data: facts.SessionAdded) -> None:
 
 
 def _session_moved(work: Work, data: facts.SessionMoved) -> None:
-    _change_session(work, data.session, {name: getattr(data.after, name) for name in Occasion.model_fields})
+    _change_session(work, data.session, dict(data.after))
     _reconcile_all(work)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from contracts.enrolment import Participant, Reason
 from contracts.facts import NO_PROGRAMME, Fact, SessionMoved
-from contracts.programme import Occasion, Session, in_order_of_time
+from contracts.session import Occasion, Session, in_order_of_time
 from services.chassis.state import State
 from services.notifications.domain import entities
 from services.notifications.domain.entities import Agenda, Course, Enrolment, Invitation
@@ -171,7 +171,7 @@ class Work:
             for each in self.agenda(person).invitations
             if each.standing
             and each.session not in wanted
-            and not entities.is_over(each.latest or each.occasion, self.time)
+            and not (each.latest or each.occasion).is_over(self.time)
             and not self.stays(person, each)
         }
         return tuple(Taken(id_, invitations[id_].occasion, invitations[id_].uid) for id_ in self.ordered(invitations))
@@ -192,7 +192,7 @@ class Work:
         return {
             id_: (session, enrolment)
             for id_, (session, enrolment) in self.attending(person).items()
-            if session.start is not None and not entities.is_over(session, self.time)
+            if session.start is not None and not session.is_over(self.time)
         }
 
     def attending(self, person: str) -> dict[str, tuple[Session, str]]:
@@ -329,7 +329,7 @@ class Work:
         session, _ = self.attending(person).get(invitation.session, (None, ""))
         return (
             session is not None
-            and entities.is_over(session, self.time)
+            and session.is_over(self.time)
             and entities.same_for_an_agenda(session.occasion, invitation.occasion)
         )
 
@@ -339,7 +339,7 @@ class Work:
 
     def cancel(self, person: str, invitation: Invitation) -> tuple[Invitation, bool]:
         """The item taken out of the agenda, and whether that says that it is off; nobody is told of what is over."""
-        if entities.is_over(invitation.latest or invitation.occasion, self.time):
+        if (invitation.latest or invitation.occasion).is_over(self.time):
             return dataclasses.replace(invitation, standing=False), False
         course = self.course
         session = course.definition.session(invitation.session) if course and not course.withdrawn else None

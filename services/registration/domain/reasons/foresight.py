@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from contracts import dates
 from contracts.enrolment import Reason
-from contracts.programme import Occasion, Session
+from contracts.session import Occasion, Session
 from services.registration.domain.reasons.words import counted, in_both
 
 _SAME_NL = {"title": "titel", "time": "tijd"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.enrolment import Reason
-from contracts.programme import Session
+from contracts.session import Session
 from services.registration.domain.reasons.foresight import named
 
 

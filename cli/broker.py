@@ -11,6 +11,7 @@ import typer
 
 from cli import deployment
 from cli.desk import Desk, command, group
+from cli.failure import Failure
 
 app = group("The broker of a deployment: configuration, keys, certificates.")
 
@@ -255,32 +256,51 @@ def declare(desk: Desk, directory: _Directory, *, wait: _Wait = 120.0) -> None:
 _CHANGES = ("created", "updated", "unchanged", "undeclared")
 
 
+_A_MOMENT = 3.0
+
+
 @command(
     app, "streams", examples=["deelname broker streams production", "deelname broker streams production --wait 60"]
 )
-def streams(desk: Desk, directory: _Directory, *, wait: _Wait = 0.0) -> None:
-    """Which servers keep each stream, and whether they have all of it; exit code 1 if --wait was not enough."""
+def streams(desk: Desk, directory: _Directory, *, wait: _Wait = _A_MOMENT) -> None:
+    """
+    Which servers keep each stream, and whether they have all of it; exit code 1 where one lacks something.
+
+    Under load a server may lack the newest message for a moment, so it looks again for as long as --wait says.
+    """
     place, copies = _place(directory)
+    lacks = ""
     with deployment.failures():
-        kept = asyncio.run(copies.until_whole(place, wait) if wait else copies.look(place))
+        try:
+            kept = asyncio.run(copies.until_whole(place, wait))
+        except copies.NotWhole as error:
+            kept, lacks = error.kept, str(error)
     if desk.output.as_json:
         desk.output.json([{**dataclasses.asdict(stream), "whole": stream.whole} for stream in kept])
-        return
-    desk.output.table(
-        "",
-        ["Stream", "Messages", "Leader", "Has everything", "Lags"],
-        [
-            (
-                stream.name,
-                f"{stream.messages:,}",
-                stream.leader or "",
-                f"{len(stream.current)} of {stream.wanted}"
-                + (f": {', '.join(stream.current)}" if stream.leader else ""),
-                ", ".join(f"{name} by {messages:,}" for name, messages in stream.lagging),
-            )
-            for stream in kept
-        ],
-    )
+    elif kept:
+        desk.output.table(
+            "",
+            ["Stream", "Messages", "Leader", "Has everything", "Lags"],
+            [
+                (
+                    stream.name,
+                    f"{stream.messages:,}",
+                    stream.leader or "",
+                    f"{len(stream.current)} of {stream.wanted}"
+                    + (f": {', '.join(stream.current)}" if stream.leader else ""),
+                    ", ".join(
+                        f"{name} by {messages:,}{', is not there' if name in stream.offline else ''}"
+                        for name, messages in stream.lagging
+                    ),
+                )
+                for stream in kept
+            ],
+        )
+    if lacks:
+        raise Failure(
+            f"Not every server has everything, {lacks}.",
+            "Start the servers that are missing; give those that are there time: --wait 120.",
+        )
 
 
 def _place(directory: Path) -> tuple[Any, Any]:

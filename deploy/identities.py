@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from contracts import subjects
+from contracts.servers import STREAMS_OF_ALL
 
 APPLICATION = "APP"
 """The logs and the contacts; no service is in it."""
@@ -259,8 +260,14 @@ Where a service answers: the reply subjects that the server makes up for request
 the server remember every message that a fast reader gets.
 """
 
-_STORES_OF_ALL = Import("$SYS.REQ.SERVER.PING.HEALTHZ", SYSTEM, Answers.MANY)
-"""Whether each server can store, which nobody else says; asked by the two services that write what others read."""
+_SERVERS = (
+    Import("$SYS.REQ.SERVER.PING.HEALTHZ", SYSTEM, Answers.MANY),
+    Import(STREAMS_OF_ALL, SYSTEM, Answers.MANY),
+)
+"""
+Whether each server can store, and which of them are there, which nobody else says; asked by the two services that write
+what others read. Of streams they learn what they are called and how much is in them, and of no message what is in it.
+"""
 
 _REGISTRATION_IMPORTS = (
     *_writes(subjects.log_subjects("registration"), subjects.log_stream("registration")),
@@ -269,7 +276,7 @@ _REGISTRATION_IMPORTS = (
     _asks_of(_REVISIONS_OF_CONTACTS),
     _asks_of(_ERASES_CONTACTS),
     Import(_ONE_CONTACT, APPLICATION),
-    _STORES_OF_ALL,
+    *_SERVERS,
 )
 
 _REGISTRATION = Identity(
@@ -286,7 +293,7 @@ _NOTIFICATIONS_IMPORTS = (
     Import(_MANY_CONTACTS, APPLICATION, Answers.MANY),
     # As the last release asks: the broker is configured before services are replaced one by one.
     Import(_ONE_CONTACT, APPLICATION),
-    _STORES_OF_ALL,
+    *_SERVERS,
 )
 
 _NOTIFICATIONS = Identity(

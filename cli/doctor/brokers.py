@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import ssl
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import nats.errors
 from nats.aio.client import Client
 
 from cli.connection import Connection
+from cli.doctor import servers
 from cli.doctor.findings import Report, Section
+from cli.doctor.servers import Said
 from cli.encryption import trusting
 from cli.endpoints import Access, Endpoints
 from cli.failure import Failure
@@ -29,9 +28,6 @@ _STREAMS = (
 )
 _FULL, _NEARLY_FULL = 0.98, 0.8
 _MANY_REQUESTS = 1000
-_ANSWERS_WITHIN, _MORE_ANSWERS_WITHIN = 5.0, 0.3
-_STREAMS_OF_ALL = "$SYS.REQ.SERVER.PING.JSZ"
-_HEALTH_OF_ALL = "$SYS.REQ.SERVER.PING.HEALTHZ"
 
 STORE_FAILED: tuple[str, str, Section] = (
     "broker-store-failed",
@@ -78,11 +74,10 @@ def examine(report: Report, endpoints: Endpoints, days: int) -> None:
                 if identity == "staff":
                     _examine_certificates(report, client, access, days)
                 else:
-                    question = {"accounts": True, "streams": True, "config": True}
-                    servers = connection.run(_servers(client, _STREAMS_OF_ALL, question))
-                    _examine_servers(report, servers)
-                    if servers:
-                        _examine_stores(report, connection.run(_servers(client, _HEALTH_OF_ALL, {})))
+                    told, healths = servers.ask(connection)
+                    _examine_servers(report, told)
+                    _examine_stores(report, healths)
+                    servers.examine(report, connection, told)
         except Failure as failure:
             code, remedy, section = _WHY.get(failure.kind, _WHY["unreachable"])
             report.add("broker", code, failure.what, failure.remedy if not failure.kind else remedy, section)
@@ -122,25 +117,8 @@ def examine_end(report: Report, part: str, what: str, not_after: str, days: int)
 # Servers and streams --------------------------------------------------------------------------------------------------
 
 
-async def _servers(client: Client, subject: str, question: dict[str, bool]) -> list[dict[str, Any]]:
-    """What each server of the broker says of itself."""
-    inbox = client.new_inbox()
-    answers = await client.subscribe(inbox)
-    await client.publish(subject, json.dumps(question).encode(), reply=inbox)
-    found: list[dict[str, Any]] = []
-    patience = _ANSWERS_WITHIN
-    while True:
-        try:
-            answer = await answers.next_msg(timeout=patience)
-        except (TimeoutError, nats.errors.TimeoutError):
-            return found
-        if answer.data:
-            found.append({**json.loads(answer.data), "asked": time.time()})
-        patience = _MORE_ANSWERS_WITHIN
-
-
-def _examine_servers(report: Report, servers: list[dict[str, Any]]) -> None:
-    if not servers:
+def _examine_servers(report: Report, told: Said) -> None:
+    if not told:
         report.add(
             "broker",
             "broker-silent",
@@ -150,10 +128,10 @@ def _examine_servers(report: Report, servers: list[dict[str, Any]]) -> None:
         )
         return
     streams: dict[str, dict[str, Any]] = {}
-    for server in servers:
+    for server in told:
         name = server["server"]["name"]
-        told = datetime.fromisoformat(server["server"]["time"][:19] + "+00:00")
-        examine_clock(report, f"broker {name}", told, datetime.fromtimestamp(server["asked"], UTC))
+        showed = datetime.fromisoformat(server["server"]["time"][:19] + "+00:00")
+        examine_clock(report, f"broker {name}", showed, datetime.fromtimestamp(server["asked"], UTC))
         data = server.get("data") or {}
         _examine_room(
             report,
@@ -164,12 +142,12 @@ def _examine_servers(report: Report, servers: list[dict[str, Any]]) -> None:
         )
         for account in data.get("account_details") or ():
             streams |= {stream["name"]: stream for stream in account.get("stream_detail") or ()}
-    report.checked.append(f"{counted(len(streams), 'stream')} on {counted(len(servers), 'server')}")
+    report.checked.append(f"{counted(len(streams), 'stream')} on {counted(len(told), 'server')}")
     _examine_streams(report, streams)
 
 
-def _examine_stores(report: Report, servers: list[dict[str, Any]]) -> None:
-    for server in servers:
+def _examine_stores(report: Report, told: Said) -> None:
+    for server in told:
         error = str((server.get("data") or {}).get("error") or "")
         if "write error" in error:
             report.add(

@@ -19,6 +19,7 @@ Section = Literal[
     "a-reader-is-behind",
     "a-stream-is-full",
     "broker-disk-lost",
+    "a-server-of-the-broker-is-gone",
     "database-lost",
     "disk-full",
     "mail-relay-down",

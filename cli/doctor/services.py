@@ -84,6 +84,11 @@ _REASONS: dict[str, tuple[str, str, Section]] = {
     ),
 }
 _REMARKS: dict[str, tuple[str, str, Section]] = {
+    "servers": (
+        "broker-servers",
+        "Start again what is missing, and wait until it has everything: deelname broker streams DIR --wait 120.",
+        "a-server-of-the-broker-is-gone",
+    ),
     "inbox_full": (
         "inbox-full",
         "'deelname mail received --unread' says what fills it: deal with it, then 'deelname mail dismiss NUMBER'. The"
@@ -165,8 +170,11 @@ def _examine_http(
     for part, reason in sorted(reasons.items()):
         _not_ready(report, service, part, str(reason))
     for part, remark in sorted(dict(ready.get("remarks") or {}).items()):
-        if part in _REMARKS:
-            code, remedy, section = _REMARKS[part]
+        if part not in _REMARKS:
+            continue
+        code, remedy, section = _REMARKS[part]
+        # Who may ask the broker has said more of it already.
+        if section not in {finding.section for finding in report.findings if finding.part.startswith("broker")}:
             report.add(service, code, f"{remark}.", remedy, section, wrong=False)
     _examine_disk(report, service, ready.get("disk") or {}, free)
     if not_after:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -23,7 +23,15 @@ _IDENTITIES = ((APPLICATION, TOPOLOGY), (PARTNERS, TOPOLOGY_PARTNERS))
 
 
 class NotWhole(RuntimeError):  # noqa: N818 - it reads as what is wrong
-    """Streams are not kept by as many servers as they should be, or by servers that lag; the message says which."""
+    """
+    Streams are not kept by as many servers as they should be, or by servers that lag; the message says which.
+
+    ``kept`` is what was seen last; empty where nobody answered.
+    """
+
+    def __init__(self, why: str, kept: Sequence[Kept] = ()) -> None:
+        super().__init__(why)
+        self.kept = tuple(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,7 @@ class Kept:
         leader: the server that answers for it; None while there is none, or where a server is alone.
         current: the servers that have all of it, the leader among them.
         lagging: the other servers that keep it, and how many messages each lacks as far as the leader knows.
+        offline: those of them that the leader does not hear.
     """
 
     name: str
@@ -48,6 +57,7 @@ class Kept:
     leader: str | None
     current: tuple[str, ...]
     lagging: tuple[tuple[str, int], ...] = ()
+    offline: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -115,19 +125,19 @@ async def until_whole(directory: Directory, within: float) -> list[Kept]:
     deadline = time.monotonic() + within
     async with _accounts(directory, deployment) as accounts:
         while True:
-            why = "the broker does not answer"
+            kept = []
             try:
                 kept = await _look(deployment, accounts)
             except NatsError as error:
                 # An election: nobody answers for a stream while there is no leader.
-                why = str(error) or type(error).__name__
+                why = f"a stream has no leader, or the broker does not answer ({str(error) or type(error).__name__})"
             else:
                 missing = [stream for stream in kept if not stream.whole]
                 if not missing:
                     return kept
                 why = "; ".join(map(_lack, missing))
             if time.monotonic() > deadline:
-                raise NotWhole(f"after {within:.0f} s: {why}")
+                raise NotWhole(f"after {within:.0f} s: {why}", kept)
             await asyncio.sleep(0.25)
 
 
@@ -163,11 +173,15 @@ def _kept(name: str, info: StreamInfo, wanted: int) -> Kept:
         leader,
         tuple(sorted([*([leader] if leader else []), *(peer.name for peer in peers if peer.current and peer.name)])),
         tuple((peer.name or "", peer.lag or 0) for peer in peers if not peer.current),
+        tuple(peer.name or "" for peer in peers if peer.offline),
     )
 
 
 def _lack(stream: Kept) -> str:
-    lagging = "".join(f", {name} lacks {messages}" for name, messages in stream.lagging)
+    lagging = "".join(
+        f", {name} lacks {messages}{' and is not there' if name in stream.offline else ''}"
+        for name, messages in stream.lagging
+    )
     return f"{stream.name} is whole on {len(stream.current)} of {stream.wanted} servers{lagging}"
 
 

@@ -8,17 +8,13 @@ whose own streams are well, or that has nothing to publish, notices nothing of a
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable
-from time import monotonic
 
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 
-from services.chassis.broker import while_connected
+from services.chassis.asking import Question
 from services.chassis.metrics import Gauge
 
 _log = structlog.get_logger("chassis.stores")
@@ -28,9 +24,6 @@ SECONDS_BETWEEN_LOOKS = 5.0
 """What a look costs the broker: it asks each of its streams whether a write has failed, without touching the disk."""
 
 _ANSWERS_WITHIN, _MORE_ANSWERS_WITHIN = 2.0, 0.3
-_SECONDS_UNANSWERED = 60.0
-"""A broker whose configuration is of a release before this one does not let us ask, and complains each time."""
-_MOST_SERVERS = 32
 _LONGEST = 300
 _WRITE_FAILED = "write error"
 
@@ -44,24 +37,17 @@ class Stores:
     """
 
     def __init__(self, connection: Client) -> None:
-        self._connection = connection
+        self._health = Question(connection, HEALTH_OF_ALL, b"{}", first=_ANSWERS_WITHIN, more=_MORE_ANSWERS_WITHIN)
         self._failures: dict[str, str] = {}
         self._asked = 0
-        self._answered = self._complains = False
-        self._not_before = 0.0
+        self._complains = False
 
     async def look(self) -> None:
         """Ask all servers; call it again and again. One that does not answer is not accused: others say that."""
-        if monotonic() < self._not_before:
+        told = await self._health.ask()
+        if told is None:
             return
-        try:
-            messages = await while_connected(self._connection, self._ask(), 2 * _ANSWERS_WITHIN)
-        except (NatsError, OSError):
-            messages = []
-        answers = [said for message in messages if (said := _read(message)) is not None]
-        self._answered = self._answered or bool(answers)
-        if not self._answered:
-            self._not_before = monotonic() + _SECONDS_UNANSWERED
+        answers = [said for body in told if (said := _read(body)) is not None]
         self._asked = len(answers)
         self._failures = {name: error for name, error in answers if _WRITE_FAILED in error}
         if self._failures and not self._complains:
@@ -97,25 +83,11 @@ class Stores:
     def _first(self) -> str:
         return next(iter(self._failures.values()), "")[:_LONGEST]
 
-    async def _ask(self) -> list[Msg]:
-        inbox = await self._connection.subscribe(self._connection.new_inbox())
-        found: list[Msg] = []
-        try:
-            await self._connection.publish(HEALTH_OF_ALL, b"{}", reply=inbox.subject)
-            while len(found) < _MOST_SERVERS:
-                found.append(await inbox.next_msg(timeout=_MORE_ANSWERS_WITHIN if found else _ANSWERS_WITHIN))
-        except TimeoutError:
-            return found
-        finally:
-            with contextlib.suppress(NatsError):
-                await inbox.unsubscribe()
-        return found
 
-
-def _read(message: Msg) -> tuple[str, str] | None:
+def _read(body: bytes) -> tuple[str, str] | None:
     """A server's name, and what it says is wrong with it; None for what is no server's answer."""
     try:
-        said = json.loads(message.data)
+        said = json.loads(body)
         return str(said["server"]["name"]), str(said["data"].get("error") or "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -26,6 +26,8 @@ from contracts.facts import (
 from services.chassis import copies, service
 from services.chassis.broker import connect, faststream_broker
 from services.chassis.clock import Clock, clock_from
+from services.chassis.cluster import SECONDS_BETWEEN_LOOKS as SECONDS_BETWEEN_LOOKS_AT_SERVERS
+from services.chassis.cluster import Cluster
 from services.chassis.commands import Route, serve
 from services.chassis.database import Database
 from services.chassis.going_back import SECONDS_BETWEEN_LOOKS as SECONDS_BETWEEN_LOOKS_BACK
@@ -275,7 +277,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         async def mails_that_stay() -> str:
             return under_way.trouble
 
-        stores = Stores(connection)
+        stores, cluster = Stores(connection), Cluster(connection)
         health = Health(
             database,
             relays={OWN_STREAM: relay},
@@ -289,7 +291,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
                 "inbox": inbox_trouble,
                 "sending": mails_that_stay,
             },
-            remarks={"unread": inbox.waiting, "inbox_full": inbox.full},
+            remarks={"servers": cluster.remark, "unread": inbox.waiting, "inbox_full": inbox.full},
             details={"links": links.description},
             clock=clock,
             service=NAME,
@@ -300,6 +302,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
             "sender": sender.run,
             "relay": relay.run,
             "stores": service.periodic(SECONDS_BETWEEN_LOOKS, stores.look),
+            "cluster": service.periodic(SECONDS_BETWEEN_LOOKS_AT_SERVERS, cluster.look),
             "forget": service.periodic(_FORGET_EVERY, database.forget),
             "copies": service.periodic(copies.SECONDS_BETWEEN_TIDYING, kept.tidy),
             "archivist": service.periodic(
@@ -318,6 +321,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
                 settings.guard(),
                 together(
                     stores.measure,
+                    cluster.measure,
                     measure(
                         database,
                         sender,

@@ -21,12 +21,14 @@ from services.chassis import copies
 from services.chassis.access import Verifier
 from services.chassis.broker import connect, faststream_broker
 from services.chassis.clock import Clock, clock_from
+from services.chassis.cluster import SECONDS_BETWEEN_LOOKS as SECONDS_BETWEEN_LOOKS_AT_SERVERS
+from services.chassis.cluster import Cluster
 from services.chassis.commands import Route, serve
 from services.chassis.going_back import SECONDS_BETWEEN_LOOKS as SECONDS_BETWEEN_LOOKS_BACK
 from services.chassis.going_back import GoingBack
 from services.chassis.guard import Guard
 from services.chassis.health import Health
-from services.chassis.metrics import Measure, nothing_more
+from services.chassis.metrics import Measure, nothing_more, together
 from services.chassis.relay import Relay
 from services.chassis.service import periodic, run
 from services.chassis.specification import Channel, specification
@@ -218,7 +220,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     contacts = Contacts(connection, database)
     relay = Relay(connection, database, store.LOG, subjects.log_stream(NAME), before=contacts.copy)
 
-    stores = Stores(connection)
+    stores, cluster = Stores(connection), Cluster(connection)
     tokens = Tokens(database)
     await tokens.load()
 
@@ -250,6 +252,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         "writer": writer.run,
         "relay": relay.run,
         "stores": periodic(SECONDS_BETWEEN_LOOKS, stores.look),
+        "cluster": periodic(SECONDS_BETWEEN_LOOKS_AT_SERVERS, cluster.look),
         "contacts": periodic(SECONDS_BETWEEN_LOOKS_AT_CONTACTS, contacts.look_after),
         "revisions": periodic(SECONDS_BETWEEN_ERASURES_OF_CONTACTS, contacts.revisions.erase),
         "forget": periodic(SECONDS_BETWEEN_FORGETTING, database.forget),
@@ -283,6 +286,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         database,
         relays=relays,
         checks={"broker": stores.trouble, "contacts": contacts.revisions.trouble},
+        remarks={"servers": cluster.remark},
         details={"links": links.description},
         clock=clock,
         service=NAME,
@@ -295,7 +299,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
             health=health,
             guard=guard,
             table=table,
-            measure=stores.measure,
+            measure=together(stores.measure, cluster.measure),
         ),
         host=settings.http_host,
         port=settings.http_port,

@@ -14,7 +14,11 @@ import nats
 import pytest
 from nats.errors import Error as NatsError
 
+from cli.connection import Connection
+from cli.doctor import servers
+from cli.doctor.findings import Report
 from cli.encryption import trusting
+from cli.endpoints import read
 from contracts import subjects
 from deploy.identities import REGISTRATION_INTAKE
 from deploy.production import partners
@@ -23,6 +27,7 @@ from deploy.production.copies import NotWhole, declare_all, look, until_whole
 from deploy.production.deployment import Node, NotADeployment
 from deploy.production.directory import Directory
 from services.chassis.broker import connect, faststream_broker
+from services.chassis.cluster import Cluster as WhoIsThere
 from services.chassis.intake import Delivery, take_in
 from services.chassis.relay import publish_batch
 from tests.cluster import NAMES, Cluster, configured, running
@@ -176,9 +181,54 @@ async def test_who_has_a_server_too_few_is_told_which_streams_suffer(cluster: Cl
                 except NotWhole as reason:
                     said = str(reason)
         assert "on 2 of 3 servers, b lacks" in said
+        told = await asyncio.to_thread(invoke, "broker", "streams", cluster.directory.path, "--wait", "0")
+        assert told.code == 1, told.said
+        assert "b by" in told.out
+        assert "Not every server has everything" in told.said
+        await everybody_notices(cluster, ["broker-server-missing"], "1 of the 3 servers of the broker does not", "b")
+        cluster.nodes["c"].kill()
+        try:
+            codes = ["broker-server-missing", "streams-without-leader"]
+            await everybody_notices(cluster, codes, "2 of the 3 servers of the broker do not", "b, c")
+        finally:
+            cluster.nodes["c"].start()
     finally:
         cluster.nodes["b"].start()
     await until_whole(cluster.directory, 60)
+    assert await diagnosed(cluster) == {}
+
+
+async def everybody_notices(cluster: Cluster, codes: list[str], how_many: str, names: str) -> None:
+    """The doctor, as the monitor, and a service by the permissions that each service has."""
+    async with asyncio.timeout(60):
+        while set(found := await diagnosed(cluster)) != set(codes):
+            assert set(found) <= {*codes, "copies-behind"}, "what is found at first is true as well"
+    assert found["broker-server-missing"].startswith(f"{how_many} answer: {names}.")
+    made = cluster.directory
+    for name in ("registration", "notifications"):
+        service = await connect(made.read().url, name, nkey_seed_file=made.seed(name), ca_file=made.authority)
+        try:
+            seen = WhoIsThere(service)
+            await seen.look()
+            assert await seen.remark() == f"{how_many} answer: {names}"
+            gauges = {gauge.name: gauge.value for gauge in await seen.measure()}
+            assert gauges["deelname_broker_servers_missing"] == len(names.split(", "))
+            assert (gauges["deelname_broker_streams_without_leader"] > 0) is ("streams-without-leader" in codes)
+        finally:
+            await service.close()
+
+
+async def diagnosed(cluster: Cluster) -> dict[str, str]:
+    """What the doctor finds of the broker, by code."""
+    report = Report()
+    connection = Connection(read(cluster.directory.path / "endpoints.json").access("monitor"))
+
+    def look() -> None:
+        with connection:
+            servers.examine(report, connection, servers.ask(connection)[0])
+
+    await asyncio.to_thread(look)
+    return {finding.code: finding.what for finding in report.findings}
 
 
 @asynccontextmanager

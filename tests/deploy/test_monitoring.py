@@ -13,12 +13,17 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "deploy" / "monitoring"
-RULES: list[dict[str, Any]] = YAML(typ="safe").load(MONITORING / "alerts.yaml")["groups"][0]["rules"]
+FILES = ("alerts.yaml", "nats_alerts.yaml")
+RULES: list[dict[str, Any]] = [
+    rule for file in FILES for rule in YAML(typ="safe").load(MONITORING / file)["groups"][0]["rules"]
+]
 
 
 @pytest.mark.promtool
 @pytest.mark.parametrize(
-    "words", [("check", "rules", "alerts.yaml"), ("check", "config", "prometheus.yaml")], ids=lambda words: words[1]
+    "words",
+    [*(("check", "rules", file) for file in FILES), ("check", "config", "prometheus.yaml")],
+    ids=lambda words: words[2],
 )
 def test_promtool_takes_the(words: tuple[str, ...]) -> None:
     checked = subprocess.run(["promtool", *words], cwd=MONITORING, capture_output=True, text=True, check=False)

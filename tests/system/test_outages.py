@@ -47,6 +47,12 @@ WELL = "nothing"
 SERVICES = ("registration", "notifications", "reporting")
 
 SHOWN_BY = {
+    "A server of a cluster is lost": "tests/deploy/test_cluster.py::"
+    "test_who_has_a_server_too_few_is_told_which_streams_suffer",
+    "A server of a cluster lags": "tests/cli/test_doctor_servers.py::"
+    "test_a_copy_that_lags_at_every_look_is_named_and_no_other",
+    "Most servers of a cluster are lost": "tests/deploy/test_cluster.py::"
+    "test_who_has_a_server_too_few_is_told_which_streams_suffer",
     "A service has another's seed, or none": "tests/deploy/test_seeds.py::"
     "test_a_service_that_is_not_let_in_ends_with_one_line_in_words_and_the_doctor_repeats_it",
     "A certificate ends": "tests/system/test_doctor.py::test_a_certificate_that_ends_soon_is_named",
@@ -105,6 +111,9 @@ SIGNS: dict[str, str] = {
     "DeelnameIntakeRefused": 'deelname_intake_outcomes_total{job="registration",source="a",outcome="refused"} 0+8x120',
     "DeelnameNotReady": 'deelname_ready{job="registration"} 0',
     "DeelnameDatabaseNotWritable": 'deelname_database_writable{job="registration"} 0',
+    "DeelnameBrokerServerMissing": 'deelname_broker_servers_missing{job="registration"} 1',
+    "DeelnameBrokerCopiesBehind": 'deelname_broker_copies_behind{job="registration"} 1',
+    "DeelnameBrokerWithoutLeader": 'deelname_broker_streams_without_leader{job="registration"} 1',
     "DeelnameBrokerNotStoring": 'deelname_broker_servers_not_storing{job="registration"} 1',
 }
 """What an alert is to fire at, for failures that another test makes happen."""

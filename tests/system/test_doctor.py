@@ -302,7 +302,7 @@ async def test_clocks_that_differ_are_named(patient: World, monkeypatch: pytest.
             return datetime.now(tz) + timedelta(seconds=20)
 
     monkeypatch.setattr("cli.doctor.services.datetime", Ahead)
-    monkeypatch.setattr("cli.doctor.brokers.time.time", lambda: datetime.now(UTC).timestamp() + 20)
+    monkeypatch.setattr("cli.doctor.servers.time.time", lambda: datetime.now(UTC).timestamp() + 20)
     endpoints = patient.system.layout.endpoints
     report = await asyncio.to_thread(lambda: examine(read(endpoints), dict(read(endpoints).http)))
     found = {finding.part: finding for finding in report.findings if finding.code == "clock-differs"}

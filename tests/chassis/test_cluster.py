@@ -1,4 +1,4 @@
-"""What a service says of the broker's servers; their answers are a client's here, real ones in tests/deploy/test_cluster.py."""
+"""What a service says of the broker's servers: a client answers here, real ones in tests/deploy/test_cluster.py."""
 
 from __future__ import annotations
 

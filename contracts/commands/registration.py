@@ -1,9 +1,4 @@
-"""
-Commands: what ``do.<service>.<entity>.<verb>`` takes and what it answers.
-
-Every command may carry an ``id``: the same id with the same content is answered as the first time and done once; the
-same id with other content is refused. Failures come as problem details (``contracts.problem``).
-"""
+"""What registration is told to do, and how it answers."""
 
 from __future__ import annotations
 
@@ -15,20 +10,11 @@ from contracts.access import Role
 from contracts.base import EmailAddress, Identity, Language, Line, Message, Name, Slug, Text
 from contracts.characters import Unfit
 from contracts.choices import ONE_ENROLMENT, ONE_PERSON, Choice, Choosing
+from contracts.commands.base import Command
 from contracts.enrolment import EnrolmentRequest, EnrolmentStatus, MissingSeat, ParticipantRequest, Person, Reason
 from contracts.organisation import Organisation
 from contracts.programme import Programme
-from contracts.queries import ReceivedKind
 from contracts.theme import Theme
-
-LARGEST_RAW = 700_000
-"""Octets of a mail that fits into one message of the broker (``max_payload`` is 1 MiB, base64 takes a third more)."""
-
-
-class Command(Message):
-    """What all commands have in common."""
-
-    id: Identity | None = Field(default=None, description="Makes a repetition harmless: send the same id again.")
 
 
 class TellingCommand(Command):
@@ -151,70 +137,6 @@ class ErasePerson(Command, NamingSomebody):
     everybody: bool | None = Field(default=None, description="All who share the address, which 'email' gives.")
 
 
-class RetryMail(Command):
-    """Send a mail that failed, or whose fate is unknown, once more, with the same bytes and Message-ID."""
-
-    mail: Identity
-
-
-class ResendMail(Command):
-    """
-    Send a new copy of a mail that went out, on purpose: from what is so now, to the address as it is now.
-
-    A copy is a mail of its own, with a Message-ID of its own; ``mail.sent`` names the mail of which it is one.
-    """
-
-    mail: Identity
-
-
-class ReceiveMail(Command):
-    """
-    Hand a mail over that came back: a bounce, or an answer to an invitation.
-
-    ``recipient`` is the envelope's recipient (RFC 5321), where it is known; else the headers are searched for it.
-    """
-
-    raw: Annotated[
-        str, Field(min_length=1, max_length=LARGEST_RAW * 4 // 3 + 4, description="The message (RFC 5322), in base64.")
-    ]
-    recipient: EmailAddress | None = None
-
-
-class DismissReceived(Command):
-    """
-    Mails that came back and were kept for a person need not be any more: somebody has dealt with them.
-
-    What they say is forgotten; that they came, and what was made of them, is not.
-    """
-
-    received: Annotated[tuple[int, ...], Field(min_length=1, max_length=1000)]
-
-
-class SuppressionCommand(Command, Choosing):
-    """A command about one address, named by itself or by the person whose it is."""
-
-    choices = (
-        Choice(
-            ("person", "email"),
-            "Name the address by 'person' (an id) or by 'email', and not by both.",
-            "Noem het adres met 'person' (een id) of met 'email', en niet met allebei.",
-        ),
-    )
-
-    person: Identity | None = None
-    email: EmailAddress | None = None
-
-
-class AddSuppression(SuppressionCommand):
-    """Send nothing more to an address, whoever has it."""
-
-    reason: Line
-
-
-class LiftSuppression(SuppressionCommand):
-    """Send to an address again; what was not sent meanwhile is sent by ``mail.retry``."""
-
-
 class CreateToken(Message):
     """
     Give somebody of the staff, or a program, a token for HTTP.
@@ -251,24 +173,6 @@ class RevokeToken(Choosing):
 
     name: Line | None = None
     account: Identity | None = None
-
-
-class CopyDatabase(Command):
-    """
-    Make a verified copy of the service's database beside it, to be fetched piece by piece.
-
-    An earlier one is thrown away. Every service takes it. The copy is of one moment, and the service goes on meanwhile.
-    """
-
-
-class DiscardCopy(Command):
-    """Throw a copy away: it holds what the database holds."""
-
-    copy_id: Identity
-
-
-class RebuildReport(Command):
-    """Fold all facts again into a fresh database and swap it in."""
 
 
 # Results -------------------------------------------------------------------------------------------------------------
@@ -379,67 +283,3 @@ class TokenRevocation(Message):
         default=None, description="Whether the broker has been told, from which reporting learns it within a second."
     )
     detail: str | None = Field(default=None, description="What that means, where it was not told.")
-
-
-class RetriedMail(Message):
-    """The mail is due again."""
-
-    mail: Identity
-
-
-class Dismissed(Message):
-    """How many of the mails were still kept."""
-
-    changed: int
-
-
-class ResentMail(Message):
-    """A copy is due: ``mail`` is the copy's own id."""
-
-    mail: Identity
-    copy_of: Identity
-
-
-class ReceivedMail(Message):
-    """What a mail that came back was understood as; ``received`` is its number in the list of received mails."""
-
-    received: int
-    kind: ReceivedKind
-    note: str
-    mail: Identity | None = None
-
-
-class Suppressed(Message):
-    """How many addresses are suppressed or lifted; 0 where it was so already."""
-
-    changed: int
-
-
-class DatabaseCopy(Message):
-    """
-    A copy of a service's database.
-
-    ``positions`` says by stream up to where the service had written its own log, or read that of another, when the copy
-    was made.
-    """
-
-    copy_id: Identity
-    size: int = Field(description="Octets.")
-    sha256: str
-    schema_number: int = Field(description="How many migrations it has been through.")
-    positions: dict[str, int]
-
-
-class CopyDiscarded(Message):
-    """The copy is gone; ``discarded`` is false where it was already."""
-
-    discarded: bool
-
-
-class RebuiltReport(Message):
-    """What the rebuild folded, and whether the report came out the same, byte for byte."""
-
-    facts: int
-    seconds: float
-    identical: bool
-    digest: str = Field(description="SHA-256 of the whole report in its canonical form.")

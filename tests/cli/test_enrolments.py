@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,33 @@ def test_reports_come_as_tables_json_and_csv(deelname: Deelname, programme: str)
     rows = list(csv.DictReader(io.StringIO(deelname("report", "programme", programme, "--plain-csv").out)))
     assert ("organisation", "bibliotheek-zeist", "1") in [(r["section"], r["key"], r["units_confirmed"]) for r in rows]
     assert deelname("report", "programmes", "--csv", "--plain-csv").code == 2
+
+
+@pytest.mark.parametrize(("option", "asked"), [("--csv", "?format=csv"), ("--plain-csv", "")])
+def test_the_tool_and_the_reports_over_http_give_the_same_file(
+    deelname: Deelname, programme: str, running: Path, option: str, asked: str
+) -> None:
+    """Two files with other columns or other totals would be two truths."""
+    enrol(deelname, programme, "Anna")
+    endpoints = json.loads(running.read_text())
+    headers = {
+        "Authorization": f"Bearer {endpoints['tokens']['viewer']}",
+        "Accept": "text/csv",
+        "Accept-Language": "nl",
+    }
+
+    def same(words: tuple[str, ...], path: str) -> bool:
+        request = urllib.request.Request(f"{endpoints['http']['reporting']}{path}{asked}", headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            over_http: str = answer.read().decode()
+        by_tool: str = deelname("report", *words, option, "--language", "nl").out
+        return over_http == by_tool
+
+    # Mails go on being sent while both are asked.
+    until(lambda: same(("programmes",), "/api/programmes"))
+    until(lambda: same(("programme", programme), f"/api/programmes/{programme}"))
+    until(lambda: same(("participation", "--by", "province"), "/api/participation/province"))
+    until(lambda: same(("theme", "vluchtelingen-integratie"), "/api/themes/vluchtelingen-integratie"))
 
 
 def test_a_programme_s_csv_has_all_that_its_tables_have(deelname: Deelname, programme: str) -> None:

@@ -35,7 +35,9 @@ class Fault(Message):
     field: str | None = None
     rule: str | None = Field(default=None, description="For programs: of enrolment, or of the message's form.")
     detail_nl: str | None = Field(default=None, description="The same in Dutch.")
-    parameters: tuple[Parameter, ...] = Field(default=(), description="The ids that it is about, as they were asked.")
+    parameters: tuple[Parameter, ...] = Field(
+        default=(), exclude_if=lambda ids: not ids, description="The ids that it is about, as they were asked."
+    )
 
 
 class Problem(Message):

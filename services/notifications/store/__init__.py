@@ -12,6 +12,7 @@ from services.notifications.store.answers import (
     put_answer,
     tell_answer,
 )
+from services.notifications.store.archive import forget_old_bytes
 from services.notifications.store.asking import addresses, mails, messages, people_with_address
 from services.notifications.store.doubting import doubt, doubt_until, doubtful_until, take_back
 from services.notifications.store.inbox import (
@@ -40,7 +41,6 @@ from services.notifications.store.sending import (
     Tried,
     begin,
     due,
-    forget_old_bytes,
     release,
     resend,
     retry,

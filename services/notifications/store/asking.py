@@ -58,5 +58,6 @@ def addresses(connection: sqlite3.Connection, person: str) -> list[str]:
     suppressed = connection.execute(
         "SELECT address FROM suppressed WHERE person = ? AND address IS NOT NULL", (person,)
     )
-    found = {fingerprint(secret, recipient) for (recipient,) in mailed} | {address for (address,) in suppressed}
-    return sorted(found)
+    former = connection.execute("SELECT address FROM former_addresses WHERE person = ?", (person,))
+    found = {fingerprint(secret, recipient) for (recipient,) in mailed}
+    return sorted(found.union(address for (address,) in (*suppressed, *former)))

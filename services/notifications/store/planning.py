@@ -13,6 +13,7 @@ from services.chassis.reader import load_position, save_position
 from services.chassis.state import State
 from services.notifications.domain import Planned
 from services.notifications.domain.entities import KINDS
+from services.notifications.store.archive import forget_unsent
 from services.notifications.store.asking import addresses
 from services.notifications.store.inbox import forget_received
 from services.notifications.store.rows import HELD, text, write_detail
@@ -86,11 +87,7 @@ def forget_bytes(connection: sqlite3.Connection, person: str, position: int, *, 
     would say it twice. What stands against the old address stays: nothing goes there, also not to take something back.
     """
     hand_on(connection, person)
-    connection.execute(
-        "DELETE FROM archive WHERE ordinal IN"
-        " (SELECT ordinal FROM mails WHERE person = ? AND status IN ('planned', 'failed'))",
-        (person,),
-    )
+    forget_unsent(connection, person)
     if readdressed:
         connection.execute(
             "UPDATE suppressed SET reason = reason || ', before the address was corrected'"
@@ -118,4 +115,5 @@ def erase(connection: sqlite3.Connection, person: str) -> None:
         " status = CASE status WHEN 'planned' THEN 'dropped' ELSE status END WHERE person = ?",
         (person,),
     )
-    connection.execute("DELETE FROM suppressed WHERE person = ?", (person,))
+    for table in ("suppressed", "former_addresses"):
+        connection.execute(f"DELETE FROM {table} WHERE person = ?", (person,))  # noqa: S608  (our own words)

@@ -345,13 +345,3 @@ def tried_since(connection: sqlite3.Connection, moment: datetime) -> list[Tried]
         Tried(datetime.fromisoformat(first_at), programme, recipient, bool(by_stranger))
         for first_at, programme, recipient, by_stranger in rows
     ]
-
-
-def forget_old_bytes(connection: sqlite3.Connection, before: datetime) -> int:
-    """Empty the archive of mails that went out, or were given up, and were planned before a moment."""
-    return connection.execute(
-        "DELETE FROM archive WHERE ordinal IN (SELECT ordinal FROM mails"
-        " WHERE status NOT IN ('planned', 'sending') AND ordinal <= ("
-        "  SELECT coalesce(max(ordinal), 0) FROM mails WHERE planned_at < ?))",
-        (text(before),),
-    ).rowcount

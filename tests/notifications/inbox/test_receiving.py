@@ -592,6 +592,48 @@ async def test_an_erased_person_leaves_no_trace_in_what_came_back(notifications:
     assert b"noor@" not in left
 
 
+@pytest.mark.parametrize("address", [NOOR, "noël@bibliotheek.example", "noor@xn--bibliothek-47a.example"])
+@pytest.mark.parametrize("former", [False, True])
+async def test_what_others_wrote_of_who_was_erased_goes_wherever_the_person_was_mailed(
+    notifications: Service, tmp_path: Path, address: str, former: bool
+) -> None:
+    notifications.contacts.known["noor"] = somebody_at(address)
+    life = life_with(confirmed("e1", "noor"))
+    await told(notifications, life, tmp_path)
+    if former:
+        for mail in life.mails:
+            raw = returned.postfix(path(notifications, mail), address, status="4.4.1", diagnostic="timed out")
+            await notifications.inbox.receive(raw, path(notifications, mail))
+        notifications.contacts.known["noor"] = somebody_at("noor.de.wit@elders.example")
+        life.happens(PersonCorrected(person="noor", changed=("email",)), subject="_")
+        await told(notifications, life, tmp_path)
+    spelt = address.replace("xn--bibliothek-47a", "bibliothëek")
+    for words in (f"Van „{spelt}“ hoor ik niets", "Van Zeldzaam hoor ik wel"):
+        await receive(notifications, returned.person("deelname@deelname.example", "sam@bibliotheek.example", words))
+    life.happens(PersonErased(person="noor"), subject="_")
+    await notifications.reads(life)
+    await notifications.database.run(lambda raw: raw.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+    left = b"".join(each.read_bytes() for each in notifications.database.path.parent.glob("*.db*"))
+    assert spelt.encode() not in left
+    assert address.encode() not in left
+    assert b"Zeldzaam" in left
+    assert await notifications.database.run(lambda raw: raw.execute("SELECT * FROM former_addresses").fetchall()) == []
+
+
+async def test_whose_mails_are_too_old_to_be_kept_is_found_in_what_others_wrote(
+    notifications: Service, tmp_path: Path
+) -> None:
+    life = life_with(confirmed("e1", "noor"))
+    await told(notifications, life, tmp_path)
+    notifications.clock.forward(days=8)
+    await receive(notifications, returned.person("deelname@deelname.example", "sam@bibliotheek.example", NOOR))
+    await Archivist(notifications.database, notifications.clock, archive_days=7, inbox_days=30).tidy()
+    assert len((await notifications.desk.export(PersonQuestion(person="noor"))).received) == 1
+    life.happens(PersonErased(person="noor"), subject="_")
+    await notifications.reads(life)
+    assert await notifications.database.run(store.unread) == (0, 0)
+
+
 @pytest.mark.parametrize("change", [PersonErased, PersonCorrected])
 async def test_what_stands_against_a_shared_address_stays_when_one_of_those_who_share_it_goes(
     notifications: Service, tmp_path: Path, change: Any

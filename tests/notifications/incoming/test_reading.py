@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +96,34 @@ def test_addresses_are_found_in_encoded_parts_too() -> None:
         b"bWFpbCBub29yQHR3by5leGFtcGxlIG5vdw==\r\n"
     )
     assert read(raw).mentioned == {"a@one.example", "noor@two.example"}
+
+
+@pytest.mark.parametrize(
+    ("content", "address"),
+    [
+        ("Van: noël@biblio.example, en".encode(), "noël@biblio.example"),
+        ("Van: noël@biblio.example".encode("windows-1252"), "noël@biblio.example"),
+        ("Van: noe\u0308l@biblio.example".encode(), "noël@biblio.example"),
+        ("<noor@bücher.example>".encode(), "noor@bücher.example"),
+        ("„noor@zeist.example“".encode(), "noor@zeist.example"),
+        ("请noor@zeist.example请".encode(), "noor@zeist.example"),
+        ("\u00a0noor@zeist.example\u2026".encode(), "noor@zeist.example"),
+    ],
+)
+def test_addresses_with_letters_beyond_ascii_are_found_and_so_are_those_that_touch_some(
+    content: bytes, address: str
+) -> None:
+    assert address in mentioned(content, None)
+
+
+def test_addresses_are_found_in_encoded_headers_and_in_letters_of_two_octets() -> None:
+    part = b64encode("ATTENDEE:mailto:noor@two.example".encode("utf-16"))
+    raw = (
+        b"From: a@one.example\r\nSubject: =?utf-8?B?bm9vckB6ZWlzdC5leGFtcGxl?= =?utf-8?q?_sam=40b=2Eexample?=\r\n"
+        b"X-Broken: =?utf-8?b?a?=\r\nContent-Type: application/octet-stream\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + part
+    )
+    assert {"noor@zeist.example", "sam@b.example", "noor@two.example"} <= read(raw).mentioned
 
 
 def test_looking_for_addresses_takes_no_time_that_grows_with_the_square() -> None:

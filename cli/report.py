@@ -26,6 +26,7 @@ from contracts.queries import (
     ThemeQuestion,
     ThemeReport,
 )
+from contracts.table_words import TABLE_WORDS
 from contracts.tables import Table
 
 app = group("Reports: who took part, who never did, and what a theme has reached.")
@@ -36,15 +37,8 @@ AsCsv = Annotated[
 PlainCsv = Annotated[
     bool, typer.Option("--plain-csv", help="Print CSV for programs: commas, points, ISO dates, names of fields.")
 ]
-_STATUSES = {
-    "confirmed": "Confirmed",
-    "waiting": "Waiting",
-    "withdrawn": "Withdrawn",
-    "refused": "Refused",
-    "pending": "To be confirmed",
-    "lapsed": "Not confirmed",
-}
-_SELDOM = ("To be confirmed", "Not confirmed")
+_STATUSES = {status: TABLE_WORDS["en"][status].capitalize() for status in tables.STATUSES}
+_SELDOM = tuple(_STATUSES[status] for status in tables.SELDOM)
 _REBUILD_PATIENCE = 600.0
 
 Report = TypeVar("Report", bound=BaseModel)

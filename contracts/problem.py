@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
@@ -76,15 +77,20 @@ def invalid(error: ValidationError, what: str = "request", model: type[BaseModel
     With the ``model`` that was expected, it is said of an unknown field which one was perhaps meant.
     """
     details = without_echoes(error.errors(include_url=False, include_input=False))
+    faults = (
+        fault_of(item, ".".join(str(part) for part in item["loc"])[:_LONGEST_FIELD] or None, model) for item in details
+    )
+    return wrong_fields(faults, len(details), what)
+
+
+def wrong_fields(faults: Iterable[Fault], number: int, what: str = "request") -> Problem:
+    """So many faults make a request invalid; of very many the first are told, and the others are not even made."""
     return Problem(
         type=problem_type("invalid"),
         title=f"The {what} is not valid",
         status=422,
-        detail=f"{len(details)} field(s) are wrong; 'errors' says which and why.",
-        errors=tuple(
-            fault_of(item, ".".join(str(part) for part in item["loc"])[:_LONGEST_FIELD] or None, model)
-            for item in details[:MOST_FAULTS]
-        ),
+        detail=f"{number} field(s) are wrong; 'errors' says which and why. Correct them and send it again.",
+        errors=tuple(islice(faults, MOST_FAULTS)),
     )
 
 

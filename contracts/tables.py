@@ -49,8 +49,11 @@ Cell = str | int | float | date | bool | Title | Word | None
 Row = Mapping[str, Cell]
 
 _FORMULA: Final = frozenset("=+-@＝＋－＠")
-_STATUSES: Final = tuple(name.removeprefix("units_") for name in Counts.model_fields if name.startswith("units_"))
-_COUNTS: Final = tuple(f"{measure}_{status}" for measure in ("units", "people") for status in _STATUSES)
+STATUSES: Final = tuple(name.removeprefix("units_") for name in Counts.model_fields if name.startswith("units_"))
+"""What is counted of enrolments, in the order of the columns."""
+SELDOM: Final = ("pending", "lapsed")
+"""Those of them that are left out where there is no room or nothing to count: nobody had to confirm."""
+_COUNTS: Final = tuple(f"{measure}_{status}" for measure in ("units", "people") for status in STATUSES)
 _MAILS: Final = ("mails_sent", "mails_failed", "mails_bounced", "mails_uncertain")
 _EVENTS: Final = ("requested", "confirmed", "waiting", "refused", "promoted", "withdrawn", "pending", "lapsed")
 _ANSWERS: Final = ("invited", "accepted", "tentative", "declined", "unanswered")

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contracts.problem import Fault, Problem, ProblemError, fault_of, invalid, problem_type, without_echoes
+from contracts.problem import Fault, Problem, ProblemError, fault_of, invalid, without_echoes, wrong_fields
 from services.chassis import metrics, tracing
 from services.chassis.commands import UNEXPECTED
 from services.chassis.guard import Guard, Guarded
@@ -162,15 +162,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
                 detail_nl="moet JSON zijn, gestuurd met de header 'Content-Type: application/json'",
             )
         ]
-    return problem_response(
-        Problem(
-            type=problem_type("invalid"),
-            title="The request is not valid",
-            status=422,
-            detail=f"{len(faults)} field(s) are wrong; 'errors' says which and why. Correct them and send it again.",
-            errors=tuple(faults),
-        )
-    )
+    return problem_response(wrong_fields(faults, len(faults)))
 
 
 def _says_json(request: Request) -> bool:

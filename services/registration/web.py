@@ -17,8 +17,9 @@ from services.chassis.identity import new_id
 from services.chassis.problems import problem_response, problems
 from services.chassis.web import strictly
 from services.registration import idempotency
-from services.registration.handlers import answers, enrolments, key_of, queries
+from services.registration.handlers import answers, enrolments, queries
 from services.registration.handlers.enrolments import Arrival
+from services.registration.handlers.repetition import key_of
 from services.registration.handlers.strangers import Bounds
 from services.registration.store import Answer
 from services.registration.store.strangers import ANSWERS_KEPT

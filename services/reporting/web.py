@@ -32,7 +32,6 @@ from services.reporting.words import WORDS
 HEADINGS: Final[tuple[Heading, ...]] = get_args(Heading)
 
 _STATUSES: Final = ("confirmed", "waiting", "pending", "withdrawn", "refused", "lapsed")
-_SELDOM: Final = ("pending", "lapsed")
 _STAFF: Final = [Depends(Needs("viewer"))]
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 
@@ -212,8 +211,8 @@ class _HasCounts(Protocol):
 
 def _occurring(rows: Iterable[_HasCounts]) -> tuple[str, ...]:
     """The columns of a table of counts, which is wide: where nobody ever had to confirm, it is not spoken of."""
-    found = {status for row in rows for status in _SELDOM if getattr(row.counts, f"people_{status}")}
-    return tuple(status for status in _STATUSES if status not in _SELDOM or status in found)
+    found = {status for row in rows for status in tables.SELDOM if getattr(row.counts, f"people_{status}")}
+    return tuple(status for status in _STATUSES if status not in tables.SELDOM or status in found)
 
 
 def _hours(hours: float | None, lang: Language) -> str:

@@ -23,8 +23,9 @@ from services.chassis.identity import new_id
 from services.registration import store
 from services.registration.batch import Batch
 from services.registration.domain import ProgrammeState
-from services.registration.handlers import digest, enrolments, people, programmes
+from services.registration.handlers import enrolments, people, programmes
 from services.registration.handlers.enrolments import Arrival
+from services.registration.handlers.repetition import digest
 from services.registration.store import Answer
 from services.registration.work import Key, Work
 from services.registration.writer import Writer

@@ -8,7 +8,6 @@ Message in, work handed to the writer, answer out: no rule, no SQL and no subjec
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
@@ -53,9 +52,10 @@ from services.registration.batch import Batch
 from services.registration.handlers import answers, enrolments, people, programmes, queries, tokens
 from services.registration.handlers.enrolments import Arrival
 from services.registration.handlers.owning import not_theirs
+from services.registration.handlers.repetition import key_of
 from services.registration.handlers.retention import Retention
 from services.registration.store import Answer
-from services.registration.work import Key, Work, problem_answer
+from services.registration.work import Work, problem_answer
 from services.registration.writer import Writer
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -76,37 +76,6 @@ def answering(call: Call) -> Callable[[Answer], None]:
             call.reply(given.body)
 
     return answer
-
-
-_NOT_SAID = {"id", "confirmed", "dry_run"}
-
-
-def digest(command: BaseModel, *kind: str) -> bytes:
-    """What a command says, without its id and whether it is a question: the same whatever the order of its fields."""
-    # Without what is not said: a field that is added to a command later must not make a repetition another request.
-    said = [kind, command.model_dump(mode="json", exclude=_NOT_SAID, exclude_none=True)]
-    content = json.dumps(said, sort_keys=True)
-    return hashlib.sha256(content.encode()).digest()
-
-
-def key_of(source: str, id: str, command: BaseModel, *kind: str) -> Key:
-    """What makes a command of the staff or of a web form the same command."""
-    return Key(source, id, digest(command, *kind), lambda: _digest_of_last_release(command, *kind))
-
-
-_NEW_FIELDS = frozenset({"diet", "keep_people_days", "name", "new_name", "everybody", "closed"})
-
-
-def _digest_of_last_release(command: BaseModel, *kind: str) -> bytes:
-    """As the release before this one made it: with what is not said, but for the fields that it had not."""
-
-    def known(value: object) -> object:
-        if isinstance(value, dict):
-            return {name: known(each) for name, each in value.items() if each or name not in _NEW_FIELDS}
-        return [known(each) for each in value] if isinstance(value, list) else value
-
-    said = [kind, known(command.model_dump(mode="json", exclude=_NOT_SAID))]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
 
 
 def _source(caller: Caller | None) -> str:

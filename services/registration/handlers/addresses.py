@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from contracts.addresses import needs_smtputf8
-from contracts.problem import Fault, Problem, ProblemError, problem_type
+from contracts.problem import Fault, ProblemError, wrong_fields
 
 
 def refuse_unsendable(addresses: Iterable[tuple[str, str]], *, smtputf8: bool) -> None:
@@ -22,15 +22,7 @@ def refuse_unsendable(addresses: Iterable[tuple[str, str]], *, smtputf8: bool) -
         return
     faults = [_fault(field, address) for field, address in addresses if needs_smtputf8(address)]
     if faults:
-        raise ProblemError(
-            Problem(
-                type=problem_type("invalid"),
-                title="The request is not valid",
-                status=422,
-                detail=f"{len(faults)} field(s) are wrong; 'errors' says which and why.",
-                errors=tuple(faults),
-            )
-        )
+        raise ProblemError(wrong_fields(faults, len(faults)))
 
 
 def _fault(field: str, address: str) -> Fault:

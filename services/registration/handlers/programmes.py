@@ -17,7 +17,7 @@ from contracts.commands import (
     WithdrawProgramme,
 )
 from contracts.facts import OrganisationRegistered
-from contracts.problem import Problem, ProblemError, problem_type
+from contracts.problem import ProblemError, problem
 from services.registration import store
 from services.registration.batch import Batch
 from services.registration.domain import (
@@ -46,11 +46,12 @@ def _fits_into_a_fact(definition: Message) -> None:
     size = len(definition.model_dump_json().encode())
     if size > LARGEST_DEFINITION:
         raise ProblemError(
-            Problem(
-                type=problem_type("too-large"),
-                title="The definition is too large",
-                status=413,
-                detail=f"It has {size} bytes, {LARGEST_DEFINITION} are allowed. Link to long texts instead.",
+            problem(
+                "too-large",
+                "The definition is too large",
+                413,
+                f"It has {size} bytes, {LARGEST_DEFINITION} are allowed. Link to long texts instead.",
+                f"Het heeft {size} bytes, {LARGEST_DEFINITION} mag. Verwijs met een link naar lange teksten.",
             )
         )
 

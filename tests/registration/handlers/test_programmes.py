@@ -11,7 +11,8 @@ from contracts.base import Title
 from contracts.commands import CloseProgramme, PublishProgramme, WithdrawProgramme
 from contracts.enrolment import ParticipantRequest, Person
 from contracts.programme import Programme, TeamRule
-from services.registration.handlers import digest, programmes
+from services.registration.handlers import programmes
+from services.registration.handlers.repetition import digest
 from services.registration.work import Key
 from tests.registration.conftest import Desk
 from tests.registration.domain.given import IN_ORDER, NOW, SEATS, SESSION, programme, track

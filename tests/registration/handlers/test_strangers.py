@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from services.chassis.links import LinkKeys
-from services.registration.handlers import digest, enrolments
+from services.registration.handlers import enrolments
+from services.registration.handlers.repetition import digest
 from services.registration.handlers.strangers import Bounds
 from services.registration.work import Key
 from tests.registration.conftest import Desk, asking, rules_of

@@ -158,7 +158,6 @@ async def test_what_is_not_sent_as_json_is_told_how_to_be(client: Browser) -> No
             "rule": "not-json",
             "detail": "must be JSON, sent with the header 'Content-Type: application/json'",
             "detail_nl": "moet JSON zijn, gestuurd met de header 'Content-Type: application/json'",
-            "parameters": [],
         }
     ]
     for kind in ("text/plain", "application/x-www-form-urlencoded"):

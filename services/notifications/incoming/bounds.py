@@ -34,6 +34,12 @@ MOST_EVENTS = 20
 """An answer is about one session; who answers for a series sends an event for each that differs."""
 MOST_CALENDAR_PARAMETERS = 5_000
 
+MOST_REPORTED = 200
+"""Recipients of whom a report is read."""
+MOST_WITH_WORDS = 20
+"""Of so many of them what it says to a person is read as well: each is looked for in all of the words."""
+
+LONGEST_ADDRESS = 320
 ADDRESSED = 16_000
 """Octets of address headers that are looked at: the library takes a quadratic time for them."""
 

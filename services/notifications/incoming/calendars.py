@@ -11,7 +11,7 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from services.notifications.incoming.bounds import check_calendar
+from services.notifications.incoming.bounds import LONGEST_ADDRESS, check_calendar
 from services.notifications.incoming.content import Answered, Content, Reply, Unclear
 from services.notifications.incoming.contentlines import calendars, holds_one, text_of
 from services.notifications.incoming.own_words import LONGEST, own_words
@@ -26,7 +26,6 @@ _UNLIKE = {
 }
 _MOST_ANSWERS = 50
 _LONGEST_UID = 500
-_LONGEST_ADDRESS = 320
 _LONGEST_WORD = 40
 _LONGEST_DATE = 100
 _LARGEST_INTEGER = 2**31 - 1
@@ -123,7 +122,7 @@ def _answers(event: Any) -> Iterator[Answered]:
     for attendee in attendees if isinstance(attendees, list) else [attendees]:
         yield Answered(
             uid=str(event["UID"])[:_LONGEST_UID],
-            attendee=str(attendee).partition(":")[2][:_LONGEST_ADDRESS],
+            attendee=str(attendee).partition(":")[2][:LONGEST_ADDRESS],
             partstat=str(attendee.params.get("PARTSTAT", "NEEDS-ACTION")).upper()[:_LONGEST_WORD],
             sequence=sequence,
             stamp=_stamp(event),

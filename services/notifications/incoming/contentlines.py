@@ -7,24 +7,15 @@ needs. So what says something about an answer is taken out line by line, and wri
 
 from __future__ import annotations
 
-import codecs
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from email.utils import parseaddr
 from urllib.parse import unquote
 
+from services.notifications.incoming.bounds import LONGEST_ADDRESS
+from services.notifications.incoming.decoding import decoded
+
 BEGINS = "BEGIN:VCALENDAR"
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    # The one of UTF-16 begins like that of UTF-32.
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_UNMARKED = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-_CHARSETS = re.compile(r"utf-?(8|16|32).*|ascii|iso8859-\d+|cp\d+|koi8-[ru]|mac-\w+|gb\w+|big5\w*|euc_\w+|shift_jis\w*")
-"""What may be asked of a decoder: others, such as ``punycode``, take a time that grows with the square."""
 _BEGUN = re.compile(rb"(?:^|[\r\n])[\xef\xbb\xbf\xff\xfe \t]*BEGIN:VCALENDAR", re.IGNORECASE)
 _LOOKED_AT = 100_000
 _FOLDED = re.compile(rb"\r*\n[ \t]")
@@ -36,46 +27,11 @@ _ADDRESS = re.compile(r"[^\s@<>\"';:,]+@[^\s@<>\"';:,]+")
 _MAILTO = re.compile("mailto:", re.IGNORECASE)
 _PARTSTAT = re.compile(r";[ \t]*PARTSTAT[ \t]*=[ \t]*\"?([A-Za-z0-9-]{1,40})", re.IGNORECASE)
 _PARAMETER = re.compile(r";[ \t]*([A-Za-z0-9-]{1,60})[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^\";:]*))")
-_LONGEST_ADDRESS = 320
 
 
 def holds_one(content: bytes) -> bool:
     """Whether a calendar begins on a line of these octets, whatever is said of them and stands before it."""
     return _BEGUN.search(content[:_LOOKED_AT].replace(b"\0", b"")) is not None
-
-
-def decoded(content: bytes, charset: str | None, holds: str = "") -> str:
-    """
-    Text by its byte order mark, by what is said of it as far as that is true, or by its look.
-
-    Args:
-        holds: what it holds if it was understood, in upper case.
-    """
-    for mark, codec in _MARKS:
-        if content.startswith(mark):
-            return _strictly(content, codec, "replace")
-    for codec in (*_usable(charset), *_UNMARKED):
-        try:
-            text = _strictly(content, codec)
-        except UnicodeError:
-            continue
-        if holds in text.upper():
-            return text
-    # Every octet is a character of it, or none at all.
-    return content.decode("windows-1252", "replace")
-
-
-def _strictly(content: bytes, codec: str, errors: str = "strict") -> str:
-    """Without a character at the end that is not whole."""
-    return codecs.getincrementaldecoder(codec)(errors).decode(content)
-
-
-def _usable(charset: str | None) -> Sequence[str]:
-    try:
-        name = codecs.lookup((charset or "")[:40]).name
-    except (LookupError, ValueError):
-        return ()
-    return (name,) if _CHARSETS.fullmatch(name) else ()
 
 
 def text_of(content: bytes, charset: str | None) -> str:
@@ -185,9 +141,9 @@ def _address(rest: str, given: dict[str, str]) -> str:
     *_, last = (None, *_MAILTO.finditer(rest))
     stated = rest[last.end() :] if last else rest.rpartition(":")[2]
     for each in (stated, given.get("EMAIL", ""), given.get("X-CALENDARSERVER-EMAIL", "")):
-        text = each[: 3 * _LONGEST_ADDRESS].strip("\"' \t").partition("?")[0]
+        text = each[: 3 * LONGEST_ADDRESS].strip("\"' \t").partition("?")[0]
         text = parseaddr(text)[1] if "<" in text else text.rstrip(">")
         text = "".join(unquote(text).split())
-        if len(text) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(text):
+        if len(text) <= LONGEST_ADDRESS and _ADDRESS.fullmatch(text):
             return text
     return ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from email.message import Message
 
+from services.notifications.incoming.headers import header
+
 _MAIL_SYSTEM = re.compile(
     r"\b(?:mailer|mail|post|delivery)[-_. ]?(?:daemon|master|system|deliver)|\bmdaemon|<root@|^root@"
     r"|\bdeliver[a-z]*[-_. ](?:sub)?system|\bmicrosoftexchange[0-9a-f]{8}",
@@ -36,7 +38,7 @@ _LOOKED_AT = 4_000
 
 def is_mail_system(message: Message) -> bool:
     """Whether the header From is that of a mail system, or of nobody."""
-    sender = " ".join(str(message.get("From", "")).split())[:_LOOKED_AT]
+    sender = header(message, "From")
     return sender.endswith("<>") or _MAIL_SYSTEM.search(sender) is not None
 
 
@@ -48,20 +50,17 @@ def answers_by_itself(message: Message, *, null_sender: bool) -> bool:
     """
     if message.get_content_type() == "multipart/report":
         return False
-    if any(
-        "VACATION" in _text(message, field).upper()
-        for field in ("X-Apple-Action", "X-Apple-Criteria", "Auto-Submitted")
-    ):
+    if any("VACATION" in header(message, field).upper() for field in _SAY_VACATION):
         return True
     if is_mail_system(message):
         return False
-    if _submitted(message) == "auto-replied" or _text(message, "Precedence").lower() == "auto_reply":
+    if _submitted(message) == "auto-replied" or header(message, "Precedence").lower() == "auto_reply":
         return True
     if any(message.get(field) is not None for field in ("X-Autoreply", "X-Autorespond", "X-Autoresponder")):
         return True
     # Exchange before 2013 said it by this alone; what it wants suppressed is what would answer an answer.
     return null_sender and (
-        message.get("X-Auto-Response-Suppress") is not None or _ABSENT.match(_text(message, "Subject")) is not None
+        message.get("X-Auto-Response-Suppress") is not None or _ABSENT.match(header(message, "Subject")) is not None
     )
 
 
@@ -73,12 +72,8 @@ def is_of_a_machine(message: Message) -> bool:
 def only_warns(message: Message, words: str) -> bool:
     """Whether a report says in words that the mail is still tried."""
     beginning = " ".join(words[:_LOOKED_AT].split())
-    return _WARNS.search(beginning) is not None or _WARNING.match(_text(message, "Subject")[:300]) is not None
+    return _WARNS.search(beginning) is not None or _WARNING.match(header(message, "Subject")[:300]) is not None
 
 
 def _submitted(message: Message) -> str:
-    return _text(message, "Auto-Submitted").partition(";")[0].partition("(")[0].strip().lower()
-
-
-def _text(message: Message, field: str) -> str:
-    return " ".join(str(message.get(field, "")).split())[:_LOOKED_AT]
+    return header(message, "Auto-Submitted").partition(";")[0].partition("(")[0].strip().lower()

@@ -10,12 +10,13 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from email.message import Message
-from email.utils import getaddresses
 
 from services.notifications.incoming.addresses import mentioned
-from services.notifications.incoming.bounds import ADDRESSED, TooMuch, parse
+from services.notifications.incoming.bounds import LONGEST_ADDRESS, MOST_REPORTED, MOST_WITH_WORDS, TooMuch, parse
 from services.notifications.incoming.calendars import calendar_content
 from services.notifications.incoming.content import Automatic, Content, OddReport, Read, Report, Unclear
+from services.notifications.incoming.headers import header, sender
+from services.notifications.incoming.headers import recipients as addressed
 from services.notifications.incoming.machines import answers_by_itself, is_mail_system, is_of_a_machine, only_warns
 from services.notifications.incoming.reporting import STATUS_TYPES, has_fields, recipients, status_text
 from services.notifications.incoming.words import about, in_lines, words_of
@@ -43,11 +44,7 @@ _SPEAKS_AS_SERVERS_DO = re.compile(
 )
 _PLAUSIBLE = re.compile(r"[^\s<>\"'(),:;\[\]{}]{1,64}@[\w.-]{1,255}")
 _MOST_PARTS = 200
-_MOST_REPORTED = 200
 _MOST_RETURNED = 20
-_MOST_RECIPIENTS = 100
-_LONGEST_ADDRESS = 320
-_MOST_WITH_WORDS = 20
 _LONGEST_WORDS = 2_000
 _ODD_OCTETS = 250_000
 """Where words stand instead of a standard's form, they stand first, before a mail that they return."""
@@ -66,9 +63,9 @@ def read(raw: bytes, null_sender: bool | None = None) -> Read:
     try:
         message = parse(raw)
         if null_sender is None:
-            null_sender = _text(message, "Return-Path") in ("<>", "<MAILER-DAEMON>")
+            null_sender = header(message, "Return-Path") in ("<>", "<MAILER-DAEMON>")
         content = _content(message, raw, null_sender=null_sender)
-        return Read(content, tuple(_recipients(message)), mentioned(raw, message), _sender(message))
+        return Read(content, tuple(addressed(message)), mentioned(raw, message), sender(message))
     except MemoryError:
         raise
     except TooMuch as error:
@@ -98,7 +95,7 @@ def _content(message: Message, raw: bytes, *, null_sender: bool) -> Content:
     receipts = [part for part in parts if part.get_content_type() in _RECEIPTS]
     if receipts or kind == "disposition-notification":
         return _receipt(receipts, parts, words)
-    answer = calendar_content(message, _sender(message), parts, words)
+    answer = calendar_content(message, sender(message), parts, words)
     if answer is not None:
         return answer
     if answers_by_itself(message, null_sender=null_sender):
@@ -124,10 +121,6 @@ def _inner(part: Message) -> list[Message]:
     return [each for each in payload if isinstance(each, Message)] if isinstance(payload, list) else []
 
 
-def _text(part: Message, field: str) -> str:
-    return " ".join(str(part.get(field, "")).split())
-
-
 # Reports -------------------------------------------------------------------------------------------------------------
 
 
@@ -145,7 +138,7 @@ def _receipt(receipts: Sequence[Message], parts: Sequence[Message], words: str) 
     deleted = "deleted" in outcome and "automatic-action" in kind and not _NOT_READ.search(words)
     if not refused and not (deleted and _NOT_DELIVERED.search(words)):
         return Automatic("a receipt")
-    addresses = [each for each in _FINAL.findall(text) if len(each) <= _LONGEST_ADDRESS][:_MOST_REPORTED]
+    addresses = [each for each in _FINAL.findall(text) if len(each) <= LONGEST_ADDRESS][:MOST_REPORTED]
     if not addresses:
         return Unclear("a mail system refused a mail and does not say for whom")
     returned = (*_returned_ids(parts), *_MESSAGE_ID.findall(text))[:_MOST_RETURNED]
@@ -153,7 +146,7 @@ def _receipt(receipts: Sequence[Message], parts: Sequence[Message], words: str) 
 
 
 def _about_each(words: str, addresses: Sequence[str]) -> Iterator[str]:
-    for address in addresses[:_MOST_WITH_WORDS]:
+    for address in addresses[:MOST_WITH_WORDS]:
         yield about(words, [address], [each for each in addresses if each != address])
 
 
@@ -170,7 +163,7 @@ def _returned_ids(parts: Sequence[Message]) -> tuple[str, ...]:
         else:
             continue
         for each in returned:
-            found += _MESSAGE_ID.findall(_text(each, "Message-ID"))
+            found += _MESSAGE_ID.findall(header(each, "Message-ID"))
     return tuple(found[:_MOST_RETURNED])
 
 
@@ -206,37 +199,15 @@ def _without_form(message: Message, parts: Sequence[Message], raw: bytes, words:
             return Report(found, _returned_ids(parts))
     temporary, permanent = _failures(message if len(raw) <= _ODD_OCTETS else parse(raw[:_ODD_OCTETS]))
     known = {each.decode("ascii", "replace") if isinstance(each, bytes) else each for each in permanent}
-    addresses = sorted(each for each in known if _PLAUSIBLE.fullmatch(each))[:_MOST_REPORTED]
+    addresses = sorted(each for each in known if _PLAUSIBLE.fullmatch(each))[:MOST_REPORTED]
     if machine and (only_warns(message, words) or (temporary and not addresses)):
         return Automatic("a mail server that still tries")
     if addresses:
         return OddReport(tuple(addresses), _returned_ids(parts), tuple(_about_each(words, addresses)))
     # Programs that answer for people have no sender either: only what speaks as servers do is a report.
     tells = reports or (null_sender and _SPEAKS_AS_SERVERS_DO.search(words))
-    if tells and _NOT_DELIVERED.search(f"{_text(message, 'Subject')[:300]} {words}"):
+    if tells and _NOT_DELIVERED.search(f"{header(message, 'Subject')[:300]} {words}"):
         return OddReport((), _returned_ids(parts), (in_lines(words)[:_LONGEST_WORDS],))
     if machine:
         return Unclear("a mail system wrote, and not what about")
     return Automatic("an answering machine") if is_of_a_machine(message) else Unclear("somebody wrote")
-
-
-# Addresses -----------------------------------------------------------------------------------------------------------
-
-
-def _sender(message: Message) -> str | None:
-    """The address of the header From; None where it has none or several."""
-    found = _addresses([str(each) for each in message.get_all("From", [])])
-    return found[0] if len(found) == 1 and len(found[0]) <= _LONGEST_ADDRESS else None
-
-
-def _recipients(message: Message) -> Iterator[str]:
-    for field in ("Delivered-To", "X-Original-To", "Envelope-To", "To"):
-        found = _addresses([str(each) for each in message.get_all(field, [])])
-        yield from (each for each in found[:_MOST_RECIPIENTS] if len(each) <= _LONGEST_ADDRESS)
-
-
-def _addresses(values: list[str]) -> list[str]:
-    """All addresses of a header; none where they are too many octets."""
-    if sum(map(len, values)) > ADDRESSED:
-        return []
-    return [address for _, address in getaddresses(values) if address]

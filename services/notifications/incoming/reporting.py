@@ -12,6 +12,7 @@ from email.message import Message
 from io import BytesIO
 from typing import Final
 
+from services.notifications.incoming.bounds import LONGEST_ADDRESS, MOST_REPORTED, MOST_WITH_WORDS
 from services.notifications.incoming.content import RecipientReport
 from services.notifications.incoming.words import about, readable
 
@@ -28,10 +29,7 @@ _BEGINNINGS: Final = (("fail", "failed"), ("err", "failed"), ("expire", "failed"
 """What programs write in place of RFC 3464 §2.3.3's words."""
 _WORDS = frozenset({"delivered", "relayed", "expanded", "deliverable", "queued"})
 _MOST_LINES = 20_000
-_MOST_REPORTED = 200
-_LONGEST_ADDRESS = 320
 _LONGEST_DIAGNOSTIC = 600
-_MOST_WITH_WORDS = 20
 
 _Fields = dict[str, str]
 
@@ -69,7 +67,7 @@ def recipients(text: str, words: str, *, delayed: bool = False) -> tuple[Recipie
         words: what the report says to a person.
         delayed: whether those words say that it is still tried: for fields without a word that says what was done.
     """
-    found = [fields for fields in _blocks(text) if _addresses(fields)][:_MOST_REPORTED]
+    found = [fields for fields in _blocks(text) if _addresses(fields)][:MOST_REPORTED]
     everybody = [address for fields in found for address in _addresses(fields)]
     reports = []
     for number, fields in enumerate(found):
@@ -78,7 +76,7 @@ def recipients(text: str, words: str, *, delayed: bool = False) -> tuple[Recipie
             continue
         own = set(report.addresses)
         said = ""
-        if number < _MOST_WITH_WORDS:
+        if number < MOST_WITH_WORDS:
             said = about(words, report.addresses, [each for each in everybody if each not in own])
         reports.append(RecipientReport(report.action, report.status, report.addresses, report.diagnostic, said))
     return tuple(reports)
@@ -119,7 +117,7 @@ def _addresses(fields: _Fields) -> tuple[str, ...]:
         readable(fields.get(field, "")).rpartition(";")[2].strip().strip("<>")
         for field in ("final-recipient", "original-recipient")
     )
-    return tuple(each for each in found if 0 < len(each) <= _LONGEST_ADDRESS)
+    return tuple(each for each in found if 0 < len(each) <= LONGEST_ADDRESS)
 
 
 def _blocks(text: str) -> Iterator[_Fields]:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from email.message import Message
 
+from services.notifications.incoming.decoding import usable
+
 _LARGEST = 100_000
 """Octets of a part that are read: where words stand instead of a standard's form, they stand first."""
 _LONGEST = 20_000
@@ -62,11 +64,8 @@ def _decoded(part: Message, *, as_html: bool) -> str:
     payload = part.get_payload(decode=True)
     if not isinstance(payload, bytes):
         return ""
-    charset = part.get_content_charset() or "utf-8"
-    try:
-        text = payload[:_LARGEST].decode(charset, "replace")
-    except (LookupError, ValueError):
-        text = payload[:_LARGEST].decode("utf-8", "replace")
+    codec, *_ = (*usable(part.get_content_charset()), "utf-8")
+    text = payload[:_LARGEST].decode(codec, "replace")
     if as_html:
         text = html.unescape(_TAG.sub(" ", text))
     return _UNPRINTABLE.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))[:_LONGEST]

@@ -318,14 +318,7 @@ class Desk:
                 "sent": "It was sent. Whoever should have it once more gets a new copy on purpose: 'mail resend'.",
                 "dropped": "It was dropped because it was no longer true; 'answer' in the list of mails says why.",
             }
-            raise ProblemError(
-                Problem(
-                    type=problem_type("conflict"),
-                    title="The mail cannot be sent again",
-                    status=409,
-                    detail=detail[status],
-                )
-            )
+            raise _conflict("The mail cannot be sent again", detail[status])
         self._prod()
         return RetriedMail(mail=command.mail)
 
@@ -351,13 +344,9 @@ class Desk:
                 "sending": "It is going out at this moment.",
                 "dropped": "It never went out, because it was no longer true; 'answer' in the list of mails says why.",
             }
-            raise ProblemError(
-                Problem(
-                    type=problem_type("conflict"),
-                    title="There is nothing to copy",
-                    status=409,
-                    detail=detail.get(status, "It did not arrive, as far as we know: send it again by 'mail retry'."),
-                )
+            raise _conflict(
+                "There is nothing to copy",
+                detail.get(status, "It did not arrive, as far as we know: send it again by 'mail retry'."),
             )
         self._prod()
         return ResentMail(mail=copy, copy_of=command.mail)
@@ -393,6 +382,10 @@ def _in_words(kept: store.Kept) -> str:
     if len(kept.beginning) == kept.size:
         return text
     return f"{text}\n[{kept.size} octets; 'deelname mail received {kept.number} --raw FILE' writes all of it]"
+
+
+def _conflict(title: str, detail: str) -> ProblemError:
+    return ProblemError(Problem(type=problem_type("conflict"), title=title, status=409, detail=detail))
 
 
 def _does_not_fit(detail: str) -> Problem:

@@ -74,8 +74,8 @@ class Intention:
     """
     What somebody last answered about a session.
 
-    ``told`` is what the programme's contact was last told of it; ``again`` says that the mail in question is the one
-    that told it. ``words`` came with the answer, as they were typed.
+    ``told`` is what the programme's contact was last told of it; ``told_by_this`` says that the mail in question is the
+    one that told it. ``words`` came with the answer, as they were typed.
     """
 
     uid: str
@@ -83,12 +83,12 @@ class Intention:
     answer: InvitationAnswer
     words: str = ""
     told: InvitationAnswer | None = None
-    again: bool = False
+    told_by_this: bool = False
 
     @property
     def news(self) -> bool:
         """Whether the contact should hear of it: who declines, and who comes after that was told."""
-        if self.again:
+        if self.told_by_this:
             return self.told == self.answer
         return (self.answer == "declined") != (self.told == "declined")
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from contracts.session import Occasion
 from services.notifications.domain.entities import Invitation, same_for_an_agenda
-from services.notifications.domain.mails import CANCELS, Appointment, Detail, Planned
+from services.notifications.domain.mails import CANCELS, Appointment, Planned
 from services.notifications.letters import Purpose
 
 
@@ -205,6 +205,4 @@ def _numbers(history: History, now: datetime) -> tuple[int, datetime]:
 
 
 def _saying(mail: Planned, purpose: Purpose, appointment: Appointment) -> Planned:
-    before = mail.detail
-    detail = Detail(appointment, before.taken, before.place, again=before.again, former=before.former)
-    return mail._replace(purpose=purpose, detail=detail)
+    return mail._replace(purpose=purpose, detail=dataclasses.replace(mail.detail, appointment=appointment))

@@ -33,7 +33,8 @@ from services.chassis.commands import Call
 from services.chassis.database import Database
 from services.notifications import store
 from services.notifications.contacts import ReadsContacts, for_staff
-from services.notifications.inbox.receiving import Inbox, TryLater
+from services.notifications.inbox.receiving import Inbox
+from services.notifications.inbox.taking import TryLater
 
 
 class Postbox:

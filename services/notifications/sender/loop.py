@@ -12,29 +12,25 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from time import monotonic
-from typing import NamedTuple
 
 import structlog
 
-from contracts.enrolment import KnownPerson
 from services.chassis import metrics, tracing
 from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.log import Entry, VersionConflict
 from services.chassis.state import State
-from services.notifications import message, store
-from services.notifications.contacts import Absence, Contact, ContactsUnavailable, ReadsContacts
-from services.notifications.domain.mails import CANCELS, PERSONAL, REQUESTS
-from services.notifications.letters import Letter
-from services.notifications.links import NoAddress, PersonalLinks
-from services.notifications.rendering import Renderer, for_others
+from services.notifications import store
+from services.notifications.contacts import ContactsUnavailable, ReadsContacts
+from services.notifications.links import PersonalLinks
+from services.notifications.rendering import Renderer
+from services.notifications.sender.composing import Composer, Sending
 from services.notifications.sender.gates import Gates
 from services.notifications.sender.judging import (
     Verdicts,
-    absent,
     failed,
     jitter,
     judge,
@@ -42,10 +38,9 @@ from services.notifications.sender.judging import (
 )
 from services.notifications.sender.limits import HOUR, Limits
 from services.notifications.sender.reach import Reach
-from services.notifications.store import Due, Outcome, Written
+from services.notifications.store import Outcome
 from services.notifications.transport import Maildir, Transport
 from services.notifications.transport import outcomes as transport_outcomes
-from services.notifications.writing import Writer
 
 _log = structlog.get_logger("notifications.sender")
 
@@ -56,11 +51,7 @@ IDLE = 1.0
 """Seconds after which a sender with nothing to do looks again: the clock may have been set."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _FAREWELL = 10.0  # seconds that a server has to answer when the service ends; what it leaves open is uncertain
-_LETTERS_A_TURN = 8
-_UNSET_WAIT = timedelta(minutes=5)
-"""How long a mail waits for the operator to set what it needs."""
 NO_LIMITS = Limits()
-_ABOUT_ITEMS = REQUESTS | CANCELS
 
 _MAILS = metrics.counter(
     "deelname_mails",
@@ -70,13 +61,6 @@ _MAILS = metrics.counter(
 _DELIVERIES = metrics.durations(
     "deelname_mail_delivery_duration_seconds", "Handing a mail over, from the turn it got to the mail server's answer."
 )
-
-
-class Sending(NamedTuple):
-    """A mail that is ``sending`` on disk, and how it got there."""
-
-    due: Due
-    written: Written
 
 
 class Sender:
@@ -112,12 +96,10 @@ class Sender:
         self._transport = transport
         self._repeatable = isinstance(transport, Maildir)
         self._contacts = contacts
-        self._renderer = renderer
-        self._domain = renderer.sender.mailbox.rpartition("@")[2]
+        self._composer = Composer(renderer, links)
         self._clock = clock
         self._state = state
         self._envelope_from = envelope_from
-        self._links = links
         self._appended = appended
         self._fault_pause = fault_pause
         self.reach = Reach(database, clock)
@@ -243,7 +225,7 @@ class Sender:
         sound = look_again(state, batch, now, verdicts)
         contacts = await self._contacts.of({due.mail.person for due in sound})
         sound = self._gates.let_through(state, sound, contacts, now=now, verdicts=verdicts)
-        written = await self._write(state, sound, contacts, now=now, verdicts=verdicts)
+        written = await self._composer.written(state, sound, contacts, now=now, verdicts=verdicts)
         if verdicts.outcomes:
             await self._settle(verdicts)
         if written:
@@ -274,70 +256,6 @@ class Sender:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await event.wait()
-
-    async def _write(
-        self, state: State, batch: Sequence[Due], contacts: Mapping[str, Contact], *, now: datetime, verdicts: Verdicts
-    ) -> list[Sending]:
-        """The bytes of each mail; what cannot be written goes to the verdicts."""
-        ready = []
-        writer = Writer(state, now, self._links.address_of)
-        for number, due in enumerate(batch, 1):
-            if number % _LETTERS_A_TURN == 0:
-                # Writing costs no waiting: without this, answers of the server would wait for the whole batch.
-                await asyncio.sleep(0)
-            contact = contacts[due.mail.person]
-            if isinstance(contact, Absence):
-                verdicts.add(absent(due, contact, now))
-                continue
-            try:
-                ready.append(Sending(due, self._bytes(writer, due, contact, now)))
-            except NoAddress as error:
-                verdicts.add(Outcome(due.ordinal, "planned", str(error), due_at=now + _UNSET_WAIT))
-            except Exception as error:
-                # One mail that cannot be written must not stop the others. The error may quote the person.
-                _log.error("mail cannot be written", mail=due.mail.id, reason=type(error).__name__)
-                answer = f"cannot be written: {type(error).__name__}"
-                verdicts.add(Outcome(due.ordinal, "failed", answer), failed(due, "refused"))
-        return ready
-
-    def _bytes(self, writer: Writer, due: Due, person: KnownPerson, now: datetime) -> Written:
-        personal = due.mail.purpose in PERSONAL
-        if due.raw is not None and due.message_id is not None and due.recipient is not None and not personal:
-            return Written(
-                due.ordinal, due.message_id, due.recipient, due.raw, due.mail.purpose, due.mail.detail.appointment
-            )
-        if due.told_at is not None:
-            # Whoever reads it there may be anybody.
-            person = KnownPerson(name="", email=due.told_at, language=person.language)
-        said = writer.letter(due.mail, person, answered=due.answered, answers=due.answers)
-        own_id = message.message_id(due.mail.id, person.email, self._domain)
-        confirmation = None
-        if due.confirmation is not None and due.mail.purpose in _ABOUT_ITEMS:
-            confirmation = due.confirmation_message or message.message_id(due.confirmation, person.email, self._domain)
-
-        def composed(letter: Letter) -> bytes:
-            return message.compose(
-                self._renderer.render(letter),
-                letter,
-                sender=self._renderer.sender,
-                message_id=own_id,
-                # What is written anew for every attempt, because nobody keeps it, says the same each time.
-                date=(due.first_at or now) if personal else now,
-                in_reply_to=due.previous or confirmation,
-                references=(confirmation,) if confirmation else (),
-            )
-
-        return Written(
-            due.ordinal,
-            own_id,
-            said.recipient.mailbox,
-            composed(said),
-            due.mail.purpose,
-            due.mail.detail.appointment,
-            kept=composed(for_others(said)) if personal else None,
-            # A copy tells nothing that was not told.
-            answers=() if due.mail.copy_of else due.answers,
-        )
 
     # The server's answers ---------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from services.chassis.going_back import Moments
+from services.notifications.store.again import resend, retry
 from services.notifications.store.answers import (
     Answer,
     answer_of,
@@ -42,8 +43,6 @@ from services.notifications.store.sending import (
     begin,
     due,
     release,
-    resend,
-    retry,
     sending,
     settle,
     tried_since,

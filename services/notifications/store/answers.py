@@ -131,7 +131,8 @@ def _intentions(
         (mail, *values),
     )
     return tuple(
-        Intention(uid, session, answer, words, told, bool(again)) for uid, session, answer, words, told, again in rows
+        Intention(uid, session, answer, words, told, told_by_this=bool(this))
+        for uid, session, answer, words, told, this in rows
     )
 
 

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from cli.connection import Connection
-from cli.doctor import links
+from cli.doctor import links, mails
 from cli.doctor.brokers import CLOCKS_DIFFER, STORE_FAILED, examine_clock, examine_end
 from cli.doctor.findings import Report, Section
+from cli.doctor.stopped import not_answering
 from cli.endpoints import Endpoints
 from cli.failure import Failure
 from cli.reading import parsed
@@ -27,16 +28,12 @@ from contracts.queries import (
     MailList,
     MailsQuestion,
     ProgrammeReportList,
-    ReceivedList,
-    ReceivedQuestion,
-    SuppressionList,
 )
 
 SERVICES: Final = ("registration", "notifications", "reporting")
 
 _PATIENCE = 8.0
 _LARGEST_ANSWER = 1024 * 1024
-_LAST_OF_A_LOG = 64 * 1024
 
 _REASONS: dict[str, tuple[str, str, Section]] = {
     "database": (
@@ -100,10 +97,6 @@ _REMARKS: dict[str, tuple[str, str, Section]] = {
 
 _DIVERGED = ("the stream is at", "facts the stream holds", "the stream has lost", "of the stream is not the fact")
 
-_NOT_LET_IN = "the broker does not let us in"
-_DAMAGED = ("file is not a database", "database disk image is malformed", "DamagedDatabase")
-"""SQLite's words, and ours for what its check of a whole file finds."""
-
 _ASKED: dict[str, tuple[str, str, BaseModel, type[BaseModel]]] = {
     "registration": ("log", "read", LogQuestion(limit=1), LogPiece),
     "notifications": ("mail", "list", MailsQuestion(limit=1), MailList),
@@ -127,7 +120,7 @@ def examine(report: Report, endpoints: Endpoints, addresses: dict[str, str], *, 
             for service in SERVICES:
                 if service in answering or service not in addresses:
                     _examine_over_broker(report, connection, service, runs=service in answering)
-            _examine_mails(report, connection)
+            mails.examine(report, connection)
 
 
 # By HTTP --------------------------------------------------------------------------------------------------------------
@@ -146,7 +139,7 @@ def _examine_http(
         _silent(report, service, address, str(error) or type(error).__name__)
         return None
     except (OSError, http.client.HTTPException) as error:
-        _not_answering(report, service, address, str(error) or type(error).__name__, logs)
+        not_answering(report, service, address, str(error) or type(error).__name__, logs)
         return None
     except (ValueError, KeyError, TypeError):
         report.add(
@@ -207,81 +200,6 @@ def _silent(report: Report, service: str, address: str, error: str) -> None:
         " time. If its machine is not reached from here either, look at the network first.",
         "a-service-does-not-answer",
     )
-
-
-def _not_answering(report: Report, service: str, address: str, error: str, logs: Path | None) -> None:
-    last = _last_words(logs / f"{service}.log") if logs else None
-    if last and "DatabaseTooNew" in last:
-        report.add(
-            service,
-            "database-too-new",
-            f"it does not start, because its database was written by a newer version: {last}.",
-            "Start the newer version again, or restore the backup that was made before the update.",
-            "a-database-newer-than-the-code",
-        )
-        return
-    if last and last.startswith(_NOT_LET_IN):
-        report.add(
-            service,
-            "wrong-credentials",
-            f"it does not start: {last}.",
-            "Give it the seed and the ca.pem that 'deelname broker configure' wrote for it"
-            " (DEELNAME_NATS_…), or have the broker read its accounts again: deelname broker reload.",
-            "wrong-credentials",
-        )
-        return
-    if last and "NotAContinuation" in last:
-        report.add(
-            service,
-            "stream-diverged",
-            f"it does not start, because the broker was told otherwise: {last.removeprefix('NotAContinuation: ')}",
-            "Decide which of the two holds, as the runbook says. Nothing is lost as long as neither is changed.",
-            "a-relay-does-not-follow",
-        )
-        return
-    if last and any(words in last for words in _DAMAGED):
-        report.add(
-            service,
-            "database-damaged",
-            f"it does not start, because its database is damaged: {last}.",
-            "Delete it and start the service: it counts everything again."
-            if service == "reporting"
-            else "Restore the newest backup; what came after it is read back from the broker. Keep the damaged file.",
-            "database-lost",
-        )
-        return
-    said = f" The last that its log says is: {last}." if last else ""
-    report.add(
-        service,
-        "service-not-answering",
-        f"nothing answers at {address} ({error}).{said}",
-        f"Start it (python -m services.{service}), or look at its log: the last line says why it stopped.",
-        "a-service-does-not-answer",
-    )
-
-
-def _last_words(log: Path) -> str | None:
-    """Why a service ended, if the end of its log says so."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _LAST_OF_A_LOG))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
-        try:
-            event: Any = parsed(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and event.get("level") == "critical":
-            causes = event.get("exception") or [{}]
-            cause = causes[-1] if isinstance(causes, list) and isinstance(causes[-1], dict) else {}
-            kind, value = cause.get("exc_type"), cause.get("exc_value")
-            told = ": ".join(str(event[key]) for key in ("event", "reason") if event.get(key))
-            return f"{kind}: {value}" if kind else told
-        if isinstance(event, dict) and event.get("event") == "service started":
-            return None
-    return None
 
 
 def _not_ready(report: Report, service: str, part: str, reason: str) -> None:
@@ -373,63 +291,3 @@ def _examine_over_broker(report: Report, connection: Connection, service: str, *
         )
     else:
         report.checked.append(f"{service} over the broker")
-
-
-def _examine_mails(report: Report, connection: Connection) -> None:
-    """What a person has to decide; when notifications does not answer that is a finding already."""
-    try:
-        uncertain = connection.ask("notifications", "mail", "list", MailsQuestion(status="uncertain"), MailList)
-        received = connection.ask(
-            "notifications", "received", "list", ReceivedQuestion(unread=True, limit=1), ReceivedList
-        )
-        failed = connection.ask("notifications", "mail", "list", MailsQuestion(status="failed"), MailList)
-        suppressed = connection.ask("notifications", "suppression", "list", Everything(), SuppressionList)
-    except (ProblemError, Failure):
-        return
-    report.checked.append("mails")
-    ours = sum(mail.verdict == "ours" for mail in failed.mails)
-    waiting: tuple[tuple[int, str, str, str, Section], ...] = (
-        (
-            len(uncertain.mails),
-            "mails-uncertain",
-            "of how many nobody knows whether they arrived: {}.",
-            "'deelname mail list --status uncertain' lists them; then 'deelname mail retry MAIL' for each that should"
-            " go again.",
-            "mails-of-unknown-fate",
-        ),
-        (
-            ours,
-            "mails-refused-because-of-us",
-            "how many were refused because of the sender, the way or the content: {}.",
-            "'deelname mail list --status failed' has the servers' words (SPF, a block list, too large …); once it is"
-            " mended, 'deelname mail retry MAIL' for each. It counts against no address.",
-            "mails-refused-because-of-us",
-        ),
-        (
-            len(failed.mails) - ours,
-            "mails-failed",
-            "how many did not arrive: {}.",
-            "'deelname mail list --status failed' says why; once it is mended, 'deelname mail retry MAIL' for each. Of"
-            " addresses that do not exist the programmes' contacts were told.",
-            "addresses-to-which-nothing-is-sent",
-        ),
-        (
-            received.unread or len(received.received),
-            "mails-unread",
-            "how many came in and wait for a person: {}.",
-            "'deelname mail received --unread' lists them, 'deelname mail received NUMBER' shows one; then"
-            " 'deelname mail dismiss NUMBER' for each that is dealt with.",
-            "mails-that-wait-for-a-person",
-        ),
-        (
-            len(suppressed.suppressed),
-            "addresses-suppressed",
-            "how many addresses get nothing, because mails to them came back: {}.",
-            "'deelname mail suppressed' lists them; correct a person's address, or 'deelname mail lift' one.",
-            "addresses-to-which-nothing-is-sent",
-        ),
-    )
-    for number, code, what, remedy, section in waiting:
-        if number:
-            text = what.format(f"{number} or more" if number >= 100 else number)
-            report.add("mails", code, text, remedy, section, wrong=False)

@@ -1,8 +1,9 @@
 """
 Message in, work handed to the writer, answer out: no rule, no SQL and no subject stands here.
 
-``programmes``, ``enrolments`` and ``people`` make pieces of work out of commands, ``queries`` answers questions, and
-``intake`` takes what other systems send. :class:`Handlers` binds them to the writer, the clock and new ids.
+``programmes``, ``enrolments`` and ``people`` make pieces of work out of commands, ``queries`` answers questions,
+``messages`` reads what other systems send and ``intake`` takes it in. :class:`Handlers` binds them to the writer, the
+clock and new ids.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def list_(
         return
     desk.output.table(
         f"Enrolments of {programme}",
-        ["Enrolment", "Organisation", "Status", "Units", "People", "Place", "Why"],
+        ["Enrolment", "Organisation", "Status", "Places", "People", "Number", "Why"],
         [
             (
                 view.enrolment,
@@ -206,10 +206,10 @@ def show(desk: Desk, enrolment: Id) -> None:
         return
     place = f", number {view.place} in the waiting list" if view.place else ""
     output.say(f"{view.enrolment}: {view.status}{place}", "bold")
-    units = counted(view.units, "unit")
+    units = counted(view.units, "place")
     output.say(f"{view.programme}, {view.organisation or 'without organisation'}, {units}, via {view.source}")
     if view.confirm_by:
-        held = f"; {counted(view.held, 'unit')} held until then" if view.held else ""
+        held = f"; {counted(view.held, 'place')} held until then" if view.held else ""
         output.say(f"{_awaited(view)} yet to confirm until {moment(view.confirm_by, desk.language)}{held}", "yellow")
     if view.price is not None:
         output.say(f"price: € {view.price:.2f}")

@@ -26,22 +26,23 @@ def told(desk: Desk, connection: Connection, verb: str, command: TellingCommand,
         if error.problem.type != problem_type("needs-confirmation"):
             raise
         for fault in error.problem.errors:
-            desk.output.note(f"  {desk.output.fault(fault)}")
+            desk.output.note(f"  {desk.output.fault(fault.model_copy(update={'rule': None}))}")
         desk.confirm(f"{(error.problem.detail or error.problem.title).partition('. ')[0]}. Go on?", yes)
     return connection.do("registration", "programme", verb, command.model_copy(update={"confirmed": True}), Published)
 
 
 def say(desk: Desk, result: Published, nothing: str) -> None:
-    """What came true, or would: the facts, what they mean where that was only asked, and what else to know."""
-    if not result.dry_run:
-        desk.output.say(f"✓ {result.id}: {', '.join(result.facts) or nothing}")
-    else:
+    """What came true, or would, in words, and what else to know."""
+    if result.dry_run:
         desk.output.say(f"{result.id}: {'this would happen' if result.changes else nothing}", "bold")
-        for change in result.changes:
-            desk.output.say(f"  {getattr(change, desk.language)}")
+    else:
+        desk.output.say(f"✓ {result.id}: {'done' if result.facts else nothing}")
+    for change in result.changes:
+        desk.output.say(f"  {getattr(change, desk.language)}")
+    if result.dry_run:
         for question in result.questions:
             desk.output.say(f"  asks first: {getattr(question, desk.language)}", "yellow")
-        people = counted(result.people, "person", "people")
-        desk.output.say(f"  Nothing was changed. In all, {people} would be mailed.")
+        told = f"In all, {counted(result.people, 'person', 'people')}" if result.people else "Nobody"
+        desk.output.say(f"  Nothing was changed. {told} would be mailed.")
     for note in result.notes:
         desk.output.note(f"  note: {getattr(note, desk.language)}", "yellow")

@@ -158,7 +158,7 @@ def resend(
         result = connection.do("notifications", "mail", "resend", ResendMail(mail=mail, id=str(uuid4())), ResentMail)
     if desk.output.as_json:
         desk.output.json(result)
-    desk.output.say(f"✓ a copy of {result.copy_of} is due: {result.mail}")
+    desk.output.say(f"✓ A new copy of {result.copy_of} goes out. It is mail {result.mail}.")
 
 
 @command(app, "retry", examples=["deelname mail retry 0198…"])
@@ -203,6 +203,8 @@ def receive(
     if desk.output.as_json:
         desk.output.json(result)
     desk.output.say(f"✓ {result.kind}: {result.note}" + (f" (mail {result.mail})" if result.mail else ""))
+    if result.kind == "unknown":
+        desk.output.next(f"deelname mail received {result.received}", f"deelname mail dismiss {result.received}")
 
 
 @command(app, "received", examples=["deelname mail received --unread", "deelname mail received 12 --raw mail.eml"])
@@ -239,7 +241,7 @@ def received(
         f"Received ({len(answer.received)})",
         ["Number", "At", "Kind", "What was made of it", "Mail", "Person", "Octets kept"],
         [(r.received, r.at, r.kind, r.note, r.mail, r.person, r.size) for r in answer.received],
-        empty="Nothing came back.",
+        empty="Nothing waits for a person." if unread else "Nothing came back.",
     )
 
 
@@ -254,7 +256,9 @@ def dismiss(
         result = connection.do("notifications", "received", "dismiss", asked, Dismissed)
     if desk.output.as_json:
         desk.output.json(result)
-    desk.output.say(f"✓ dealt with: {result.changed}" if result.changed else "✓ none of them waited any more")
+    desk.output.say(
+        f"✓ dealt with: {result.changed}" if result.changed else "Nothing is kept under these numbers: nothing changed"
+    )
 
 
 @command(app, "suppressed", examples=["deelname mail suppressed"])

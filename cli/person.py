@@ -187,6 +187,13 @@ def correct(
     with desk.connect() as connection:
         result = connection.do("registration", "person", "correct", asked, PersonResult)
     _report(desk, result)
+    if new_email and result.result == "corrected":
+        desk.output.say(
+            "  What still holds is mailed to the new address. What the old one was sent is cancelled there, unless mail"
+            " to it came back.",
+            "dim",
+        )
+        desk.output.next(f"deelname mail list --person {result.person}")
 
 
 @command(

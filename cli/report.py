@@ -178,7 +178,7 @@ def programme(
         )
     output.table(
         f"Mails: {found.mails_sent} sent, {found.mails_failed} failed, {found.mails_bounced} came back,"
-        f" of {found.mails_uncertain} nobody knows",
+        f" {found.mails_uncertain} uncertain",
         ["Purpose", "Sent", "Failed", "Came back", "Uncertain"],
         [(row.purpose, row.sent, row.failed, row.bounced, row.uncertain) for row in found.mails],
         empty="No mails yet.",

@@ -27,7 +27,7 @@ def publish(
         for document in documents:
             result = connection.do("registration", "theme", "publish", PublishTheme(theme=document.value), Published)
             results.append(result)
-            desk.output.say(f"✓ {result.id}: {', '.join(result.facts) or 'nothing changed'}")
+            desk.output.say(f"✓ {result.id}: {'published' if result.facts else 'nothing changed'}")
     if desk.output.as_json:
         desk.output.json([result.model_dump(mode="json") for result in results])
     desk.output.next(f"deelname report theme {results[-1].id}")

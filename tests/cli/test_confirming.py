@@ -21,7 +21,7 @@ def many(deelname: Deelname, programme: str, tmp_path: Path) -> str:
     confirmation = "confirmation: { within_hours: 24, held_percent: 20, source_percent: 20 }"
     path.write_text(definition(programme, capacity=10).replace("capacity:", f"{confirmation}\n  capacity:"))
     published = deelname("programme", "publish", path)
-    assert "programme.rules-changed.v1" in published.said
+    assert "The enrolment rules change (confirmation)." in " ".join(published.said.split())
     return programme
 
 
@@ -52,7 +52,7 @@ def test_who_has_yet_to_confirm_and_until_when_is_shown(deelname: Deelname, runn
     shown = deelname("enrolment", "show", pending(deelname, many)["Anna"]["enrolment"]).said
     assert ": pending" in shown
     assert "1 yet to confirm until " in shown
-    assert "1 unit held until then" in shown
+    assert "1 place held until then" in shown
     assert "deelname enrolment confirm " in shown
     assert "enrolment.pending.v1" in shown
     assert "held until then" not in deelname("enrolment", "show", pending(deelname, many)["Carla"]["enrolment"]).said

@@ -11,7 +11,7 @@ from contracts.problem import Fault, Problem
 
 ID = "01a202ef-7286-74eb-91b3-116eeb9ad9dc"
 WHY = "This programme is for libraries. This programme is for the role directeur; 'adviseur' is not one of them."
-COLUMNS = ("Enrolment", "Organisation", "Status", "Units", "People", "Place", "Why")
+COLUMNS = ("Enrolment", "Organisation", "Status", "Places", "People", "Number", "Why")
 ROWS = ((ID, "bibliotheek-zeist", "refused", 1, "Noor de Wit", None, WHY), (ID, None, "confirmed", 2, "Sam", None, ""))
 
 
@@ -42,14 +42,14 @@ def test_rows_become_lines_where_the_table_would_be_a_row_of_towers(
         ID,
         "  Organisation  bibliotheek-zeist",
         "  Status        refused",
-        "  Units         1",
+        "  Places        1",
         "  People        Noor de Wit",
         "  Why           This programme is for libraries. This programme is for the role",
         "                directeur; 'adviseur' is not one of them.",
         "",
         ID,
         "  Status        confirmed",
-        "  Units         2",
+        "  Places        2",
         "  People        Sam",
         "",
     ]

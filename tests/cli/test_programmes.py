@@ -126,9 +126,11 @@ def test_a_programme_without_dates_is_closed_and_shown_as_over(deelname: Deelnam
     unasked = deelname("programme", "close", "ooit")
     assert unasked.code == 2
     assert "--yes" in unasked.err
-    assert "and nobody is told" in deelname("programme", "close", "ooit", "--dry-run").said
+    foreseen = deelname("programme", "close", "ooit", "--dry-run").said
+    assert "and nobody is told" in foreseen
+    assert "Nothing was changed. Nobody would be mailed." in " ".join(foreseen.split())
     closed = deelname("programme", "close", "ooit", "--yes")
-    assert "programme.closed.v1" in closed.said
+    assert "ooit: done The programme is over, and nobody is told." in " ".join(closed.said.split())
     assert "1 enrolment is still on the waiting list." in closed.said
     assert "over" in deelname("programme", "show", "ooit").said.split()
     (row,) = [each for each in deelname("programme", "list", "--json").json["programmes"] if each["id"] == "ooit"]
@@ -178,6 +180,7 @@ def test_a_slip_is_asked_about_and_a_dry_run_says_it_beforehand(deelname: Deelna
     asked = deelname("programme", "publish", file)
     assert asked.code == 2
     assert "Did you mean the same session?" in " ".join(asked.said.split())
+    assert "session-renamed" not in asked.said, "who reads the question is no program"
     assert deelname("programme", "show", "vergissing", "--json").json["definition"]["sessions"][0]["id"] == "gesprek"
     assert deelname("programme", "publish", file, "--yes").code == 0
     withdrawal = deelname("programme", "withdraw", "vergissing", "--dry-run")

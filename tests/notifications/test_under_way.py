@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from services.notifications.sender import UnderWay
 from services.notifications.sender.under_way import TOO_LONG
 from tests.notifications.conftest import Service
@@ -47,3 +49,11 @@ async def test_a_mail_that_is_tried_once_more_is_under_way_anew(notifications: S
     await notifications.database.transact(lambda raw: raw.execute("UPDATE mails SET attempts = attempts + 1"))
     await under_way.look()
     assert under_way.trouble == ""
+
+
+async def test_no_mail_is_under_way_for_less_than_no_time(notifications: Service) -> None:
+    """The clock ticks between two readings of it, and a measure below 0 is none."""
+    ticks = itertools.count()
+    under_way = UnderWay(notifications.database, seconds=lambda: float(next(ticks)))
+    await under_way.look()
+    assert under_way.longest == 0

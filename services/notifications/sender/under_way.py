@@ -37,7 +37,8 @@ class UnderWay:
     @property
     def longest(self) -> float:
         """For how many seconds at least the mail has been under way that has been so for longest; 0 for none."""
-        return self._seconds() - min(self._since.values(), default=self._seconds())
+        now = self._seconds()
+        return now - min(self._since.values(), default=now)
 
     @property
     def trouble(self) -> str:

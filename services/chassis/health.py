@@ -129,6 +129,20 @@ class Health:
             "now": self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
 
+    async def serving(self) -> str:
+        """
+        Why the HTTP face is of no use to anybody, "" while it is: its database does not answer.
+
+        Nothing else is asked: it goes on without a broker, and what it cannot store it says to whoever asks.
+        """
+        try:
+            await asyncio.wait_for(self._database.check_writable(), _DATABASE_TIMEOUT)
+        except TimeoutError:
+            return f"its database does not answer within {_DATABASE_TIMEOUT:g} seconds"
+        except (sqlite3.Error, OSError):
+            return ""
+        return ""
+
     async def _database_trouble(self) -> str:
         try:
             await asyncio.wait_for(self._database.check_writable(), _DATABASE_TIMEOUT)
@@ -148,13 +162,23 @@ class Health:
 
 
 def health_router(health: Health) -> APIRouter:
-    """``/health/live`` answers as long as the process turns; ``/health/ready`` answers 503 while it is of no use."""
+    """
+    ``/health/live`` answers as long as the process turns, ``/health/serving`` while its pages are of use to somebody,
+    and ``/health/ready`` while all of it is: 503 otherwise.
+    """
     router = APIRouter(prefix="/health", tags=["health"])
 
     @router.get("/live")
     async def live() -> dict[str, str]:
         """Whether the process turns."""
         return {"status": "alive"}
+
+    @router.get("/serving")
+    async def serving() -> JSONResponse:
+        """Whether pages and answers are of use, whatever else does not work; for who sends people here."""
+        reason = await health.serving()
+        said = {"status": "not serving" if reason else "serving", "reasons": {"database": reason} if reason else {}}
+        return JSONResponse(said, status_code=503 if reason else 200)
 
     @router.get("/ready")
     async def ready() -> JSONResponse:

@@ -64,8 +64,9 @@ def configure(level: str = "info", service: str = "") -> None:
     root = logging.getLogger()
     root.handlers[:] = [Sparing(handler)]
     root.setLevel(threshold)
-    # One line a request would drown the rest; failures are told elsewhere. aiosqlite tells every statement at debug.
-    for talkative in ("uvicorn.access", "aiosqlite", "asyncio"):
+    # One line a request would drown the rest; failures are told elsewhere, and so is that the face listens. aiosqlite
+    # tells every statement at debug.
+    for talkative in ("uvicorn.access", "uvicorn.error", "aiosqlite", "asyncio"):
         logging.getLogger(talkative).setLevel(max(threshold, logging.WARNING))
 
 

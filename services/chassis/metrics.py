@@ -159,12 +159,22 @@ def metrics_router(health: Health, measure: Measure = nothing_more) -> APIRouter
     return router
 
 
+def while_starting(request: Request) -> Response:
+    """What there is to say before there is a service: that it is not ready, and what its process takes."""
+    encode, media_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(_Everything([_ready(False)])), media_type=media_type)
+
+
+def _ready(ready: bool) -> Metric:
+    return GaugeMetricFamily("deelname_ready", "Whether the service is of use: 1 or 0.", int(ready))
+
+
 async def _standing(health: Health) -> list[Metric]:
     """Readiness, and how far relays and readers are."""
     ready, report = await health.report()
     disk = report["disk"]
     families: list[Metric] = [
-        GaugeMetricFamily("deelname_ready", "Whether the service is of use: 1 or 0.", int(ready)),
+        _ready(ready),
         GaugeMetricFamily(
             "deelname_database_writable", "Whether the database takes a write: 1 or 0.", int(report["database"])
         ),

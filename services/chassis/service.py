@@ -16,10 +16,9 @@ from faststream.nats import NatsBroker
 from nats.errors import Error as NatsError
 
 from services.chassis.cancelling import cancel
-from services.chassis.connections import Admission
 from services.chassis.encryption import NotLetIn
 from services.chassis.intake import finish_taking_in
-from services.chassis.serving import Server
+from services.chassis.opening import Opening
 
 _log = structlog.get_logger("chassis.service")
 
@@ -50,7 +49,7 @@ async def run(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
-    admission: Admission | None = None,
+    opening: Opening | None = None,
     brokers: Sequence[NatsBroker] = (),
     tasks: Mapping[str, Endless] | None = None,
     before_stop: Sequence[Callable[[], Awaitable[object]]] = (),
@@ -59,14 +58,15 @@ async def run(
     """
     Run a service until SIGTERM or SIGINT, or until one of its parts fails.
 
-    In order: tasks start, brokers start, HTTP listens. On the way out work queues are left once what was taken from
+    In order: tasks start, brokers start, HTTP answers. On the way out work queues are left once what was taken from
     them has been handled, brokers stop taking messages, ``before_stop`` is awaited (finish and answer what was taken),
     brokers and HTTP close, tasks are cancelled. What is under way is not waited for beyond ``FINISHED_WITHIN``, and a
     broker that is gone not at all; what is cut off is logged.
 
     Args:
-        app: the HTTP face, if there is one; it listens on ``host`` and ``port``.
-        admission: who may have how many connections to it.
+        app: the HTTP face, if there is one.
+        host: where it listens, with ``port``, unless there is an opening.
+        opening: what has answered in its place until now.
         brokers: not yet started.
         tasks: relays, readers, ``periodic`` work, by name; one that raises or returns ends the service.
         before_stop: awaited while replies can still be sent.
@@ -79,12 +79,12 @@ async def run(
     loop = asyncio.get_running_loop()
     for each in _SIGNALS:
         loop.add_signal_handler(each, stop.set)
-    server = Server(app, host, port, admission or Admission()) if app else None
+    server = opening or (Opening("", host, port) if app else None)
     try:
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(_endless(name, task), name=name) for name, task in (tasks or {}).items()]
             if await _started(brokers, stop):
-                serving = group.create_task(server.run_until(stop), name="http") if server else None
+                serving = group.create_task(server.serve(app, stop), name="http") if server and app else None
                 _log.info("service started", tasks=sorted(tasks or {}), http=server.address if server else None)
                 await stop.wait()
                 _log.info("service stops")

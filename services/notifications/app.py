@@ -34,6 +34,7 @@ from services.chassis.going_back import SECONDS_BETWEEN_LOOKS as SECONDS_BETWEEN
 from services.chassis.going_back import GoingBack
 from services.chassis.health import Health
 from services.chassis.metrics import together
+from services.chassis.opening import Opening
 from services.chassis.reader import Reader
 from services.chassis.reading_back import as_facts, beyond, last_number
 from services.chassis.relay import Relay
@@ -189,18 +190,20 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
         ValueError: a setting cannot work; the message says which and why.
     """
     prepare()
-    clock = clock_from(settings.now)
-    links = settings.links
+    clock, links = clock_from(settings.now), settings.links
     renderer = Renderer(sender_address(settings.sender), settings.public_url)
     transport = parse_transport(settings.transport.get_secret_value())
     async with AsyncExitStack() as parts:
         path = settings.data / "notifications.db"
-        restored = copies.take_up(path, NAME)
+        opening = await parts.enter_async_context(
+            Opening(NAME, settings.http_host, settings.http_port, settings.admission)
+        )
+        restored = await asyncio.to_thread(copies.take_up, path, NAME)
         database = await Database.open(path, store.MIGRATIONS)
         parts.push_async_callback(database.close)
         kept = copies.Copies(path, copies.positions_of({OWN_STREAM: store.LOG}))
         kept.discard_leftovers()
-        connection = await connect(**settings.login)
+        connection = await opening.waiting_for(connect(**settings.login))
         parts.push_async_callback(connection.close)
         await take_back(connection, database, restored, clock)
         await transport.open()
@@ -332,9 +335,7 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
                     ),
                 ),
             ),
-            host=settings.http_host,
-            port=settings.http_port,
-            admission=settings.admission,
+            opening=opening,
             brokers=(broker,),
             tasks=tasks,
             stop=stop,

@@ -29,6 +29,7 @@ from services.chassis.going_back import GoingBack
 from services.chassis.guard import Guard
 from services.chassis.health import Health
 from services.chassis.metrics import Measure, nothing_more, together
+from services.chassis.opening import Opening
 from services.chassis.relay import Relay
 from services.chassis.service import periodic, run
 from services.chassis.specification import Channel, specification
@@ -205,15 +206,17 @@ async def start(settings: Settings, stop: asyncio.Event | None = None) -> None:
 
 async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitStack) -> None:
     prepare()
-    clock = clock_from(settings.now)
-    links = settings.links
+    clock, links = clock_from(settings.now), settings.links
     path = settings.data / "registration.db"
-    restored = copies.take_up(path, NAME)
+    opening = await parts.enter_async_context(Opening(NAME, settings.http_host, settings.http_port, settings.admission))
+    restored = await asyncio.to_thread(copies.take_up, path, NAME)
     database = await store.open_database(path)
     parts.push_async_callback(database.close)
     kept = copies.Copies(path, copies.positions_of(_LOGS))
     kept.discard_leftovers()
-    connection = await connect(**settings.login, probe=f"$JS.API.STREAM.INFO.{subjects.log_stream(NAME)}")
+    connection = await opening.waiting_for(
+        connect(**settings.login, probe=f"$JS.API.STREAM.INFO.{subjects.log_stream(NAME)}")
+    )
     parts.push_async_callback(connection.close)
     # Before anything is decided: others may have acted on facts that an older copy of the database lacks.
     await recovery.take_back_facts(connection, database, restored=restored is not None)
@@ -301,9 +304,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
             table=table,
             measure=together(stores.measure, cluster.measure),
         ),
-        host=settings.http_host,
-        port=settings.http_port,
-        admission=settings.admission,
+        opening=opening,
         brokers=brokers,
         tasks=tasks,
         before_stop=[writer.finish],

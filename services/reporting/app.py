@@ -23,6 +23,7 @@ from services.chassis.clock import clock_from
 from services.chassis.commands import Route, serve
 from services.chassis.guard import Guard
 from services.chassis.health import Health
+from services.chassis.opening import Opening
 from services.chassis.reader import Message, Reader
 from services.chassis.service import Endless, periodic, run
 from services.chassis.specification import Channel, specification
@@ -142,14 +143,15 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     prepare()
     path = settings.data / DATABASE
     discard_leftovers(path)
-    restored = copies.take_up(path, NAME)
+    opening = await parts.enter_async_context(Opening(NAME, settings.http_host, settings.http_port, settings.admission))
+    restored = await asyncio.to_thread(copies.take_up, path, NAME)
     projection = await Projection.open(path)
     parts.push_async_callback(projection.close)
     if restored is not None:
         restored.finish()
     kept = copies.Copies(path, copies.positions_of({}))
     kept.discard_leftovers()
-    connection = await connect(**settings.login)
+    connection = await opening.waiting_for(connect(**settings.login))
     parts.push_async_callback(connection.close)
     broker = faststream_broker(**settings.login)
     following = readers(connection, projection)
@@ -163,9 +165,7 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
     serve(broker, [*routes(Handlers(reports, rebuild, tokens)), *copies.routes(NAME, kept)], NAME)
     await run(
         web(reports, Health(projection, readers=following, clock=clock, service=NAME), guard),
-        host=settings.http_host,
-        port=settings.http_port,
-        admission=settings.admission,
+        opening=opening,
         brokers=[broker],
         tasks={
             **{f"reader of {stream}": reader.run for stream, reader in following.items()},

@@ -25,6 +25,7 @@ from services.chassis.connections import Admission, Phase
 from services.chassis.database import Database
 from services.chassis.guard import Guard
 from services.chassis.health import Health
+from services.chassis.opening import Opening
 from services.chassis.service import run
 from services.chassis.web import application
 from tests.chassis.conftest import until
@@ -137,7 +138,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def served(database: Database, admission: Admission | None = None) -> AsyncIterator[Face]:
     face = Face(application("Test", "1", "A face.", Health(database), Guard()))
     stop = asyncio.Event()
-    service = asyncio.create_task(run(face.app, port=face.port, admission=admission, stop=stop))
+    service = asyncio.create_task(run(face.app, opening=Opening("test", "127.0.0.1", face.port, admission), stop=stop))
 
     async def listens() -> bool:
         with contextlib.suppress(OSError):

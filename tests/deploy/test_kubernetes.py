@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,11 @@ from ruamel.yaml import YAML
 
 from deploy.identities import REGISTRATION_INTAKE, SERVICES, TOPOLOGY, TOPOLOGY_PARTNERS
 from deploy.links import LINKED, keep_link_keys
-from services.chassis.health import Health
+from services.chassis.health import Health, health_router
 from services.chassis.metrics import metrics_router
 from services.chassis.settings import CommonSettings
 from services.notifications.settings import Settings as NotificationsSettings
+from services.notifications.transport import parse_transport
 from services.registration.settings import Settings as RegistrationSettings
 from services.reporting.settings import Settings as ReportingSettings
 from tests.workspace.members import ROOT
@@ -123,8 +127,14 @@ def test_a_service_is_asked_whether_it_lives_and_whether_it_is_ready(name: str) 
     assert paths == {
         "startupProbe": "/health/live",
         "livenessProbe": "/health/live",
-        "readinessProbe": "/health/ready",
+        "readinessProbe": "/health/serving",
     }
+    served = {getattr(route, "path", None) for route in health_router(Health.__new__(Health)).routes}
+    assert set(paths.values()) <= served
+    # A start that hangs is found by the face itself, and only then does it answer with 503.
+    start, live = probed["startupProbe"], probed["livenessProbe"]
+    assert start["periodSeconds"] * start["failureThreshold"] >= 60, "an image starts slowly on a busy node"
+    assert live["timeoutSeconds"] > 1
     (port,) = probed["ports"]
     assert {probed[kind]["httpGet"]["port"] for kind in paths} == {port["name"]}
     assert named("Service", name)["spec"]["ports"][0]["targetPort"] == port["name"]
@@ -223,6 +233,18 @@ def test_prometheus_reaches_the_metrics_of_every_service_from_a_labelled_namespa
         )
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_metrics_of_a_pod_that_is_not_ready_are_reached_by_a_name_of_their_own(name: str) -> None:
+    found = named("Service", f"{name}-metrics")["spec"]
+    assert (found["clusterIP"], found["publishNotReadyAddresses"]) == ("None", True)
+    assert found["selector"].items() <= pod(name)["metadata"]["labels"].items()
+    (port,) = found["ports"]
+    (listening,) = container(name)["ports"]
+    assert (port["targetPort"], port["port"]) == (listening["name"], listening["containerPort"])
+    assert "publishNotReadyAddresses" not in named("Service", name)["spec"], "people are sent to who serves them"
+    assert f"{SERVICES[0]}-metrics.deelname.svc:8080" in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
 def _selects(selector: Json, labels: Mapping[str, str]) -> bool:
     if not selector["matchLabels"].items() <= labels.items():
         return False
@@ -255,3 +277,52 @@ def test_the_page_names_settings_that_there_are() -> None:
     known = {f"DEELNAME_{field.upper()}" for settings in SETTINGS.values() for field in settings.model_fields}
     named = set(re.findall(r"`(DEELNAME_[A-Z_]+)`", page))
     assert of_the_job < named <= known | of_the_job
+
+
+KUBECTL = """#!/bin/sh
+printf '%s\\n' "$*" >>"$SAID"
+for word in "$@"; do
+  case $word in
+    --from-file=*) test -s "${word#*=}" || exit 1 ;;
+  esac
+done
+test "$1 $2" != "apply -f" || test -f "$3" || exit 1
+test "$1 $2" != "apply -k" || test -f "$3/kustomization.yaml"
+"""
+
+
+def test_the_commands_of_the_page_make_every_secret_that_the_manifests_name(tmp_path: Path) -> None:
+    """As they stand there; kubectl alone writes down what it is asked for, and wants the files to be there."""
+    (script,) = re.findall(r"^```sh\n(.*?)^```$", (FOLDER / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    kubectl, said = tmp_path / "bin" / "kubectl", tmp_path / "said"
+    kubectl.parent.mkdir()
+    kubectl.write_text(KUBECTL)
+    kubectl.chmod(0o755)
+    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    ran = subprocess.run(
+        ["sh", "-eu"],
+        input=script.replace("cat >", "printf 'smtps://USER:PASSWORD@relay.example\\n' >"),
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PATH": f"{kubectl.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "SAID": str(said),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    made: dict[str, set[str]] = {}
+    for line in said.read_text().splitlines():
+        words = line.split()
+        if words[2:5] == ["create", "secret", "generic"]:
+            assert words[:2] == ["-n", "deelname"]
+            made[words[5]] = {Path(word).name for word in words[6:]}
+    wanted = {f"deelname-{name}": {f"{seed}.nk" for seed in SEEDS[name]} | {"ca.pem"} for name in WORKLOADS}
+    for name in LINKED:
+        wanted[f"deelname-{name}"].add(f"{name}.links")
+    (secret,) = [entry["valueFrom"]["secretKeyRef"] for entry in container("notifications")["env"]]
+    wanted[secret["name"]].add(secret["key"])
+    assert made == wanted
+    parse_transport((tmp_path / "production" / "secrets" / "transport").read_text())

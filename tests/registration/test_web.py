@@ -276,6 +276,7 @@ def test_the_faces_description_is_served_and_names_every_route(system: System) -
     assert set(document["paths"]) == {
         "/health/live",
         "/health/ready",
+        "/health/serving",
         "/api/programmes",
         "/api/programmes/{programme}",
         "/api/enrolments",

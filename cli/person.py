@@ -14,7 +14,9 @@ from cli.desk import Desk, Speech, command, group
 from cli.failure import USAGE, Failure
 from cli.output import counted
 from cli.people import named
+from contracts import dates
 from contracts.commands import CorrectPerson, ErasePerson, PersonResult
+from contracts.moments import day_of
 from contracts.queries import (
     AddressQuestion,
     MailsExport,
@@ -235,9 +237,10 @@ def _report(desk: Desk, result: PersonResult) -> None:
     for person in result.people or (result.person,):
         desk.output.say(f"✓ person {person}: {result.result}")
     if result.copies_until is not None:
+        until = dates.short_day(day_of(result.copies_until), desk.language)
         desk.output.say(
-            "  Copies of databases from before an update may know them until"
-            f" {result.copies_until:%Y-%m-%d} at the latest, and go by themselves. Backups ('deelname backup', folders"
-            " 'replaced-…' of 'deelname restore') know them as long as you keep those; so do mails that have arrived.",
+            f"  Copies of databases from before an update may know them until {until} at the latest, and go by"
+            " themselves. Backups ('deelname backup', folders 'replaced-…' of 'deelname restore') know them as long as you"
+            " keep those; so do mails that have arrived.",
             "dim",
         )

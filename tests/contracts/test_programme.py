@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from contracts.programme import EnrolmentRules, Programme
-from contracts.session import Occasion
 from contracts.theme import Theme
 
 TITLE = {"nl": "Uitwisseling", "en": "Exchange"}
@@ -69,45 +67,6 @@ def test_a_programme_needs_no_dates_no_team_and_no_limits() -> None:
 def test_a_programme_that_contradicts_itself_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Programme.model_validate(programme(**changes))
-
-
-@pytest.mark.parametrize(
-    ("occasion", "message"),
-    [
-        ({"start": "2023-04-13T10:00"}, "start and end come together"),
-        ({"end": "2023-04-13T10:00"}, "start and end come together"),
-        ({"start": "2023-04-13T10:00", "end": "2023-04-13T10:00"}, "the end must come after the start"),
-        ({"online": {}, "venue": {"name": "Neude", "address": "Neude 11"}}, "online or has a venue, not both"),
-        ({"time_zone": "Europe/London"}, "Europe/Amsterdam"),
-    ],
-)
-def test_an_occasion_that_can_not_be_is_refused(occasion: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        Occasion.model_validate(occasion)
-
-
-@pytest.mark.parametrize(
-    ("local", "utc"),
-    [
-        ("2023-01-13T10:00", datetime(2023, 1, 13, 9, tzinfo=UTC)),
-        ("2023-04-13T10:00", datetime(2023, 4, 13, 8, tzinfo=UTC)),
-        ("2023-10-29T02:30+02:00", datetime(2023, 10, 29, 0, 30, tzinfo=UTC)),
-        ("2023-10-29T02:30+01:00", datetime(2023, 10, 29, 1, 30, tzinfo=UTC)),
-        ("2023-04-13T08:00Z", datetime(2023, 4, 13, 8, tzinfo=UTC)),
-    ],
-)
-def test_times_are_those_of_clocks_in_amsterdam(local: str, utc: datetime) -> None:
-    occasion = Occasion.model_validate({"start": local, "end": "2023-12-31T23:59"})
-    assert occasion.begins is not None
-    assert occasion.begins.astimezone(UTC) == utc
-
-
-def test_a_session_knows_what_of_it_an_agenda_shows() -> None:
-    dated = {"start": "2023-04-13T10:00", "end": "2023-04-13T11:00"}
-    one = Programme.model_validate(programme(sessions=[session("one") | dated])).sessions[0]
-    lunch = Programme.model_validate(programme(sessions=[session("one") | dated | {"lunch": True}])).sessions[0]
-    assert one != lunch
-    assert one.occasion == lunch.occasion
 
 
 def test_sessions_are_shown_in_the_order_of_time_and_those_without_a_date_last() -> None:

@@ -240,7 +240,7 @@ def _report(desk: Desk, result: PersonResult) -> None:
         until = dates.short_day(day_of(result.copies_until), desk.language)
         desk.output.say(
             f"  Copies of databases from before an update may know them until {until} at the latest, and go by"
-            " themselves. Backups ('deelname backup', folders 'replaced-…' of 'deelname restore') know them as long as you"
-            " keep those; so do mails that have arrived.",
+            " themselves. Backups ('deelname backup', folders 'replaced-…' of 'deelname restore') know them as long as"
+            " you keep those; so do mails that have arrived.",
             "dim",
         )

@@ -239,6 +239,12 @@ class Programme(Message):
         seats = self.team.seats if self.team else ()
         return next((seat.title for seat in seats if seat.id == id_), None) or readable(id_)
 
+    def attends(self, seat: str | None, session: str) -> bool:
+        """Whether who has this seat attends a session; who has none, or one that is no more, attends all of them."""
+        seats = self.team.seats if self.team else ()
+        attended = next((one.sessions for one in seats if one.id == seat), None)
+        return attended is None or session in attended
+
     def session(self, id_: str) -> Session | None:
         """The session with this id, if the programme has it."""
         return next((session for session in self.sessions if session.id == id_), None)

@@ -266,8 +266,5 @@ def all_over(course: Course, at: datetime) -> bool:
 
 def attended(course: Course, participant: Participant) -> Sequence[Session]:
     """The sessions that somebody in this seat attends, in the programme's order."""
-    team, sessions = course.definition.team, course.definition.sessions
-    seat = next((each for each in team.seats if each.id == participant.seat), None) if team else None
-    if seat is None or seat.sessions is None:
-        return sessions
-    return [each for each in sessions if each.id in seat.sessions]
+    definition = course.definition
+    return [each for each in definition.sessions if definition.attends(participant.seat, each.id)]

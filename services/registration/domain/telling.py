@@ -73,7 +73,8 @@ def _hearing(state: ProgrammeState, fact: RegistrationFact, now: datetime) -> se
                 (one.id, participant.person)
                 for one in _confirmed(state)
                 for participant in one.participants
-                if any(_attends(definition, participant, id_) != _attends(changed, participant, id_) for id_ in to_come)
+                for seat in [participant.seat]
+                if any(definition.attends(seat, id_) != changed.attends(seat, id_) for id_ in to_come)
             }
         case EnrolmentPromoted(enrolment=id_):
             return _everybody([state.enrolments[id_]])
@@ -92,25 +93,14 @@ def _everybody(enrolments: Iterable[Enrolment]) -> set[tuple[str, str]]:
 
 
 def _attending(state: ProgrammeState, definition: Programme, session: str) -> set[tuple[str, str]]:
-    return {
-        (one.id, participant.person)
+    return {(one.id, participant.person) for one, participant in attending(state, definition, session)}
+
+
+def attending(state: ProgrammeState, definition: Programme, session: str) -> Iterable[tuple[Enrolment, Participant]]:
+    """Who has a place in a session, and by which enrolment."""
+    return (
+        (one, participant)
         for one in _confirmed(state)
         for participant in one.participants
-        if _attends(definition, participant, session)
-    }
-
-
-def attending(state: ProgrammeState, definition: Programme, session: str) -> list[Participant]:
-    """Who has a place in a session."""
-    return [
-        participant
-        for one in _confirmed(state)
-        for participant in one.participants
-        if _attends(definition, participant, session)
-    ]
-
-
-def _attends(definition: Programme, participant: Participant, session: str) -> bool:
-    seats = definition.team.seats if definition.team else ()
-    seat = next((one for one in seats if one.id == participant.seat), None)
-    return seat is None or seat.sessions is None or session in seat.sessions
+        if definition.attends(participant.seat, session)
+    )

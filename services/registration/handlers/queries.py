@@ -219,7 +219,9 @@ def lunch_list(batch: Batch, body: ProgrammeQuestion, now: datetime) -> Answer:
     for session in in_order_of_time(state.definition.sessions):
         if not session.lunch or state.withdrawn or session.is_over(now):
             continue
-        attending = sorted(telling.attending(state, state.definition, session.id), key=lambda one: one.person)
+        attending = sorted(
+            (one for _, one in telling.attending(state, state.definition, session.id)), key=lambda one: one.person
+        )
         diets = (
             Diet(person=one.person, name=who.name, diet=said[one.person], seat=one.seat)
             for one in attending

@@ -47,6 +47,7 @@ _MOST_PARTS = 200
 _MOST_RETURNED = 20
 _LONGEST_WORDS = 2_000
 _ODD_OCTETS = 250_000
+_ODD_LINES = 20_000
 """Where words stand instead of a standard's form, they stand first, before a mail that they return."""
 
 
@@ -197,7 +198,8 @@ def _without_form(message: Message, parts: Sequence[Message], raw: bytes, words:
         found = recipients(words, words, delayed=only_warns(message, words))
         if found:
             return Report(found, _returned_ids(parts))
-    temporary, permanent = _failures(message if len(raw) <= _ODD_OCTETS else parse(raw[:_ODD_OCTETS]))
+    beginning = b"\n".join(raw[:_ODD_OCTETS].split(b"\n", _ODD_LINES)[:_ODD_LINES])
+    temporary, permanent = _failures(message if beginning == raw else parse(beginning))
     known = {each.decode("ascii", "replace") if isinstance(each, bytes) else each for each in permanent}
     addresses = sorted(each for each in known if _PLAUSIBLE.fullmatch(each))[:MOST_REPORTED]
     if machine and (only_warns(message, words) or (temporary and not addresses)):

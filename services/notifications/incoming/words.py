@@ -11,13 +11,17 @@ from services.notifications.incoming.decoding import usable
 
 _LARGEST = 100_000
 """Octets of a part that are read: where words stand instead of a standard's form, they stand first."""
+_MOST_PARTS = 20
+"""Parts that are looked at for words, likewise."""
 _LONGEST = 20_000
 _LONGEST_ABOUT = 2_000
 _MOST_LINES = 2_000
 _MOST_OTHERS = 50
 
 _TAG = re.compile(
-    r"<(?:style|script)\b.{0,20000}?</(?:style|script)>|<[a-zA-Z/!?][^<>@]{0,2000}>", re.DOTALL | re.IGNORECASE
+    # Until the next of these elements begins: so nothing is looked at more than once.
+    r"<(?:style|script)\b(?:[^<]|<(?!/?(?:style|script)\b))*+</(?:style|script)>|<[a-zA-Z/!?][^<>@]{0,2000}>",
+    re.IGNORECASE,
 )
 _HEADER = re.compile(r"(?:received|return-path|dkim-signature|x-[a-z][a-z0-9-]{0,60}|message-id):", re.IGNORECASE)
 _SUBJECT = re.compile(r"\s*(?:subject|betreff|onderwerp|objet|asunto|oggetto)\s*:", re.IGNORECASE)
@@ -47,7 +51,7 @@ def in_lines(text: str) -> str:
 def words_of(parts: Sequence[Message]) -> str:
     """The first of a mail's parts that has words, until the mail that it returns begins."""
     for wanted in ("text/plain", "text/html", ""):
-        for part in parts:
+        for part in parts[:_MOST_PARTS]:
             kind = part.get_content_type()
             if kind in ("message/rfc822", "message/partial") or kind.startswith("text/rfc822"):
                 break

@@ -65,6 +65,21 @@ def calendar(lines: str) -> bytes:
     ).encode()
 
 
+def calendars(number: int) -> bytes:
+    """Answers in so many parts, each of which is within bounds."""
+    lines = "ATTENDEE;PARTSTAT=ACCEPTED:mailto:a@b.example\r\n" * 240
+    answer = (
+        f"BEGIN:VCALENDAR\r\nMETHOD:REPLY\r\n{f'BEGIN:VEVENT{chr(10)}UID:x{chr(10)}{lines}END:VEVENT{chr(10)}' * 19}"
+    )
+    return several("text/calendar; method=REPLY", answer + "END:VCALENDAR\r\n", number)
+
+
+def several(kind: str, content: str, number: int) -> bytes:
+    """So many parts that are alike."""
+    part = f"--b\r\nContent-Type: {kind}\r\n\r\n{content}\r\n"
+    return f"{POSTMASTER}Content-Type: multipart/mixed; boundary=b\r\n\r\n{part * number}--b--\r\n".encode()
+
+
 def event(number: int = 0, more: str = "") -> str:
     """An event of an answer."""
     return (
@@ -93,6 +108,13 @@ SIZES: dict[str, tuple[Callable[[int], bytes], int]] = {
     "words of a postmaster": (lambda size: from_a_postmaster("<a@b.c>: ", size), 900_000),
     "an encoded line": (lambda size: encoded(b"a@", size), 900_000),
     "parameters of a calendar": (lambda size: calendar(event(0, f"X-A;X={',' * size}:y\r\n")), 24_000),
+    "lines of a postmaster": (lambda size: from_a_postmaster("\n", size), 240_000),
+    "calendars in many parts": (lambda size: calendars(size // 1_000), 38_000),
+    "styles in many parts": (
+        lambda number: several("text/html", "Subject: " + "<style" * 16_000, number // 1_000),
+        90_000,
+    ),
+    "entities in many parts": (lambda number: several("text/html", "&#32;" * 20_000, number // 1_000), 90_000),
     "folds of a calendar": (lambda size: calendar(event(0, "X-A:" + "\r\n a" * size + "\r\n")), 4_000),
 }
 """By name: what makes one, and its size; it may as well be ten times as large."""

@@ -39,6 +39,7 @@ UID = "gezinsaanpak-2023.kick-off.0123456789abcdef0123.1@deelname"
         (attacks.HEAD.encode() + b"\n" * 300_001, "more than 300000 lines"),
         (attacks.HEAD.encode() + b"\r" * 300_001, "more than 300000 lines"),
         (attacks.replies(21), "more than 20 events"),
+        (attacks.calendars(2), "more than 250000 octets"),
         (attacks.calendar("BE\r\n GIN:VEVENT\r\n" * 21), "more than 20 events"),
         (attacks.calendar("begin:vEvent\r\n" * 21), "more than 20 events"),
         (attacks.calendar("BEGIN:X\r\n" * 100), "more than 100 components"),

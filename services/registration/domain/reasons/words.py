@@ -33,10 +33,7 @@ def listed(titles: Iterable[Title], style: Literal["or", "standard"] = "standard
 
 def places(count: int) -> tuple[str, str]:
     """A number of units, in Dutch and in English."""
-    return (
-        f"{count} plek" if count == 1 else f"{count} plekken",
-        f"{count} place" if count == 1 else f"{count} places",
-    )
+    return counted(count, "plek", "plekken"), counted(count, "place", "places")
 
 
 def still_free(free: int) -> tuple[str, str]:

@@ -18,7 +18,6 @@ from contracts.queries import (
     ThemeReport,
     TokenUses,
 )
-from contracts.subjects import query
 from contracts.theme import Theme
 from services.chassis.access import Token
 from services.chassis.commands import Call
@@ -57,7 +56,7 @@ class Reports:
         """
         report = await asyncio.to_thread(domain.programme_report, self._state, id_)
         if report is None:
-            raise ProblemError(not_found("programme", id_, f"All of them: {query('reporting', 'programme', 'list')}."))
+            raise ProblemError(not_found("programme", id_))
         return report
 
     async def participation(self, question: ParticipationQuestion) -> Participation:

@@ -91,6 +91,9 @@ def test_a_kitchen_is_told_who_eats_and_what_some_do_not(deelname: Deelname, pro
 def test_an_unknown_programme_is_a_problem_with_exit_code_1(deelname: Deelname) -> None:
     assert deelname("programme", "show", "unknown").code == 1
     assert deelname("programme", "show", "unknown", "--json").json["status"] == 404
+    report = deelname("report", "programme", "unknown")
+    assert report.code == 1
+    assert "ask." not in report.said, "a subject of the broker is no advice to the staff"
 
 
 def test_withdrawing_needs_a_yes_and_both_languages_of_a_reason(

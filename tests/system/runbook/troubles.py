@@ -74,6 +74,13 @@ class Surroundings:
             assert time.monotonic() < deadline, ready
             time.sleep(0.05)
 
+    def until_trouble(self, service: str, check: str) -> None:
+        """Wait until a service says of itself that this is wrong with it."""
+        deadline = time.monotonic() + _PATIENCE
+        while check not in (found := self._ready(self.endpoints["http"][service])["reasons"]):
+            assert time.monotonic() < deadline, f"{service} has nothing to say of {check}: {found}"
+            time.sleep(0.05)
+
     def _ready(self, address: str) -> Json:
         at = urlsplit(address)
         with contextlib.closing(HTTPConnection(at.hostname or "", at.port, timeout=30)) as connection:
@@ -102,6 +109,8 @@ def _mail_server_refuses(around: Surroundings) -> None:
     around.moody.refuses = True
     around.enrol("Sam Bakker", "sam@zeist.example")
     around.until_mails(2, "planned")
+    # They are planned before the first is tried, too.
+    around.until_trouble("notifications", "transport")
 
 
 def _mail_server_is_mended(around: Surroundings) -> None:

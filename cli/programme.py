@@ -152,7 +152,7 @@ def show(desk: Desk, programme: Id) -> None:
             ("state", _state(view)),
             ("opens", dates.beginning(rules.opens, desk.language) if rules.opens else None),
             ("is open", dates.until(rules.closes, desk.language) if rules.closes else None),
-            ("capacity", f"{rules.capacity or 'no limit'} {rules.per}s; {taken}"),
+            ("capacity", f"{_capacity(rules.capacity, rules.per)}; {taken}"),
             ("waiting list", rules.waiting_list.policy if rules.waiting_list else "none"),
             *(
                 (("nobody is promoted from", dates.beginning(rules.waiting_list.freeze, desk.language)),)
@@ -287,6 +287,10 @@ _WHO_CONFIRMS = {
     "unknown": "who never did from that address",
     "never": "nobody",
 }
+
+
+def _capacity(capacity: int | None, per: str) -> str:
+    return counted(capacity, per, "people" if per == "person" else "") if capacity else "no limit"
 
 
 def _confirmation(rule: Confirmation, *, limited: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.cli.conftest import Deelname, definition, until
@@ -48,9 +49,17 @@ def test_a_programme_is_listed_and_shown_in_the_language_asked_for(deelname: Dee
     assert "Team, team@bisc.example" in dutch
     assert "Gesprek" in dutch
     assert "dinsdag 20 juni 2023, 10:00–13:00 uur" in dutch
+    assert "2 people; 0 confirmed, 0 waiting" in dutch
     assert "Talk" in deelname("programme", "show", programme, LANG="en_GB.UTF-8").said
     assert "Gesprek" in deelname("programme", "show", programme, LANG="nl_NL.UTF-8").said
     assert deelname("programme", "show", programme, "--json").json["definition"]["id"] == programme
+
+
+def test_a_programme_without_a_limit_says_that_alone(deelname: Deelname, tmp_path: Path) -> None:
+    path = tmp_path / "no-limit.yaml"
+    path.write_text(re.sub(r" *(capacity|waiting_list): .*\n", "", definition("zonder-grens")))
+    assert deelname("programme", "publish", path).code == 0
+    assert "no limit; 0 confirmed, 0 waiting" in deelname("programme", "show", "zonder-grens").said
 
 
 def test_sessions_are_shown_in_the_order_of_time_with_both_days_of_a_long_one(

@@ -55,6 +55,7 @@ SAID: dict[Verdict, list[tuple[str | None, str]]] = {
         ("5.0.0", "550 Postvak is vol"),
         ("5.0.0", "Het postvak van de geadresseerde is vol"),
         ("5.0.0", "Mailbox is inactive"),
+        ("5.0.0", "Domain does not exist"),
         ("4.1.1", ""),
     ],
     "unreachable": [

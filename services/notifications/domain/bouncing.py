@@ -11,6 +11,7 @@ from services.notifications.domain.wording import (
     Stage,
     code_within,
     is_certain,
+    is_hearsay,
     is_temporary,
     kind_of,
     probably_gone,
@@ -66,6 +67,8 @@ def judge(status: str | None, said: str, words: str = "", stage: Stage | None = 
         kind = kind_of(text)
         if kind == "gone" and stage is Stage.MESSAGE and not is_certain(text) and not (code or "").startswith("5.1."):
             # A server that took the address before it saw the mail has it: filters say such things afterwards.
+            return "failing"
+        if kind == "gone" and code is None and is_hearsay(text):
             return "failing"
         if text and stage is Stage.SENDER and kind in (None, "gone"):
             # Whom the mail was for had not been said yet.

@@ -30,6 +30,8 @@ _GLOSS = re.compile(r"\b(?:unknown address error|other mail system problem|other
 _LISTS = re.compile(r"\b(?:spamhaus|spamcop|sorbs|dnsbl|uribl|surbl|barracudacentral|senderscore|mailspike|abuseat)\b")
 _REFUSES_ALL = re.compile(r"(?<![\w.])(?:521|556)[ -]")
 """A host, or a domain, that takes no mail at all (RFC 7504)."""
+_NO_SUCH = re.compile(r"\b(?:host|domain|domein)\b(?: [^\s:]+){0,5} (?:exist|bestaat)")
+_ASKED = re.compile(r"\bnxdomain|\bdns\b|\bname ?serv|\blookup|\bmx (?:record|for)|\brecord")
 _BLANKS = re.compile(r"\s+")
 
 
@@ -87,6 +89,16 @@ def probably_gone(text: str) -> bool:
 def is_certain(text: str) -> bool:
     """Whether who says that there is no such address has looked for the account."""
     return phrases.ACCOUNT.search(_plain(text)) is not None
+
+
+def is_hearsay(text: str) -> bool:
+    """
+    Whether words say that a host or a domain does not exist, with neither a code nor a word of the name server.
+
+    Who gives the one or the other has asked. Of who does not, a typing error of our relay's looks the same.
+    """
+    plain = _plain(text)
+    return bool(_NO_SUCH.search(plain)) and not _CODES.search(text[:_LONGEST]) and not _ASKED.search(plain)
 
 
 def is_temporary(code: str | None, text: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import process_time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.notifications.incoming import bounds
@@ -182,6 +182,8 @@ def within_bounds(raw: bytes, reads: Callable[[bytes], Read] = read) -> None:
 
 @settings(max_examples=150)
 @given(MADE | damaged())
+@example(b"\n" * 249_000)
+@example(b"From: mailer-daemon@x.example\n" + b"a\n" * 100_000)
 def test_no_mail_takes_long_or_raises(raw: bytes) -> None:
     within_bounds(raw)
 

@@ -610,6 +610,15 @@ def test_whoever_has_another_address_is_told_there_what_still_holds_and_the_old_
     ]
 
 
+def test_who_heard_that_a_session_is_off_hears_at_another_address_that_it_goes_ahead_after_all() -> None:
+    life = two_sessions()
+    life.happens(confirmed("e1", "noor"))
+    life.happens(facts.SessionCancelled(session="kick-off"))
+    corrected(life, "noor", "email")
+    added = facts.SessionAdded(session=session("kick-off", LATER))
+    assert again(life.happens(added)) == [("noor", "kick-off", False, True)]
+
+
 def test_a_corrected_name_or_language_is_told_to_nobody() -> None:
     life = two_sessions()
     life.happens(confirmed("e1", "noor"))

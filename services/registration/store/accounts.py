@@ -27,10 +27,6 @@ def tokens(connection: sqlite3.Connection) -> dict[str, Token]:
     }
 
 
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
 def add_token(connection: sqlite3.Connection, token: Token, name: str, now: datetime) -> None:
     """Keep what is to be known of a token."""
     connection.execute(

@@ -98,14 +98,14 @@ class Work:
         """Note that a person is in an enrolment."""
         agenda = self.agenda(person)
         if enrolment not in agenda.enrolments:
-            self.put_agenda(Agenda(person, (*agenda.enrolments, enrolment), agenda.invitations, agenda.off))
+            self.put_agenda(dataclasses.replace(agenda, enrolments=(*agenda.enrolments, enrolment)))
 
     def leave(self, person: str, enrolment: str) -> None:
         """Note that a person is in an enrolment no more."""
         agenda = self.agenda(person)
         if enrolment in agenda.enrolments:
             rest = tuple(each for each in agenda.enrolments if each != enrolment)
-            self.put_agenda(Agenda(person, rest, agenda.invitations, agenda.off))
+            self.put_agenda(dataclasses.replace(agenda, enrolments=rest))
 
     # What is told -----------------------------------------------------------------------------------------------------
 
@@ -242,7 +242,7 @@ class Work:
         for id_ in [each for each in off if self.called_on(person, each, known.get(each))]:
             del off[id_]
         if after != known or len(off) != len(agenda.off):
-            self.put_agenda(Agenda(person, agenda.enrolments, tuple(after.values()), tuple(off)))
+            self.put_agenda(dataclasses.replace(agenda, invitations=tuple(after.values()), off=tuple(off)))
 
     def called_off(self, person: str, session: str) -> None:
         """Note that a person was told in words that a session does not take place."""
@@ -322,7 +322,7 @@ class Work:
             self.mail("readdressed", person, enrolment=invitation.enrolment, session=id_, detail=detail)
             # An item of its own: one mailbox may have both addresses, and must not lose the new one with the old.
             known[id_] = self.invite(person, gone, *target, again=False)
-        self.put_agenda(Agenda(person, agenda.enrolments, tuple(known.values())))
+        self.put_agenda(dataclasses.replace(agenda, invitations=tuple(known.values())))
 
     def stays(self, person: str, invitation: Invitation) -> bool:
         """Whether its session is over and nothing else: a change that was not told by then still is to be told."""

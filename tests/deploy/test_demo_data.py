@@ -180,7 +180,7 @@ class TestTheRequests:
         assert all(earlier <= later for earlier, later in pairwise(moments))
 
     def test_are_wrong_by_the_contract_only_where_that_is_expected(self, sample: Sample) -> None:
-        unreadable = {"refused: not-json", "refused: unknown-type", "refused: characters"}
+        unreadable = {"refused: not-json", "refused: unknown-type", "refused: invalid"}
         for message, answer in zip(read_messages(sample.requests), sample.expected.answers, strict=True):
             verdict = judge(message, "demo")
             assert bool(verdict.errors) == (answer in unreadable), (message.id, verdict.errors)

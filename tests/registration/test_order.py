@@ -196,6 +196,7 @@ async def test_partners_that_wait_together_are_decided_by_the_moment_at_which_ea
     async with partners(system) as (demo, school):
         system.kill()
         early = [await asks(demo, "samen", f"early-{number}") for number in range(150)]
+        # What was stored within a second of one another is decided in any order.
         await asyncio.sleep(1.2)
         late = [await asks(school, "samen", f"late-{number}") for number in range(5)]
         await asyncio.to_thread(system.start)

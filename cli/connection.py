@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from cli.encryption import EncryptedClient, abandon, complaint, trusting
 from cli.endpoints import Access
 from cli.failure import REFUSED, UNREACHABLE, USAGE, Failure
+from cli.passing import TROUBLES, broken, in_words, passes
 from cli.proof import seed
 from contracts import subjects
 from contracts.problem import ERROR_CODE_HEADER, Problem, ProblemError
@@ -25,6 +27,7 @@ Result = TypeVar("Result")
 
 PATIENCE = 10.0
 """Seconds that a service has for an answer."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
 
 
 class Connection:
@@ -52,8 +55,88 @@ class Connection:
             self._runner.__exit__(kind, error, trace)
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run something on the connection's own loop."""
-        return self._runner.run(work)
+        """
+        Run something on the connection's own loop.
+
+        Raises:
+            Failure: the broker made trouble that the work did not deal with, in words.
+        """
+        try:
+            return self._runner.run(work)
+        except (nats.errors.Error, TimeoutError, ConnectionResetError) as error:
+            raise Failure(
+                f"It came to nothing: {in_words(error)}.",
+                "Try again in a moment: after a restart or an election the broker goes on by itself. 'deelname doctor'"
+                " says what does not.",
+                code=UNREACHABLE if passes(error) else REFUSED,
+            ) from error
+
+    async def persist(
+        self,
+        attempt: Callable[[Client], Awaitable[Result]],
+        doing: str,
+        *,
+        patience: float,
+        again: Callable[[Exception], bool] = passes,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> Result:
+        """
+        Make the attempt again, over a new connection where the old one broke, until it succeeds or patience is over.
+
+        Args:
+            attempt: what may be done twice.
+            doing: what it is, as "Sending".
+            patience: seconds from the first trouble on.
+            again: after which troubles.
+            say: told once, that it is tried again and how long.
+
+        Raises:
+            Failure: patience is over, or this identity may not do it.
+        """
+        deadline: float | None = None
+        pause = _FIRST_PAUSE
+        while True:
+            trouble: Exception
+            try:
+                return await attempt(await self.client())
+            except Failure as failure:
+                # Once it was connected, a broker that nobody reaches is one that starts again.
+                if failure.kind != "unreachable" or deadline is None:
+                    raise
+                trouble = failure
+                what = failure.what.rstrip(".")
+            except TROUBLES as error:
+                # Who waits for an answer over a connection that ends is told that none came, and nothing else.
+                trouble = error if self._connected else nats.errors.ConnectionClosedError()
+                if self._refusal or not again(trouble):
+                    raise trouble from None
+                what = in_words(trouble)
+            now = time.monotonic()
+            if deadline is None:
+                deadline = now + patience
+                if patience > 0:
+                    say(f"{doing}: {what}. It is tried again for up to {patience:g} seconds.")
+            if now + pause > deadline:
+                raise Failure(
+                    f"{doing} came to nothing within {patience:g} seconds: {what}.",
+                    "Repeat the command when the broker runs again: what has an id is never done twice. What is wrong"
+                    " with it is said by 'deelname doctor'.",
+                    code=UNREACHABLE,
+                    kind="unreachable",
+                ) from trouble
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            await self._leave_broken()
+
+    @property
+    def _connected(self) -> bool:
+        return self._client is not None and self._client.is_connected
+
+    async def _leave_broken(self) -> None:
+        """What is closed, or about to be, is no use; the next attempt connects to whichever server there is."""
+        if self._client is not None and not self._connected:
+            await abandon(self._client)
+            self._client = None
 
     async def client(self) -> Client:
         """
@@ -65,6 +148,11 @@ class Connection:
         if self._client is None:
             self._client = await self._connect()
         return self._client
+
+    @property
+    def refused(self) -> bool:
+        """Whether the broker has refused this identity something."""
+        return self._refusal is not None
 
     def ask(
         self,
@@ -102,10 +190,17 @@ class Connection:
             ProblemError: the service refused, with its problem details.
             Failure: nobody answered in time, or with something that this version can't read.
         """
-        client = await self.client()
         service = subject.split(".")[1]
+        written = body.model_dump_json(exclude_unset=True).encode()
+        # A question may be asked twice; of a command nobody knows by now whether it was carried out.
+        asks = subject.startswith("ask.")
         try:
-            reply = await client.request(subject, body.model_dump_json(exclude_unset=True).encode(), timeout=patience)
+            reply = await self.persist(
+                lambda client: client.request(subject, written, timeout=patience),
+                "Asking",
+                patience=patience if asks else 0.0,
+                again=broken if asks else _never,
+            )
         except nats.errors.NoRespondersError:
             raise Failure(
                 f"The broker runs, but the service '{service}' is not there.",
@@ -116,8 +211,8 @@ class Connection:
             raise Failure(
                 "The request is larger than the broker takes.", "Send it in several smaller pieces.", code=REFUSED
             ) from None
-        except (TimeoutError, nats.errors.ConnectionClosedError, OSError):
-            raise self._no_answer(subject, patience) from None
+        except TROUBLES as error:
+            raise self._no_answer(subject, patience, error) from None
         if reply.headers and ERROR_CODE_HEADER in reply.headers:
             raise ProblemError(_problem(reply.data))
         try:
@@ -128,11 +223,17 @@ class Connection:
                 "Use the same version of the tool and of the services.",
             ) from error
 
-    def _no_answer(self, subject: str, patience: float) -> Failure:
+    def _no_answer(self, subject: str, patience: float, error: Exception) -> Failure:
         if self._refusal:
             return Failure(
                 f"The broker does not let '{self.access.identity}' use {subject}.",
                 "Use --as with an identity that may: staff for commands and questions, a partner for intake.",
+            )
+        if broken(error):
+            return Failure(
+                f"No answer to {subject}: {in_words(error)}.",
+                "Whether it was carried out is not known: look, and repeat it if it was not.",
+                code=UNREACHABLE,
             )
         return Failure(
             f"No answer to {subject} within {patience:g} seconds.",
@@ -228,6 +329,10 @@ class Connection:
             code=UNREACHABLE,
             kind="unknown",
         )
+
+
+def _never(_: Exception) -> bool:
+    return False
 
 
 def _problem(body: bytes) -> Problem:

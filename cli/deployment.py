@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import nats.errors
-from nats.js.errors import APIError
 
 from cli.failure import REFUSED, UNREACHABLE, USAGE, Failure
+from cli.passing import in_words, passes
 
 
 def module(name: str) -> ModuleType:
@@ -39,13 +39,14 @@ def failures() -> Iterator[None]:
     """Say in one line what the deployment could not do."""
     try:
         yield
-    except APIError as error:
-        raise Failure(f"The broker refuses: {error.description or error}.", code=REFUSED) from None
     except (nats.errors.Error, TimeoutError) as error:
+        said = in_words(error)
+        if not passes(error):
+            raise Failure(f"{said[0].upper()}{said[1:]}.", code=REFUSED) from None
         raise Failure(
-            f"The broker does not answer: {str(error) or type(error).__name__}.",
+            f"The broker does not answer: {said}.",
             "Start it, or correct where this tool reaches it: 'deelname broker configure DIR --operations-url URL'."
-            " Then repeat the command.",
+            " While its servers elect a leader or are started again, wait a moment. Then repeat the command.",
             code=UNREACHABLE,
         ) from None
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Annotated
 import nats.errors
 import nats.js.errors
 import typer
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.client import JetStreamContext
 from pydantic import ValidationError
@@ -19,6 +21,7 @@ from cli.connection import Connection
 from cli.desk import Desk, command, group
 from cli.failure import REFUSED, UNREACHABLE, Failure
 from cli.intake_files import IntakeMessage, Verdict, judge, read_messages
+from cli.passing import TROUBLES
 from contracts import subjects
 from contracts.envelope import Envelope
 from contracts.intake import OutcomeAccepted, OutcomeRefused, parse_outcome
@@ -60,7 +63,12 @@ def check(desk: Desk, files: Files) -> None:
     examples=["deelname intake send requests.jsonl", "deelname intake send requests.jsonl --as biblionet --json"],
 )
 def send(desk: Desk, files: Files, wait: Wait = 30.0) -> None:
-    """Send messages as a partner and wait for their outcomes."""
+    """
+    Send messages as a partner and wait for their outcomes.
+
+    While servers of the broker elect a leader, or are started again one by one, it waits and sends again for up to a
+    minute: a message with an id is never decided twice.
+    """
     messages = _messages(files)
     with desk.connect() as connection, desk.output.progress() as progress:
         sending = progress.add_task("Sending", total=len(messages))
@@ -73,6 +81,7 @@ def send(desk: Desk, files: Files, wait: Wait = 30.0) -> None:
                 wait,
                 sent=lambda: progress.advance(sending),
                 answered=lambda: progress.advance(answering),
+                say=lambda words: desk.output.note(f"  {words}", "yellow"),
             )
         )
     refused = unanswered = 0
@@ -108,23 +117,17 @@ def outcomes_(
     with desk.connect() as connection:
 
         async def collect() -> None:
-            reader = await _reader(connection, desk.identity)
+            reader = _Reader(connection, desk.identity, lambda words: desk.output.note(f"  {words}", "yellow"))
             unread: list[Msg] = []
             deadline = time.monotonic() + wait
             while (left := deadline - time.monotonic()) > 0:
-                try:
-                    batch = await reader.fetch(100, timeout=min(left, 1.0))
-                except TimeoutError:
-                    continue
-                for message in batch:
+                for message in await reader.fetch(min(left, 1.0)):
                     found.append(_parsed(message))
                     if keep:
                         unread.append(message)
                     else:
-                        await message.ack_sync(timeout=5)
-            for message in unread:
-                await message.nak()
-            await (await connection.client()).flush()
+                        await reader.acknowledge(message)
+            await reader.give_back(unread)
 
         connection.run(collect())
     if desk.output.as_json:
@@ -151,16 +154,15 @@ async def _exchange(
     *,
     sent: Callable[[], None],
     answered: Callable[[], None],
+    say: Callable[[str], None],
 ) -> list[Outcome | None]:
     """Send all, and match the outcomes that come: by the number in the stream where it is told, else by the id."""
     outcomes: list[Outcome | None] = [None] * len(messages)
     by_number: dict[int, int] = {}
     by_id: dict[str, list[int]] = defaultdict(list)
-    reader = await _reader(connection, source)
-    stream = (await connection.client()).jetstream(timeout=5)
+    reader = _Reader(connection, source, say)
     for index, message in enumerate(messages):
-        # No Nats-Msg-Id: with it the broker would swallow a repetition, and a repetition has an outcome too.
-        number = await _publish(stream, message.subject(source), message.text.encode(), source)
+        number = await _publish(connection, message.subject(source), message.text.encode(), source, say)
         by_number[number] = index
         if message.id:
             by_id[message.id].append(index)
@@ -168,23 +170,17 @@ async def _exchange(
     others: list[Msg] = []
     deadline = time.monotonic() + wait
     while None in outcomes and (left := deadline - time.monotonic()) > 0:
-        try:
-            batch = await reader.fetch(100, timeout=min(left, 1.0))
-        except TimeoutError:
-            continue
-        for answer in batch:
+        for answer in await reader.fetch(min(left, 1.0)):
             found = _match(answer, outcomes, by_number, by_id)
             if found is None:
                 others.append(answer)
                 continue
             outcomes[found] = parse_outcome(answer.data)
-            await answer.ack_sync(timeout=5)
+            await reader.acknowledge(answer)
             answered()
             deadline = time.monotonic() + wait
-    for answer in others:
-        # Answers to somebody else's messages of this partner: given back for whoever waits for them.
-        await answer.nak()
-    await (await connection.client()).flush()
+    # Answers to somebody else's messages of this partner: given back for whoever waits for them.
+    await reader.give_back(others)
     return outcomes
 
 
@@ -211,9 +207,15 @@ def _parsed(message: Msg) -> Outcome:
         ) from None
 
 
-async def _publish(stream: JetStreamContext, subject: str, body: bytes, source: str) -> int:
+async def _publish(connection: Connection, subject: str, body: bytes, source: str, say: Callable[[str], None]) -> int:
+    """The number that it has in the stream; of one that was stored twice, the later."""
+
+    async def attempt(client: Client) -> int:
+        # No Nats-Msg-Id: with it the broker would swallow a repetition, and a repetition has an outcome too.
+        return (await client.jetstream(timeout=5).publish(subject, body)).seq
+
     try:
-        return (await stream.publish(subject, body)).seq
+        return await connection.persist(attempt, "Sending", patience=_PATIENCE, say=say)
     except nats.errors.MaxPayloadError:
         raise Failure(
             f"A message of {len(body)} bytes is larger than the broker takes.",
@@ -221,25 +223,76 @@ async def _publish(stream: JetStreamContext, subject: str, body: bytes, source: 
             code=REFUSED,
         ) from None
     except nats.js.errors.APIError as error:
-        raise Failure(f"The intake stream did not take it: {error.description}.", "Send a smaller one.") from None
-    except (TimeoutError, nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError):
         raise Failure(
-            f"The broker did not take a message from '{source}'.",
-            "Use --as with a partner that the system knows; 'endpoints.json' names them.",
-            code=UNREACHABLE,
+            f"The intake stream did not take it: {error.description}.",
+            "If too much waits there already, send it again when some has been answered; else send a smaller one.",
         ) from None
+    except TROUBLES:
+        raise _no_partner(source) from None
 
 
-async def _reader(connection: Connection, source: str) -> JetStreamContext.PullSubscription:
-    stream = (await connection.client()).jetstream(timeout=5)
-    try:
-        return await stream.pull_subscribe_bind(source, subjects.OUTCOMES_STREAM)
-    except (TimeoutError, nats.errors.Error, nats.js.errors.Error):
-        raise Failure(
-            f"'{source}' has no outcomes at this broker.",
-            "Use --as with a partner that the system knows.",
-            code=UNREACHABLE,
-        ) from None
+class _Reader:
+    """Reads a partner's outcomes, from whichever server of the broker there is."""
+
+    def __init__(self, connection: Connection, source: str, say: Callable[[str], None]) -> None:
+        self._connection = connection
+        self._source = source
+        self._say = say
+        self._client: Client | None = None
+        self._subscription: JetStreamContext.PullSubscription | None = None
+
+    async def fetch(self, within: float) -> list[Msg]:
+        """
+        What has come, nothing if nothing did in so many seconds.
+
+        Raises:
+            Failure: the broker let nobody read for a minute, or does not let this identity.
+        """
+        if self._connection.refused:
+            raise _no_partner(self._source)
+        try:
+            return await self._connection.persist(
+                lambda client: self._fetch(client, within), "Reading outcomes", patience=_PATIENCE, say=self._say
+            )
+        except TROUBLES:
+            raise _no_partner(self._source) from None
+
+    async def acknowledge(self, message: Msg) -> None:
+        """What the broker does not hear it gives again, in half a minute, to whoever reads then."""
+        with contextlib.suppress(*TROUBLES):
+            await message.ack_sync(timeout=5)
+
+    async def give_back(self, messages: Sequence[Msg]) -> None:
+        """Have others given these at once."""
+        with contextlib.suppress(*TROUBLES):
+            for message in messages:
+                await message.nak()
+            await (await self._connection.client()).flush()
+
+    async def _fetch(self, client: Client, within: float) -> list[Msg]:
+        if self._subscription is None or self._client is not client:
+            self._client = client
+            self._subscription = await client.jetstream(timeout=5).pull_subscribe_bind(
+                self._source, subjects.OUTCOMES_STREAM
+            )
+        try:
+            return await self._subscription.fetch(100, timeout=within)
+        except TimeoutError:
+            if client.is_connected:
+                return []
+            raise nats.errors.ConnectionClosedError from None
+
+
+def _no_partner(source: str) -> Failure:
+    return Failure(
+        f"The broker does not let '{source}' send requests, or read outcomes.",
+        "Use --as with a partner that the system knows; 'endpoints.json' names them.",
+        code=UNREACHABLE,
+    )
+
+
+_PATIENCE = 60.0
+"""Seconds for which it is tried again: an election takes up to ten, a server that is started again up to thirty."""
 
 
 def _show(desk: Desk, name: str, outcome: Outcome | None) -> None:

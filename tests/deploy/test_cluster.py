@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 import stat
 from collections.abc import AsyncIterator, Iterator
@@ -196,6 +197,39 @@ async def test_who_has_a_server_too_few_is_told_which_streams_suffer(cluster: Cl
         cluster.nodes["b"].start()
     await until_whole(cluster.directory, 60)
     assert await diagnosed(cluster) == {}
+
+
+async def test_what_is_sent_while_servers_elect_a_leader_is_sent_again_and_stored(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Nobody decides it here: that is registration's, and told when there is an outcome."""
+    made = cluster.directory
+    stream = subjects.intake_stream("demo")
+    request = {
+        "specversion": "1.0",
+        "id": "in-an-election",
+        "source": "demo",
+        "type": "enrolment.request.v1",
+        "time": "2026-02-06T09:00:00+01:00",
+        "data": {"programme": "p", "participants": [{"person": {"name": "Anna", "email": "anna@people.example"}}]},
+    }
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    before = next(each for each in await look(made) if each.name == stream)
+    assert before.leader is not None
+    cluster.nodes[before.leader].kill()
+    try:
+        told = await asyncio.to_thread(
+            invoke, "intake", "send", tmp_path / "request.json", "--wait", "0", "--as", "demo",
+            "--endpoints", made.path / "partners" / "demo" / "endpoints.json",
+        )  # fmt: skip
+        assert told.code == 3, told.said
+        assert "1 of 1 messages have no outcome after 0 seconds" in told.said
+        assert "Sending: " in told.said
+        assert "It is tried again for up to 60 seconds" in told.said
+    finally:
+        cluster.nodes[before.leader].start()
+    kept = await until_whole(made, 60)
+    assert next(each for each in kept if each.name == stream).last > before.last
 
 
 async def everybody_notices(cluster: Cluster, codes: list[str], how_many: str, names: str) -> None:

@@ -103,6 +103,18 @@ def test_the_page_has_a_section_for_each_finding_of_the_doctor() -> None:
     assert set(get_args(Section)) - set(THE_PAGE.headings) == set()
 
 
+def test_nothing_that_we_write_stops_a_broker_by_killing_it() -> None:
+    """``--signal stop`` of nats-server is SIGKILL."""
+    written = [
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("*.y*ml"),
+        *ROOT.glob("deploy/**/*.md"),
+        *ROOT.glob("deploy/**/*.py"),
+    ]
+    assert PAGE in written
+    assert [path.name for path in written if "--signal stop=" in path.read_text(encoding="utf-8")] == []
+
+
 def test_the_page_covers_what_an_operator_may_meet() -> None:
     run = {step.section for step in THE_PAGE.steps if isinstance(step, Block)}
     assert run >= {

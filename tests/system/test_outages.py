@@ -180,10 +180,12 @@ class Outages:
         endpoints = read(self.world.system.layout.endpoints)
         for service in SERVICES:
             address = endpoints.http[service]
+            body = _get(address, "/health/ready")
+            reasons = read_reasons(body) if body is not None else None
+            # One that still starts says so, and nothing of how things stand.
+            seen.ready[service] = None if reasons is None or "start" in reasons else reasons
             exposed = _get(address, "/metrics")
             seen.series |= scraped(service, exposed, time.time())
-            body = _get(address, "/health/ready")
-            seen.ready[service] = read_reasons(body) if body is not None else None
         seen.findings = {finding.code for finding in examine(endpoints, dict(endpoints.http)).findings}
         return seen
 

@@ -209,7 +209,7 @@ class Desk:
             text=rendered.text,
             html=rendered.html,
             calendar=rendered.calendar.decode() if rendered.calendar else None,
-            raw=raw.decode("ascii"),
+            raw=raw.decode(),
         )
 
     async def _foretold(self, mail: Planned, now: datetime) -> Planned:

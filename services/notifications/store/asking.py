@@ -35,7 +35,7 @@ def messages(connection: sqlite3.Connection, person: str) -> list[str]:
         "  OR m.ordinal IN (SELECT mail FROM bounces WHERE sent)) ORDER BY m.ordinal",
         (person,),
     )
-    return [bytes(raw).decode("ascii", "replace") for (raw,) in rows]
+    return [bytes(raw).decode("utf-8", "replace") for (raw,) in rows]
 
 
 def people_with_address(connection: sqlite3.Connection, same_address: Any) -> list[str]:

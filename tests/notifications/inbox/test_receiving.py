@@ -17,7 +17,7 @@ from contracts.commands import AddSuppression, LiftSuppression, ReceivedMail, Re
 from contracts.enrolment import KnownPerson
 from contracts.facts import PersonCorrected, PersonErased
 from contracts.problem import ProblemError
-from contracts.queries import PersonQuestion, ReceivedMailQuestion
+from contracts.queries import MailPreviewQuestion, PersonQuestion, ReceivedMailQuestion
 from services.notifications import store
 from services.notifications.domain import Planned
 from services.notifications.handlers import Archivist
@@ -590,6 +590,18 @@ async def test_an_erased_person_leaves_no_trace_in_what_came_back(notifications:
     await notifications.database.run(lambda raw: raw.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
     left = b"".join(each.read_bytes() for each in notifications.database.path.parent.glob("*.db*"))
     assert b"noor@" not in left
+
+
+async def test_mail_to_letters_beyond_ascii_is_previewed_and_exported_as_it_goes_out(
+    notifications: Service, tmp_path: Path
+) -> None:
+    notifications.contacts.known["noor"] = somebody_at("noël@bibliotheek.example")
+    life = life_with(confirmed("e1", "noor"))
+    await told(notifications, life, tmp_path)
+    preview = await notifications.desk.preview(MailPreviewQuestion(enrolment="e1", purpose="confirmation"))
+    export = await notifications.desk.export(PersonQuestion(person="noor"))
+    assert len(export.messages) > 1
+    assert all("<noël@bibliotheek.example>" in each for each in (preview.raw, *export.messages))
 
 
 @pytest.mark.parametrize("address", [NOOR, "noël@bibliotheek.example", "noor@xn--bibliothek-47a.example"])

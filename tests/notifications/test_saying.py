@@ -154,6 +154,15 @@ def test_a_calendar_does_not_keep_a_later_date_than_the_one_on_which_it_took_pla
     assert told(gone, cancel, history(told=said(1, C)), BETWEEN) == ("session-cancelled", 2, C, None)
 
 
+def test_a_cancellation_goes_out_while_a_calendar_may_show_a_date_to_come() -> None:
+    """What was told last, of a date that has passed, may be lost: then the calendar shows what was told before it."""
+    gone = replace(ITEM, standing=False, sequence=5)
+    cancel = mail("session-cancelled", 5)
+    lost = history(told=said(2, A, perhaps=True))._replace(before=(said(1, C),))
+    assert told(gone, cancel, lost, BETWEEN)[:2] == ("session-cancelled", 3)
+    assert settle(gone, cancel, lost._replace(before=(said(1, A),)), BETWEEN) == Pointless("the session is over")
+
+
 def test_nothing_goes_into_or_out_of_a_calendar_in_which_the_session_is_over() -> None:
     held_on_a = replace(ITEM, occasion=A)
     for item, about, before in (

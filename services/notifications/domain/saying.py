@@ -32,6 +32,7 @@ class History(NamedTuple):
 
     Attributes:
         told: the last that may have arrived: sent, or nobody can know.
+        before: what was told before that, as far as a calendar may still show it because the last may be lost.
         own: what an earlier attempt of the mail in question said.
         sequence: the highest SEQUENCE ever written, also into mails that certainly never arrived.
         stamp: the latest DTSTAMP ever written.
@@ -41,6 +42,13 @@ class History(NamedTuple):
     own: Said | None = None
     sequence: int | None = None
     stamp: datetime | None = None
+    before: tuple[Said, ...] = ()
+
+    @property
+    def shown(self) -> list[Occasion]:
+        """The times and places at which a calendar may show the item."""
+        told = (self.told, *self.before) if self.told is not None else ()
+        return [each.appointment.occasion for each in told if each.purpose not in CANCELS]
 
 
 NOTHING = History()
@@ -77,7 +85,7 @@ def settle(item: Invitation | None, mail: Planned, history: History, now: dateti
     if item is None or (item.uid == planned.uid and item.sequence < planned.sequence):
         return Unread()
     told, own = history.told, history.own
-    if _over(item, told, now, cancels=mail.purpose in CANCELS):
+    if _over(item, history, now, cancels=mail.purpose in CANCELS):
         return Pointless("the session is over")
     if mail.purpose in CANCELS:
         if own is not None:
@@ -116,17 +124,17 @@ def settle(item: Invitation | None, mail: Planned, history: History, now: dateti
     return _saying(mail, "session-moved", _next(planned, item, history, now, occasion=item.occasion, before=before))
 
 
-def _over(item: Invitation, told: Said | None, now: datetime, *, cancels: bool) -> bool:
+def _over(item: Invitation, history: History, now: datetime, *, cancels: bool) -> bool:
     """
     Whether nobody has any use for the mail any more, because the session is over.
 
-    A calendar that shows a date to come must not keep it, though the session took place before: an item is over when
-    the date that was told is over as well.
+    A calendar that may show a date to come must not keep it, though the session took place before: an item is over
+    when every date that was told is over as well.
     """
-    shown = told.appointment.occasion if told is not None and told.purpose not in CANCELS else None
-    if cancels and shown is not None:
-        return shown.is_over(now)
-    return item.occasion.is_over(now) and (shown is None or shown.is_over(now))
+    shown = history.shown
+    if cancels and shown:
+        return all(each.is_over(now) for each in shown)
+    return item.occasion.is_over(now) and all(each.is_over(now) for each in shown)
 
 
 def foretold(mail: Planned, history: History, now: datetime) -> Planned:

@@ -18,11 +18,12 @@ _MAY_HAVE_ARRIVED = ("sending", "sent", "uncertain")
 
 
 class Line(NamedTuple):
-    """One mail that said something about an item, and whether that may have arrived."""
+    """One mail that said something about an item, whether that may have arrived, and whether it certainly has."""
 
     ordinal: int
     said: Said
     arrived: bool
+    certain: bool = True
 
 
 def lines(connection: sqlite3.Connection, uids: Collection[str]) -> dict[str, list[Line]]:
@@ -39,6 +40,7 @@ def lines(connection: sqlite3.Connection, uids: Collection[str]) -> dict[str, li
             ordinal,
             Said(purpose, APPOINTMENT.validate_json(said), bool(perhaps)),
             status in _MAY_HAVE_ARRIVED or bool(perhaps),
+            status == "sent",
         )
         found.setdefault(uid, []).append(line)
     return found
@@ -49,9 +51,11 @@ def history(written: Sequence[Line], ordinal: int | None = None) -> History:
     if not written:
         return History()
     others = [each for each in written if each.ordinal != ordinal]
-    told = max((each.said for each in others if each.arrived), key=lambda said: said.appointment.sequence, default=None)
+    arrived = sorted((each for each in others if each.arrived), key=lambda line: line.said.appointment.sequence)
+    last_certain = max((number for number, each in enumerate(arrived) if each.certain), default=0)
     return History(
-        told=told,
+        told=arrived[-1].said if arrived else None,
+        before=tuple(each.said for each in arrived[last_certain:-1]),
         own=next((each.said for each in written if each.ordinal == ordinal), None),
         sequence=max(each.said.appointment.sequence for each in written),
         stamp=max(each.said.appointment.stamp for each in written),

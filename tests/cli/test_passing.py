@@ -12,12 +12,14 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import StreamConfig
+from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
 
 from cli.connection import Connection
 from cli.endpoints import Access
 from cli.failure import UNREACHABLE, Failure
+from cli.intake import _Reader
 from cli.passing import in_words, passes
+from contracts import subjects
 from contracts.queries import Everything
 from tests.conftest import Broker
 
@@ -143,3 +145,30 @@ def test_trouble_that_nobody_deals_with_ends_a_command_in_words(connection: Conn
 
     with pytest.raises(Failure, match="It came to nothing: the connection to the broker broke"):
         connection.run(fail())
+
+
+def test_outcomes_are_read_on_after_the_broker_was_started_again(broker: Broker, connection: Connection) -> None:
+    async def declared() -> None:
+        client = Client()
+        await client.connect(broker.url)
+        stream = client.jetstream()
+        await stream.add_stream(StreamConfig(name=subjects.OUTCOMES_STREAM, subjects=["outcome.>"]))
+        await stream.add_consumer(
+            subjects.OUTCOMES_STREAM, ConsumerConfig(durable_name="demo", ack_policy=AckPolicy.EXPLICIT)
+        )
+        await client.close()
+
+    async def read() -> list[bytes]:
+        reader = _Reader(connection, "demo", lambda _: None)
+        assert await reader.fetch(0.2) == []
+        broker.restart()
+        await connection.persist(
+            lambda client: client.jetstream(timeout=1).publish("outcome.demo", b"{}"), "Publishing", patience=30
+        )
+        found = await reader.fetch(5)
+        for each in found:
+            await reader.acknowledge(each)
+        return [each.data for each in found]
+
+    asyncio.run(declared())
+    assert connection.run(read()) == [b"{}"]

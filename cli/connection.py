@@ -193,7 +193,7 @@ class Connection:
         service = subject.split(".")[1]
         written = body.model_dump_json(exclude_unset=True).encode()
         # A question may be asked twice; of a command nobody knows by now whether it was carried out.
-        asks = subject.startswith("ask.")
+        asks = subjects.is_query(subject)
         try:
             reply = await self.persist(
                 lambda client: client.request(subject, written, timeout=patience),

@@ -75,6 +75,11 @@ def query(service: str, entity: str, verb: str) -> str:
     return f"ask.{service}.{entity}.{verb}"
 
 
+def is_query(subject: str) -> bool:
+    """Whether it is a question's, which changes nothing however often it is asked."""
+    return subject.startswith(ASK.removesuffix(">"))
+
+
 def commands_of(service: str) -> str:
     """All commands to a service."""
     return f"do.{service}.>"

@@ -66,3 +66,9 @@ def test_subjects_read_as_the_design_says() -> None:
     assert subjects.outcome("biblionet", "refused") == "outcome.biblionet.refused"
     assert subjects.intake_stream("social-work") == "INTAKE_SOCIAL_WORK"
     assert subjects.log_stream("registration") == "LOG_REGISTRATION"
+
+
+def test_a_question_is_told_from_a_command_by_its_subject() -> None:
+    assert subjects.is_query(subjects.query("registration", "programme", "list"))
+    assert not subjects.is_query(subjects.command("registration", "programme", "publish"))
+    assert not subjects.is_query("asks.registration.programme.list")

@@ -53,6 +53,12 @@ _REASONS: dict[str, tuple[str, str, Section]] = {
         " go by themselves when it answers again.",
         "mail-relay-down",
     ),
+    "start": (
+        "service-starting",
+        "Leave it time: a large database is migrated, or the broker waited for. 'deelname doctor --wait 300' looks until"
+        " it is there; its log says what it does.",
+        "a-service-does-not-answer",
+    ),
     "contacts": (
         "contacts-not-erased",
         "deelname broker configure DIR, then reload and declare. Nothing else waits for it.",

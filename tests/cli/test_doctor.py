@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import http.client
 import json
 import socket
@@ -13,8 +15,9 @@ import pytest
 
 from cli.doctor import links
 from cli.doctor.findings import Report
-from cli.doctor.services import _examine_clocks
+from cli.doctor.services import _examine_clocks, _examine_http
 from services.chassis.links import LinkKeys
+from services.chassis.opening import Opening
 from tests.cli.conftest import Deelname
 from tests.ports import free_ports
 from tests.tool import invoke
@@ -189,3 +192,14 @@ def test_an_address_with_a_password_is_refused_without_repeating_it(deelname: De
     outcome = deelname("doctor", "--http", "registration=https://me:geheim@deelname.example")
     assert (outcome.code, "geheim" in outcome.said) == (2, False)
     assert "can see a command line" in outcome.said
+
+
+async def test_a_service_that_starts_is_told_from_one_that_does_not_answer() -> None:
+    async with Opening("reporting", "127.0.0.1", 0) as opening:
+        opening.progress.wait()
+        report = Report()
+        look = functools.partial(_examine_http, report, "reporting", opening.address, None, free=0, days=1)
+        await asyncio.to_thread(look)
+    (finding,) = report.findings
+    assert finding.code == "service-starting"
+    assert finding.what == "it starts: it waits for the broker, or reads what it knows."

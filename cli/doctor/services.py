@@ -55,8 +55,8 @@ _REASONS: dict[str, tuple[str, str, Section]] = {
     ),
     "start": (
         "service-starting",
-        "Leave it time: a large database is migrated, or the broker waited for. 'deelname doctor --wait 300' looks until"
-        " it is there; its log says what it does.",
+        "Leave it time: a large database is migrated, or the broker waited for. 'deelname doctor --wait 300' looks"
+        " until it is there; its log says what it does.",
         "a-service-does-not-answer",
     ),
     "contacts": (

@@ -17,7 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
 from cli.connection import Connection
 from cli.endpoints import Access
 from cli.failure import UNREACHABLE, Failure
-from cli.intake import _Reader
+from cli.intake_broker import Reader
 from cli.passing import in_words, passes
 from contracts import subjects
 from contracts.queries import Everything
@@ -159,7 +159,7 @@ def test_outcomes_are_read_on_after_the_broker_was_started_again(broker: Broker,
         await client.close()
 
     async def read() -> list[bytes]:
-        reader = _Reader(connection, "demo", lambda _: None)
+        reader = Reader(connection, "demo", lambda _: None)
         assert await reader.fetch(0.2) == []
         broker.restart()
         await connection.persist(

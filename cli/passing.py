@@ -16,12 +16,20 @@ _CLOSED = (
     nats.errors.OutboundBufferLimitError,
     nats.errors.NoServersError,
 )
-_NOBODY = (nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError, nats.js.errors.ServiceUnavailableError)
+_NOBODY = (nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError)
+_UNAVAILABLE = (None, 0, 10008)
+"""What JetStream adds to a 503 while nobody answers for a stream; a stream that is full says 503 too, with another."""
 
 
 def broken(error: BaseException) -> bool:
     """Whether the connection is gone: the server that it led to was stopped, or is being stopped."""
     return isinstance(error, _CLOSED) or (isinstance(error, OSError) and not isinstance(error, TimeoutError))
+
+
+def _unanswered(error: BaseException) -> bool:
+    if isinstance(error, nats.js.errors.APIError):
+        return error.code == 503 and error.err_code in _UNAVAILABLE
+    return isinstance(error, _NOBODY)
 
 
 def passes(error: BaseException) -> bool:
@@ -30,7 +38,7 @@ def passes(error: BaseException) -> bool:
 
     Silence is among it: while there is no leader nobody answers at all.
     """
-    return broken(error) or isinstance(error, (*_NOBODY, TimeoutError)) or getattr(error, "code", None) == 503
+    return broken(error) or _unanswered(error) or isinstance(error, TimeoutError)
 
 
 def in_words(error: BaseException) -> str:
@@ -39,7 +47,7 @@ def in_words(error: BaseException) -> str:
         return "no server of it takes connections"
     if broken(error):
         return "the connection to the broker broke: its server stops, or is gone"
-    if isinstance(error, _NOBODY) or getattr(error, "code", None) == 503:
+    if _unanswered(error):
         return "no server of the broker answers for it at the moment: they elect a leader, or it is not declared"
     if isinstance(error, TimeoutError):
         return "the broker does not answer: its servers elect a leader, or none runs"

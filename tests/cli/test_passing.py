@@ -12,8 +12,9 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, StreamConfig
 
+from cli import intake_broker
 from cli.connection import Connection
 from cli.endpoints import Access
 from cli.failure import UNREACHABLE, Failure
@@ -58,6 +59,25 @@ def test_every_error_of_the_broker_has_words(kind: type[Exception]) -> None:
     said = in_words(error)
     assert said
     assert "Error" not in said or not passes(error)
+
+
+def test_a_stream_that_is_full_says_so_at_once(broker: Broker, connection: Connection) -> None:
+    """It answers with the status of an election, and no patience helps."""
+
+    async def fill() -> str:
+        client = await connection.client()
+        full = StreamConfig(name="INTAKE", subjects=["intake.demo"], max_msgs=1, discard=DiscardPolicy.NEW)
+        await client.jetstream().add_stream(full)
+        await publish(client)
+        with pytest.raises(Failure) as failed:
+            await intake_broker.publish(connection, "intake.demo", b"x", "demo", said.append)
+        return failed.value.what + failed.value.remedy
+
+    said: list[str] = []
+    told = connection.run(fill())
+    assert "did not take it: maximum messages exceeded" in told
+    assert "too much waits there already" in told
+    assert said == []
 
 
 def test_what_no_server_answers_for_is_sent_again_until_one_does(broker: Broker, connection: Connection) -> None:

@@ -64,7 +64,7 @@ def test_what_is_held_is_shown_beside_what_is_given_out(deelname: Deelname, runn
     assert (row["confirmed"], row["held"]) == (0, 2)
     assert "Held" in deelname("programme", "list").said
     shown = deelname("programme", "show", many).said
-    assert "10 persons; 0 confirmed, 2 held for who has yet to confirm, 0 waiting" in shown
+    assert "10 people; 0 confirmed, 2 held for who has yet to confirm, 0 waiting" in shown
     assert "who never did from that address, within 24 hours; 20% held at most, 20% by one source" in shown
 
 

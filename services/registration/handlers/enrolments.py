@@ -176,12 +176,7 @@ def add_participant(body: EnrolmentReference | EnrolmentCommand, joining: Partic
         (participant,), newcomers = _participants(batch, [joining], [person], [candidate])
         return domain.AddParticipant(enrolment, participant, arrival.asked), newcomers
 
-    def note(batch: Batch, state: ProgrammeState) -> None:
-        batch.spell(state.id, [person])
-        if joining.diet and (known := batch.person_by(PersonKey.of(person))):
-            _note_diets(batch, state, {known.person: joining.diet})
-
-    return _about(body, arrival, command, note)
+    return _about(body, arrival, command, newcomer=person, diet=joining.diet)
 
 
 def change_participant(
@@ -198,13 +193,11 @@ def change_participant(
     if replacement is not None:
         refuse_unsendable([("replacement.email", replacement.email)], smtputf8=arrival.smtputf8)
     candidate = arrival.new_id()
-    changed: list[str] = []
 
     def command(batch: Batch, enrolment: str) -> _Made:
         had = _participant(batch, enrolment, who)
         if not isinstance(had, Participant):
             return had
-        changed.append(had.person)
         wanted = had.model_copy(update={"seat": seat or had.seat, "role": role or had.role})
         if replacement is None:
             return domain.ChangeParticipant(enrolment, wanted, arrival.asked), {}
@@ -215,13 +208,7 @@ def change_participant(
         command = domain.ReplaceParticipant(enrolment, had.person, somebody, arrival.asked)
         return command, {} if known else {candidate: replacement}
 
-    def note(batch: Batch, state: ProgrammeState) -> None:
-        batch.spell(state.id, [replacement] if replacement else [])
-        eater = batch.person_by(PersonKey.of(replacement)) if replacement else None
-        if diet is not None:
-            _note_diets(batch, state, {eater.person if eater else changed[-1]: diet})
-
-    return _about(body, arrival, command, note)
+    return _about(body, arrival, command, newcomer=replacement, diet=diet)
 
 
 def withdraw_participant(body: EnrolmentReference | EnrolmentCommand, arrival: Arrival, *, who: people.Named) -> Work:
@@ -235,6 +222,8 @@ def withdraw_participant(body: EnrolmentReference | EnrolmentCommand, arrival: A
 
     return _about(body, arrival, command)
 
+
+_ABOUT_A_PARTICIPANT = (domain.AddParticipant, domain.ChangeParticipant, domain.ReplaceParticipant)
 
 _Made = tuple[domain.Command, dict[str, Person]] | Rejected | Problem
 """What to ask of the domain, and the newcomers in it; or why nothing."""
@@ -258,9 +247,17 @@ def _about(
     body: EnrolmentReference | EnrolmentCommand,
     arrival: Arrival,
     command: Callable[[Batch, str], _Made],
-    note: Callable[[Batch, ProgrammeState], None] = lambda _batch, _state: None,
+    *,
+    newcomer: Person | None = None,
+    diet: str | None = None,
 ) -> Work:
-    """Find the enrolment, decide, and let the facts come true; then ``note`` what is no part of them."""
+    """
+    Find the enrolment, decide, and let the facts come true; then remember what is no part of them.
+
+    Args:
+        newcomer: who comes in by it, as they were written.
+        diet: what the participant whom the command is about does not eat.
+    """
 
     def work(batch: Batch) -> Answer:
         found = _find(batch, body, arrival)
@@ -278,7 +275,10 @@ def _about(
             return answers.rejected(decision)
         batch.add_people(newcomers, arrival.now)
         state = batch.record(state, decision, arrival.now, arrival.request)
-        note(batch, state)
+        if newcomer is not None:
+            batch.spell(state.id, [newcomer])
+        if diet and isinstance(asked, _ABOUT_A_PARTICIPANT):
+            _note_diets(batch, state, {asked.participant.person: diet})
         return answers.enrolment_result(state, found.enrolment, decision)
 
     return work

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from sqlite3 import Connection
@@ -32,6 +31,7 @@ from services.chassis.state import State
 from services.notifications import message, store
 from services.notifications.contacts import ReadsContacts, for_staff
 from services.notifications.domain import NOTHING, Planned, foretold, programme_of, step, with_told
+from services.notifications.domain.mails import copy_id
 from services.notifications.preview import DoesNotFit, imagined, imagined_answers
 from services.notifications.rendering import Renderer
 from services.notifications.writing import NothingToSay, Writer
@@ -334,7 +334,7 @@ class Desk:
             ProblemError: there is no such mail, or it never went out.
         """
         now = self._clock()
-        copy = hashlib.sha256(f"copy|{command.mail}|{command.id or new_id()}".encode()).hexdigest()[:32]
+        copy = copy_id(command.mail, command.id or new_id())
         status = await self._database.transact(lambda raw: store.resend(raw, command.mail, copy, now, actor))
         if status is None:
             raise ProblemError(not_found("mail", command.mail))

@@ -114,7 +114,16 @@ class Planned(NamedTuple):
 
 def mail_id(fact: str, purpose: Purpose, person: str, session: str | None) -> str:
     """The same for the same fact, purpose, person and session, whoever computes it and however often."""
-    return hashlib.sha256(f"{fact}|{purpose}|{person}|{session or ''}".encode()).hexdigest()[:32]
+    return _id(f"{fact}|{purpose}|{person}|{session or ''}")
+
+
+def copy_id(mail: str, command: str) -> str:
+    """The id of the copy that a command asks for: the same for the same command, however often it comes."""
+    return _id(f"copy|{mail}|{command}")
+
+
+def _id(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def item_uid(programme: str, session: str, person: str, number: int) -> str:

@@ -263,9 +263,10 @@ async def _run(settings: Settings, stop: asyncio.Event | None, parts: AsyncExitS
         "tokens": periodic(SECONDS_BETWEEN_NOTES_OF_USE, tokens.note),
         "copies": periodic(copies.SECONDS_BETWEEN_TIDYING, kept.tidy),
         "strangers": periodic(SECONDS_BETWEEN_FORGETTING_STRANGERS, forget_strangers),
-        "clock": periodic(SECONDS_BETWEEN_LOOKS_AT_THE_CLOCK, known_clock.note),
         "going back": periodic(SECONDS_BETWEEN_LOOKS_BACK, going_back.look),
         "deadlines": periodic(SECONDS_BETWEEN_DEADLINE_CHECKS, deadlines.look),
+        # A wall clock has no settings, and a service at rest does not wake for them.
+        **({"clock": periodic(SECONDS_BETWEEN_LOOKS_AT_THE_CLOCK, known_clock.note)} if clock.settings else {}),
     }
     relays = {subjects.log_stream(NAME): relay}
     brokers: list[NatsBroker] = [broker]

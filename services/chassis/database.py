@@ -121,13 +121,15 @@ class Database:
         """
         if not self._unforgotten:
             return
+        # Before the checkpoint: what is deleted while it is under way is the next one's.
+        self._unforgotten = False
         try:
             busy, _, _ = await self.run(lambda raw: raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
         except sqlite3.Error as error:
             # What was deleted is deleted: who asked for it must have the answer.
             _log.warning("what was deleted is not yet forgotten", database=self.path.name, reason=in_words(error))
-        else:
-            self._unforgotten = bool(busy)
+            busy = True
+        self._unforgotten = self._unforgotten or bool(busy)
 
     async def close(self) -> None:
         """Finish what was asked for, then close the file."""

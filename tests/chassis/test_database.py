@@ -148,6 +148,22 @@ async def test_what_was_deleted_is_forgotten_as_soon_as_nobody_reads(database: D
     assert not traces()
 
 
+async def test_what_is_deleted_while_the_log_is_being_emptied_is_forgotten_the_next_time(
+    database: Database,
+) -> None:
+    """Whoever says so while a checkpoint is under way says it of what that may have missed."""
+    log = database.path.with_name(database.path.name + "-wal")
+    database.forget_soon()
+    emptying = asyncio.create_task(database.forget())
+    await asyncio.sleep(0)
+    database.forget_soon()
+    await emptying
+    await database.run(lambda raw: raw.execute("CREATE TABLE later (a)"))
+    assert log.stat().st_size
+    await database.forget()
+    assert not log.stat().st_size
+
+
 async def test_a_database_is_copied_before_it_is_migrated_and_the_copy_is_a_way_back(tmp_path: Path) -> None:
     older = _write(tmp_path / "old", m0001_one="CREATE TABLE one (a); INSERT INTO one VALUES (1);")
     newer = _write(tmp_path / "new", m0001_one="CREATE TABLE one (a);", m0002_two="DROP TABLE one;")

@@ -111,6 +111,20 @@ async def test_whichever_server_is_missing_a_service_comes_in_by_another(cluster
     await until_whole(made, 60)
 
 
+async def until_led(made: Directory, stream: str) -> None:
+    """Wait until the servers have elected who leads a partner's queue, which its stream's leader need not be."""
+    url, seed = made.read().url, made.seed(REGISTRATION_INTAKE)
+    asking = await connect(url, "registration", nkey_seed_file=seed, ca_file=made.authority)
+    try:
+        async with asyncio.timeout(40):
+            while True:
+                with contextlib.suppress(NatsError):
+                    await asking.jetstream(timeout=2).consumer_info(stream, subjects.INTAKE_READER)
+                    return
+    finally:
+        await asking.close()
+
+
 async def test_what_was_handed_to_a_client_that_died_comes_first_also_after_its_leader_died(cluster: Cluster) -> None:
     made = cluster.directory
     deployment, seed, name = made.read(), made.seed(REGISTRATION_INTAKE), "registration"
@@ -151,6 +165,7 @@ async def test_what_was_handed_to_a_client_that_died_comes_first_also_after_its_
         await dead.close()
         cluster.nodes[victim].kill()
         newer = await ask(10, "newer")
+        await until_led(made, stream)
         take_in(
             broker,
             stream=stream,
